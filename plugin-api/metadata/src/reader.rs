@@ -1,0 +1,1 @@
+//! Reads records from the bytes of a section.
