@@ -1,0 +1,111 @@
+//! What the program asks of the engine and what comes back, as JSON over the engine's one C function.
+//!
+//! `kiwi_engine_run(request, length, send, context)` takes a [`Request`], calls `send(context, message, length)` with
+//! a [`Message`] as often as it has something to say, and returns an [`crate::exit_code::ExitCode`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Diagnostic;
+
+/// Name of the engine's one exported function.
+pub const ENGINE_ENTRY: &str = "kiwi_engine_run";
+
+/// A command for the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Train a system as a config says.
+    Train(TrainRequest),
+    /// Compute the metrics of a saved system on a parallel corpus.
+    Evaluate(SystemRequest),
+    /// Score each pair of a parallel corpus with a saved system.
+    Score(SystemRequest),
+}
+
+/// `kiwi-host train CONFIG`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainRequest {
+    /// The config file.
+    pub config: PathBuf,
+    /// Values that replace those of the file: (path such as `trainer.epochs`, JSON value or bare string).
+    pub overrides: Vec<(String, String)>,
+    /// Directory of the run, in place of `run.output_dir`.
+    pub output_dir: Option<PathBuf>,
+    /// What holds for every command.
+    pub common: Common,
+}
+
+/// `kiwi-host evaluate SYSTEM` and `kiwi-host score SYSTEM`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemRequest {
+    /// The saved system.
+    pub system: PathBuf,
+    /// Source side, one sentence a line.
+    pub source: PathBuf,
+    /// Target side, one sentence a line.
+    pub target: PathBuf,
+    /// Pairs in one batch.
+    pub batch_size: usize,
+    /// Whether data is printed for people or as JSON.
+    pub format: Format,
+    /// What holds for every command.
+    pub common: Common,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    /// Directories of `--plugin-dir`, in order; searched before all others.
+    pub plugin_directories: Vec<PathBuf>,
+    /// Path of the running program: plugins beside it are found.
+    pub program: PathBuf,
+    /// Threads for libtorch's operators; `None` leaves libtorch's own choice.
+    pub threads: Option<usize>,
+    /// How much is said on standard error.
+    pub verbosity: Verbosity,
+    /// Whether standard error is a terminal that understands a moving progress bar.
+    pub interactive: bool,
+    /// Whether standard error takes colours.
+    pub color: bool,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// JSON, one object a line.
+    Json,
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verbosity {
+    /// As the config says, else as [`Verbosity::Normal`].
+    #[default]
+    FromConfig,
+    /// Errors and warnings only.
+    Quiet,
+    /// Progress and the log.
+    Normal,
+    /// Details too.
+    Verbose,
+}
+
+/// What the engine has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", content = "content", rename_all = "snake_case")]
+pub enum Message {
+    /// Complaints, to be printed to standard error.
+    Diagnostics(Vec<Diagnostic>),
+    /// A line of data, to be printed to standard output.
+    Data(String),
+}
