@@ -1,1 +1,120 @@
+//! What authors of kiwi-host plugins depend on.
+//!
+//! A plugin is a shared library (`crate-type = ["cdylib"]`) that registers *components*:
+//!
+//! | kind | trait | does |
+//! |---|---|---|
+//! | encoder | [`Encoder`] | turns a [`Batch`] into [`Features`] |
+//! | head | [`Head`] | turns features into a loss and what metrics need, a [`HeadOutput`] |
+//! | optimizer | [`Optimizer`] | updates parameters |
+//! | metric | [`Metric`] | turns what a head reports into a figure |
+//!
+//! An author writes a config struct that derives serde and schemars, implements one trait, and adds one line a component; no
+//! `unsafe`, no handles, no JSON. A whole plugin:
+//!
+//! ```
+//! use kiwi_plugin_api::prelude::*;
+//!
+//! /// Options under `system.metrics`: none.
+//! #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+//! pub struct Config {}
+//!
+//! /// Share of tokens whose negative log-likelihood is under one nat.
+//! pub struct Confident;
+//!
+//! impl Component for Confident {
+//!     type Config = Config;
+//!     const CLASS_NAME: &'static str = "Confident";
+//!     const SUMMARY: &'static str = "Share of tokens predicted with less than one nat of surprise";
+//! }
+//!
+//! impl Metric for Confident {
+//!     const ORDERING: Ordering = Ordering::Max;
+//!
+//!     fn create(_config: Config) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn contribution(&self, output: &Output) -> Result<Tensor> {
+//!         let nll = output.tensor(Output::NLL)?;
+//!         let confident = nll.f_lt(1.0)?.f_sum(Kind::Double)?;
+//!         Ok(Tensor::f_stack(&[confident, Tensor::from(nll.size()[0] as f64).f_to(nll.device())?], 0)?)
+//!     }
+//!
+//!     fn value(&self, total: &[f64]) -> Option<f64> {
+//!         (total[1] > 0.0).then(|| total[0] / total[1])
+//!     }
+//! }
+//!
+//! register!(metric Confident);
+//! plugin!();
+//! ```
+//!
+//! Below the traits lies the boundary itself, in [`abi`]: the only `unsafe` code here. [`abi::host`] is its other side, used by
+//! the host's engine and by tests that load a plugin.
 
+pub mod abi;
+mod batch;
+mod component;
+mod config;
+mod context;
+mod error;
+mod features;
+pub mod init;
+pub mod log;
+mod output;
+mod parameters;
+mod register;
+
+pub use batch::{Batch, Field};
+pub use component::{
+    Component, Encoder, Head, Metric, MetricRequest, Optimizer, Ordering, ParameterGroup, Pass,
+};
+pub use config::{ConfigProblem, ConfigReport};
+pub use context::{EncoderContext, HeadContext, SpecialIds};
+pub use error::{Error, Result};
+pub use features::{Feature, Features, Projection};
+pub use kiwi_torch_ext as torch_ext;
+pub use output::{HeadOutput, Output};
+pub use parameters::{NamedTensors, Parameter, Parameters};
+
+/// Version of this crate, which is the version of the ABI.
+pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
+
+/// Oldest API version a host must have to run a plugin built with this crate.
+pub const MINIMUM_HOST_API: &str = "0.1.0";
+
+/// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Batch, Component, ConfigReport, Encoder, EncoderContext, Error, Feature, Features, Field, Head,
+        HeadContext, HeadOutput, Metric, MetricRequest, NamedTensors, Optimizer, Ordering, Output, Parameter,
+        ParameterGroup, Parameters, Pass, Projection, Result, SpecialIds, init, log, plugin, register,
+    };
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+    pub use tch::{Device, Kind, Tensor};
+}
+
+/// What the macros expand to; no part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use abi_stable;
+    pub use inventory;
+    pub use kiwi_plugin_metadata as metadata;
+
+    pub use crate::register::{Registration, root_module};
+
+    /// Version line of the compiler.
+    pub const RUSTC: &str = env!("KIWI_RUSTC");
+    /// Target triple.
+    pub const TARGET: &str = env!("KIWI_TARGET");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_metadata_crate_carries_this_version() {
+        assert_eq!(super::API_VERSION, env!("CARGO_PKG_VERSION"));
+    }
+}

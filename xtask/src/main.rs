@@ -1,1 +1,52 @@
-fn main() {}
+//! Development commands, run as `cargo xtask COMMAND`: they need Rust, a C++17 compiler and Python 3 with pip.
+//!
+//! Each command is a module of its own; nothing here is part of the program `kiwi-host`.
+
+mod build;
+mod demo;
+mod libtorch;
+mod python;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use workspace::Workspace;
+
+/// Development commands of kiwi-host.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find or fetch libtorch and make it usable as `.libtorch/torch`.
+    Setup(libtorch::Options),
+    /// Set up, then build the program, its engine and the built-in plugins.
+    Build(build::Options),
+    /// Train a small system on real text in about two minutes and show what it learned.
+    Demo(demo::Options),
+    /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
+    Test,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = Workspace::find().and_then(|workspace| match arguments.command {
+        Command::Setup(options) => libtorch::setup(&workspace, options).map(|_| ()),
+        Command::Build(options) => build::setup_and_build(&workspace, options),
+        Command::Demo(options) => demo::demonstrate(&workspace, options),
+        Command::Test => test::run_all(&workspace),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,88 @@
-//! See the crate's documentation.
+//! Every environment variable that kiwi-host reads, with what it means. Nothing here reads them.
+
+/// An environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says, for help texts and documentation: a sentence.
+    pub meaning: &'static str,
+}
+
+/// Where libtorch lies.
+pub const LIBTORCH: Variable = Variable {
+    name: "LIBTORCH",
+    meaning: "Directory of libtorch, the one that holds lib/libtorch_cpu.so; --libtorch goes before it.",
+};
+
+/// Where plugins lie.
+pub const KIWI_PLUGIN_PATH: Variable = Variable {
+    name: "KIWI_PLUGIN_PATH",
+    meaning: "Directories of plugins, separated by colons; searched after those of --plugin-dir.",
+};
+
+/// What is logged.
+pub const KIWI_LOG: Variable = Variable {
+    name: "KIWI_LOG",
+    meaning: "Least level of what is logged: error, warn, info, debug or trace.",
+};
+
+/// No colours.
+pub const NO_COLOR: Variable =
+    Variable { name: "NO_COLOR", meaning: "If not empty, nothing is coloured unless --color says otherwise." };
+
+/// Colours even without a terminal.
+pub const CLICOLOR_FORCE: Variable = Variable {
+    name: "CLICOLOR_FORCE",
+    meaning: "If neither empty nor 0, colours are used without a terminal too.",
+};
+
+/// Colours or none.
+pub const CLICOLOR: Variable =
+    Variable { name: "CLICOLOR", meaning: "If 0, nothing is coloured unless --color says otherwise." };
+
+/// What the terminal can do.
+pub const TERM: Variable =
+    Variable { name: "TERM", meaning: "If dumb, there is neither colour nor a moving progress bar." };
+
+/// Threads of libtorch.
+pub const OMP_NUM_THREADS: Variable = Variable {
+    name: "OMP_NUM_THREADS",
+    meaning: "Threads for libtorch's operators, read by libtorch itself; --threads goes before it.",
+};
+
+/// The active Python environment.
+pub const VIRTUAL_ENV: Variable = Variable {
+    name: "VIRTUAL_ENV",
+    meaning: "An active Python virtual environment, whose torch package serves as libtorch.",
+};
+
+/// Where programs lie.
+pub const PATH: Variable =
+    Variable { name: "PATH", meaning: "Where python3 is looked for, whose torch package serves as libtorch." };
+
+/// The user's data.
+pub const XDG_DATA_HOME: Variable = Variable {
+    name: "XDG_DATA_HOME",
+    meaning: "The user's data directory, in which kiwi-host/plugins is searched; ~/.local/share unless set.",
+};
+
+/// The user's home.
+pub const HOME: Variable =
+    Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
+
+/// All of them.
+pub const ALL: [Variable; 12] = [
+    LIBTORCH,
+    KIWI_PLUGIN_PATH,
+    KIWI_LOG,
+    OMP_NUM_THREADS,
+    NO_COLOR,
+    CLICOLOR,
+    CLICOLOR_FORCE,
+    TERM,
+    VIRTUAL_ENV,
+    PATH,
+    XDG_DATA_HOME,
+    HOME,
+];

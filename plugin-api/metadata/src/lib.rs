@@ -16,6 +16,12 @@ pub const API_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// `tch = "=0.24.0"` binds this release and no other.
 pub const TORCH_VERSION: &str = "2.11.0";
 
+/// Target triple that this crate was built for, and with it whatever depends on it.
+pub const TARGET: &str = env!("KIWI_TARGET");
+
+/// Version line of the compiler that built this crate, and with it whatever depends on it.
+pub const RUSTC: &str = env!("KIWI_RUSTC");
+
 /// Name of the section that holds the records.
 #[cfg(not(any(target_os = "macos", target_os = "windows")))]
 pub const SECTION: &str = ".kiwi_plugin";

@@ -1,1 +1,31 @@
+//! The few things of libtorch that `tch` does not offer, as a small C++ shim with a safe Rust API.
+//!
+//! - [`guard`]: runs a closure so that neither a Rust panic nor a C++ exception leaves it.
+//! - [`GlobalState`]: the modes, autocast, current device and seed that libtorch keeps for the process or thread.
+//! - [`generator`]: seeding all devices, saving and restoring the CPU generator.
+//! - [`Autocast`]: automatic mixed precision for a scope, on the CPU as well.
+//! - [`optim`], [`foreach`], [`gradients`]: what an optimizer needs over lists of tensors.
+//! - [`custom_function`]: a differentiable operation with a backward of its own; [`projection_cross_entropy`]: one made
+//!   for large vocabularies.
+//!
+//! The crate is linked statically into each shared library that uses it and exports no symbol. It knows nothing of
+//! plugins, and wraps no operator that `tch` has.
 
+mod autocast;
+mod error;
+mod ffi;
+pub mod foreach;
+mod function;
+pub mod generator;
+pub mod gradients;
+mod guard;
+pub mod optim;
+mod projection;
+mod state;
+
+pub use autocast::Autocast;
+pub use error::TorchError;
+pub use function::{Evaluated, custom_function};
+pub use guard::{Caught, guard, install_panic_hook};
+pub use projection::{ProjectionLoss, projection_cross_entropy};
+pub use state::{GlobalState, StateChange, StateItem};

@@ -1,0 +1,176 @@
+//! The section `system`: what to train. Whether its classes exist and what they take is found with the plugins at hand.
+
+use super::names;
+use crate::config::document::Value;
+use crate::config::later;
+use crate::config::reader::{Entry, POSITIVE, SHARE, Section};
+use crate::config::sections::{
+    BatchSize, ComponentSection, DataProcessingSection, ModelSection, OptimizerSection, Sides, SystemSection,
+    VocabularySection,
+};
+use crate::diagnostic::Diagnostic;
+
+const OPTIMIZER: &str = "an object with class_name and learning_rate";
+
+pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
+    let class_name = section.entry("class_name").filter(|entry| !entry.is_null());
+    let load = section.entry("load").filter(|entry| !entry.is_null());
+    let (model, data_processing) = match (&class_name, &load) {
+        (_, Some(_)) => {
+            let why = "the system of system.load brings its own";
+            section.ignore("model", why);
+            section.ignore("data_processing", why);
+            (None, None)
+        }
+        (Some(_), None) => new_system(&mut section, true),
+        (None, None) => {
+            section.complain(
+                Diagnostic::error("system.class_name or system.load is required")
+                    .at(section.path_of("class_name"))
+                    .expected("class_name for a new system such as \"Predictor\", or load for a saved one"),
+            );
+            // What to do about a missing model depends on which of the two will be added.
+            new_system(&mut section, false)
+        }
+    };
+    let class_name = class_name.and_then(|entry| entry.string());
+    let load = load.and_then(|entry| entry.file());
+    let optimizer = section.required("optimizer", OPTIMIZER, optimizer);
+    let metrics = section.or("metrics", Vec::new(), |entry| {
+        entry.list("class names", Entry::string).and_then(|list| names(entry, list))
+    });
+    let batch_size = section.or("batch_size", BatchSize { train: 1, valid: 1 }, batch_size);
+    let num_data_workers = section.or("num_data_workers", 4, |entry| entry.size(0));
+    section.finish();
+    Some(SystemSection {
+        class_name,
+        load,
+        model,
+        data_processing,
+        optimizer: optimizer?,
+        metrics,
+        batch_size,
+        num_data_workers,
+    })
+}
+
+fn new_system(section: &mut Section<'_>, required: bool) -> (Option<ModelSection>, Option<DataProcessingSection>) {
+    let entry = section.entry("model").filter(|entry| !entry.is_null());
+    if required && entry.is_none() {
+        section.complain(
+            Diagnostic::error("system.model is required")
+                .at(section.path_of("model"))
+                .expected("an object with the sections encoder and tlm_outputs")
+                .help("add \"model\"; or name a saved system as system.load, which brings its own"),
+        );
+    }
+    let model = entry.and_then(|entry| entry.section()).and_then(model);
+    let processing = section.entry("data_processing").filter(|entry| !entry.is_null());
+    let processing = match processing {
+        Some(entry) => entry.section().map(data_processing),
+        None => Some(DataProcessingSection::default()),
+    };
+    (model, processing)
+}
+
+fn model(mut section: Section<'_>) -> Option<ModelSection> {
+    let encoder = component(&mut section, "encoder");
+    let tlm_outputs = component(&mut section, "tlm_outputs");
+    section.finish();
+    Some(ModelSection { encoder: encoder?, tlm_outputs: tlm_outputs? })
+}
+
+/// A component's section; an empty one where it is left out.
+fn component(section: &mut Section<'_>, key: &'static str) -> Option<ComponentSection> {
+    let path = section.path_of(key);
+    let Some(entry) = section.entry(key) else {
+        return Some(ComponentSection { class_name: None, options: serde_json::Map::new(), path });
+    };
+    let class_name = entry.section()?.optional("class_name", Entry::string);
+    Some(ComponentSection { class_name, options: entry.options(Some("class_name"))?, path })
+}
+
+fn data_processing(mut section: Section<'_>) -> DataProcessingSection {
+    let share_input_fields_encoders = section.or("share_input_fields_encoders", false, Entry::boolean);
+    let mut vocab = section.section("vocab");
+    let default = VocabularySection::default();
+    let min_frequency = vocab.or("min_frequency", default.min_frequency, |entry| sides(entry, 1, frequency));
+    let max_size = vocab.or("max_size", default.max_size, |entry| sides(entry, None, maximum));
+    let path = vocab.path_of("max_size");
+    if share_input_fields_encoders && (min_frequency.source, max_size.source) != (min_frequency.target, max_size.target)
+    {
+        vocab.complain(
+            Diagnostic::warning("the source side's numbers are ignored: a shared vocabulary takes the target side's")
+                .at(path)
+                .help("give one number for both sides"),
+        );
+    }
+    vocab.finish();
+    section.finish();
+    DataProcessingSection { share_input_fields_encoders, vocab: VocabularySection { min_frequency, max_size } }
+}
+
+/// One value for both sides, or one for each; a side left out has the default.
+fn sides<T: Copy>(entry: &Entry<'_>, default: T, read: impl Fn(&Entry<'_>) -> Option<T>) -> Option<Sides<T>> {
+    if !matches!(entry.value(), Value::Object(_)) {
+        return read(entry).map(|value| Sides { source: value, target: value });
+    }
+    let mut section = entry.section()?;
+    let sides =
+        Sides { source: section.or("source", default, &read), target: section.or("target", default, &read) };
+    section.finish();
+    Some(sides)
+}
+
+fn frequency(entry: &Entry<'_>) -> Option<u64> {
+    match entry.value() {
+        Value::Number(_) => entry.count(1),
+        _ => entry.refuse("an integer of at least 1, or {source, target} with one for each"),
+    }
+}
+
+fn maximum(entry: &Entry<'_>) -> Option<Option<u64>> {
+    match entry.value() {
+        Value::Null => Some(None),
+        Value::Number(_) => entry.count(1).map(Some),
+        _ => entry.refuse("an integer of at least 1, null, or {source, target} with one for each"),
+    }
+}
+
+fn optimizer(entry: &Entry<'_>) -> Option<OptimizerSection> {
+    if matches!(entry.value(), Value::Array(_)) {
+        entry.refuse_later(later::OPTIMIZER_LIST, "give one optimizer");
+        return None;
+    }
+    let Value::Object(_) = entry.value() else { return entry.refuse(OPTIMIZER) };
+    let mut section = entry.section()?;
+    let class_name = section.required("class_name", "the class of an optimizer, such as \"adam\"", Entry::string);
+    let learning_rate = section.required("learning_rate", "a finite number above 0", |entry| entry.number(POSITIVE));
+    let learning_rate_decay = section.or("learning_rate_decay", 1.0, |entry| entry.number(SHARE));
+    let learning_rate_decay_start = section.or("learning_rate_decay_start", 2, |entry| entry.count(0));
+    let options = section.or("options", serde_json::Map::new(), |entry| entry.options(None));
+    section.finish();
+    Some(OptimizerSection {
+        class_name: class_name?,
+        learning_rate: learning_rate?,
+        learning_rate_decay,
+        learning_rate_decay_start,
+        options,
+        path: entry.path().to_owned(),
+    })
+}
+
+fn batch_size(entry: &Entry<'_>) -> Option<BatchSize> {
+    match entry.value() {
+        Value::Number(_) => entry.size(1).map(|size| BatchSize { train: size, valid: size }),
+        Value::Object(_) => {
+            let mut section = entry.section()?;
+            let train = section.required("train", "an integer of at least 1", |entry| entry.size(1));
+            let valid = section.entry("valid").map(|entry| entry.size(1));
+            section.finish();
+            let train = train?;
+            Some(BatchSize { train, valid: valid.unwrap_or(Some(train))? })
+        }
+        _ => entry.refuse("an integer of at least 1, or {train, valid} with one for each"),
+    }
+}

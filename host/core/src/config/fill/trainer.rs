@@ -1,0 +1,98 @@
+//! The section `trainer`: how to train.
+
+use super::names;
+use crate::config::document::Value;
+use crate::config::reader::{Entry, NOT_NEGATIVE, SHARE, Section, later_json};
+use crate::config::sections::{CheckpointSection, Precision, TrainerSection, ValidationInterval};
+use crate::config::later;
+use crate::diagnostic::Diagnostic;
+
+pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
+    let precision = section.or("precision", Precision::F32, precision);
+    section.optional("amp_level", |entry| amp_level(entry, precision));
+    let trainer = TrainerSection {
+        epochs: section.or("epochs", 50, |entry| entry.count(1)),
+        max_steps: section.optional("max_steps", |entry| entry.count(1)),
+        gradient_accumulation_steps: section.or("gradient_accumulation_steps", 1, |entry| entry.count(1)),
+        gradient_max_norm: section.or("gradient_max_norm", 0.0, |entry| entry.number(NOT_NEGATIVE)),
+        main_metric: section.optional("main_metric", main_metric).unwrap_or_default(),
+        log_interval: section.or("log_interval", 100, |entry| entry.count(1)),
+        log_save_interval: section.or("log_save_interval", 100, |entry| entry.count(1)),
+        precision,
+        deterministic: section.or("deterministic", true, Entry::boolean),
+        checkpoint: checkpoint(section.section("checkpoint")),
+    };
+    section.finish();
+    trainer
+}
+
+fn precision(entry: &Entry<'_>) -> Option<Precision> {
+    let json = later_json(entry.node());
+    if let Some(feature) = later::value(entry.path(), &json) {
+        entry.refuse_later(feature, "write 32 or \"bf16\"");
+        return None;
+    }
+    match json.as_str() {
+        "32" => Some(Precision::F32),
+        "\"bf16\"" => Some(Precision::BF16),
+        _ => entry.refuse("32 or \"bf16\""),
+    }
+}
+
+/// Apex's name of what `precision` already says, carried by older configs: O0 is 32 bits, O1 is autocast.
+fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
+    let (level, meaning) = match precision {
+        Precision::F32 => ("O0", "precision 32"),
+        Precision::BF16 => ("O1", "precision \"bf16\""),
+    };
+    match entry.value() {
+        Value::String(text) if text == level => Some(()),
+        Value::String(text) if text == "O0" || text == "O1" => {
+            entry.complain(
+                Diagnostic::error(format!("amp_level {text} does not go with {meaning}"))
+                    .found(format!("\"{text}\""))
+                    .expected(format!("\"{level}\" with {meaning}"))
+                    .help("remove amp_level: precision says it all"),
+            );
+            None
+        }
+        Value::String(text) if text == "O2" || text == "O3" => {
+            entry.complain(
+                Diagnostic::error(format!("amp_level {text} exists in Apex only"))
+                    .found(format!("\"{text}\""))
+                    .expected(format!("\"{level}\" with {meaning}"))
+                    .help("remove amp_level, and write precision \"bf16\" for mixed precision"),
+            );
+            None
+        }
+        _ => entry.refuse("the string \"O0\" or \"O1\""),
+    }
+}
+
+fn main_metric(entry: &Entry<'_>) -> Option<Vec<String>> {
+    entry.one_or_more("names of metrics", Entry::string).and_then(|list| names(entry, list))
+}
+
+fn checkpoint(mut section: Section<'_>) -> CheckpointSection {
+    let checkpoint = CheckpointSection {
+        validation_interval: section.or(
+            "validation_steps",
+            ValidationInterval::ShareOfEpoch(1.0),
+            validation_interval,
+        ),
+        save_top_k: section.or("save_top_k", 1, |entry| entry.integer(-1)),
+        early_stop_patience: section.or("early_stop_patience", 0, |entry| entry.count(0)),
+    };
+    section.finish();
+    checkpoint
+}
+
+fn validation_interval(entry: &Entry<'_>) -> Option<ValidationInterval> {
+    match entry.value() {
+        Value::Number(text) if text.contains(['.', 'e', 'E']) => {
+            entry.number(SHARE).map(ValidationInterval::ShareOfEpoch)
+        }
+        Value::Number(_) => entry.count(1).map(ValidationInterval::Batches),
+        _ => entry.refuse("an integer of at least 1 (batches), or a number such as 0.5 or 1.0 (share of the epoch)"),
+    }
+}

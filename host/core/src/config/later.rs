@@ -1,0 +1,85 @@
+//! What a config may say by its specification and this release cannot do yet: recognised, so that it is never called
+//! unknown, and refused unless it asks for nothing. When a feature comes, its line goes.
+
+/// A key whose feature is missing.
+#[derive(Debug)]
+pub(super) struct Later {
+    /// Its JSON path; `*` stands for one part.
+    pub(super) path: &'static str,
+    /// The values that ask for nothing, as JSON; the first is the default. Keys that have no default have none.
+    pub(super) harmless: &'static [&'static str],
+    /// What it would do, to be followed by "is not supported yet".
+    pub(super) feature: &'static str,
+}
+
+const fn later(path: &'static str, harmless: &'static [&'static str], feature: &'static str) -> Later {
+    Later { path, harmless, feature }
+}
+
+/// Keys whose every other value comes later.
+pub(super) const KEYS: &[Later] = &[
+    later("run.use_mlflow", &["false"], "tracking runs with MLflow"),
+    later("trainer.resume", &["false"], "resuming a run"),
+    later("trainer.gpus", &["0"], "training on GPUs"),
+    later("trainer.on_nonfinite", &["\"stop\""], "going on after a loss that is not finite"),
+    later("trainer.on_oom", &["\"stop\""], "going on after a batch that does not fit into memory"),
+    later("trainer.truncated_bptt_steps", &["null"], "carrying an encoder's state from batch to batch"),
+    later("trainer.batch_order", &["\"corpus\""], "another order of batches than the corpus'"),
+    later("trainer.max_tokens_per_batch", &["null"], "sizing batches by tokens"),
+    later("trainer.checkpoint.resume_interval", &["null"], "saving resume points"),
+    later("data.test", &["null"], "testing after training"),
+    later("data.buffer_size", &["null"], "reading a corpus in pieces"),
+    later("data.max_length", &["null"], "leaving out long pairs"),
+    later("data.*.input.pe", &["null"], "training on post-edited text"),
+    later("data.*.input.post_edit", &["null"], "training on post-edited text"),
+    later("system.load_vocabs", &["null"], "taking vocabularies from a saved system"),
+    later("system.data_processing.embeddings", &["null"], "reading pretrained word embeddings"),
+    later(
+        "system.data_processing.vocab.keep_rare_words_with_embeddings",
+        &["false"],
+        "keeping rare words that have pretrained embeddings",
+    ),
+    later(
+        "system.data_processing.vocab.add_embeddings_vocab",
+        &["false"],
+        "adding the words of pretrained embeddings to a vocabulary",
+    ),
+    later("system.optimizer.encoder_learning_rate", &["null"], "a learning rate of the encoder's own"),
+    later("system.optimizer.warmup_steps", &["null"], "warming the learning rate up"),
+    later("system.optimizer.training_steps", &["null"], "a schedule over a given number of steps"),
+    later("system.optimizer.load", &["null"], "going on from a saved optimizer"),
+    later("system.optimizer.parameters", &["null"], "an optimizer for some of the parameters"),
+];
+
+/// Values, as JSON, of keys that work otherwise.
+const VALUES: &[(&str, &str, &str)] = &[("trainer.precision", "16", "16-bit precision (float16)")];
+
+/// `data.valid` with a name for each set.
+pub(super) const NAMED_VALIDATION_SETS: &str = "validating on several named sets";
+
+/// `system.optimizer` as a list.
+pub(super) const OPTIMIZER_LIST: &str = "training with a list of optimizers";
+
+/// The entry of the key at this path.
+pub(super) fn key(path: &str) -> Option<&'static Later> {
+    KEYS.iter().find(|later| matches(later.path, path))
+}
+
+/// The keys of the section at this path that come later.
+pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter_map(move |later| {
+        let (parent, key) = later.path.rsplit_once('.')?;
+        matches(parent, section).then_some(key)
+    })
+}
+
+/// What this value of the key at this path would ask for.
+pub(super) fn value(path: &str, json: &str) -> Option<&'static str> {
+    VALUES.iter().find(|(of, value, _)| *of == path && *value == json).map(|(_, _, feature)| *feature)
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut parts = path.split('.');
+    pattern.split('.').all(|wanted| parts.next().is_some_and(|part| wanted == "*" || wanted == part))
+        && parts.next().is_none()
+}

@@ -1,0 +1,377 @@
+//! The cursor that sections are read with: it takes values by key, refuses what does not fit, and at the end what it was
+//! never asked for, collecting every complaint. Nothing is ever coerced. Which keys there are is [`super::fill`]'s.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use serde_json::Map;
+
+use super::document::{self, Document, Node, Place, Value};
+use super::later::{self, Later};
+use super::path;
+use super::syntax::shorten;
+use crate::diagnostic::{Diagnostic, nearest};
+
+/// Everything found so far.
+#[derive(Debug)]
+pub(super) struct Report<'d> {
+    document: &'d Document,
+    complaints: RefCell<Vec<Diagnostic>>,
+}
+
+impl<'d> Report<'d> {
+    pub(super) fn new(document: &'d Document) -> Self {
+        Self { document, complaints: RefCell::new(Vec::new()) }
+    }
+
+    pub(super) fn into_complaints(self) -> Vec<Diagnostic> {
+        self.complaints.into_inner()
+    }
+
+    /// Adds a complaint; its place is that of its path.
+    pub(super) fn add(&self, complaint: Diagnostic) {
+        self.complaints.borrow_mut().push(self.document.place(complaint));
+    }
+
+    fn add_at(&self, complaint: Diagnostic, place: &Place) {
+        self.complaints.borrow_mut().push(document::at_place(self.document.file(), complaint, place));
+    }
+
+    /// The whole document, to be read as an object.
+    pub(super) fn root(&'d self) -> Entry<'d> {
+        Entry { report: self, node: self.document.root(), path: String::new() }
+    }
+}
+
+/// Numbers that a key accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    expected: &'static str,
+    holds: fn(f64) -> bool,
+}
+
+/// Above 0.
+pub(super) const POSITIVE: Range = Range { expected: "a finite number above 0", holds: |x| x > 0.0 };
+/// 0 or above.
+pub(super) const NOT_NEGATIVE: Range = Range { expected: "a finite number of at least 0", holds: |x| x >= 0.0 };
+/// A share that may be all.
+pub(super) const SHARE: Range = Range { expected: "a number above 0 and at most 1", holds: |x| x > 0.0 && x <= 1.0 };
+/// A share that leaves something.
+pub(super) const PART: Range = Range { expected: "a number above 0 and below 1", holds: |x| x > 0.0 && x < 1.0 };
+
+/// A value to be read, with its path.
+#[derive(Debug, Clone)]
+pub(super) struct Entry<'d> {
+    report: &'d Report<'d>,
+    node: &'d Node,
+    path: String,
+}
+
+impl<'d> Entry<'d> {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn value(&self) -> &'d Value {
+        &self.node.value
+    }
+
+    pub(super) fn node(&self) -> &'d Node {
+        self.node
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        self.node.value == Value::Null
+    }
+
+    /// Adds a complaint about this value.
+    pub(super) fn complain(&self, complaint: Diagnostic) {
+        self.report.add_at(complaint.at(&*self.path), &self.node.place);
+    }
+
+    /// Complains that this value is not as expected, and gives nothing.
+    pub(super) fn refuse<T>(&self, expected: &str) -> Option<T> {
+        let name = if self.path.is_empty() { "the config" } else { path::last_part(&self.path) };
+        let complaint =
+            Diagnostic::error(format!("{name} must be {expected}")).found(self.node.describe()).expected(expected);
+        self.complain(match self.help(expected) {
+            Some(help) => complaint.help(help),
+            None => complaint,
+        });
+        None
+    }
+
+    /// What to do about a value of a usual wrong kind.
+    fn help(&self, expected: &str) -> Option<String> {
+        match &self.node.value {
+            Value::String(text) if expected.starts_with("true") && (text == "true" || text == "false") => {
+                Some(format!("write {text} without quotes"))
+            }
+            Value::String(text)
+                if (expected.contains("number") || expected.contains("integer"))
+                    && text.parse::<f64>().is_ok_and(f64::is_finite) =>
+            {
+                Some(format!("write {text} without quotes"))
+            }
+            Value::Number(text) if expected.contains("integer") => {
+                let number = text.parse::<f64>().ok()?;
+                let written_as_float = text.contains(['.', 'e', 'E']);
+                (written_as_float && number.fract() == 0.0 && number.abs() < 1e15)
+                    .then(|| format!("write {number:.0}, without fraction and exponent"))
+            }
+            Value::Number(text) if expected.contains("string") => match &self.node.place {
+                Place::File(_) => Some(format!("write \"{}\" in quotes", shorten(text))),
+                Place::Override(at) => Some(format!("give a string that reads like a number as --set '{at}=\"{text}\"'")),
+            },
+            _ => None,
+        }
+    }
+
+    /// Refuses this value because its feature is missing.
+    pub(super) fn refuse_later(&self, feature: &str, help: &str) {
+        let found = self.node.describe();
+        self.complain(Diagnostic::error(format!("{feature} is not supported yet")).found(found).help(help));
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Bool(value) => Some(value),
+            _ => self.refuse("true or false"),
+        }
+    }
+
+    /// An integer, written as one, of at least `least`.
+    pub(super) fn integer(&self, least: i64) -> Option<i64> {
+        let Value::Number(text) = &self.node.value else {
+            return self.refuse(&format!("an integer of at least {least}"));
+        };
+        match text.parse::<i64>() {
+            Ok(value) if value >= least => Some(value),
+            Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => {
+                self.refuse(&format!("an integer from {least} to {}", i64::MAX))
+            }
+            _ => self.refuse(&format!("an integer of at least {least}")),
+        }
+    }
+
+    /// An integer, written as one, of at least `least`.
+    pub(super) fn count(&self, least: u32) -> Option<u64> {
+        self.integer(i64::from(least)).and_then(|value| u64::try_from(value).ok())
+    }
+
+    /// An integer, written as one, of at least `least`, that counts things in memory.
+    pub(super) fn size(&self, least: u32) -> Option<usize> {
+        self.integer(i64::from(least)).and_then(|value| usize::try_from(value).ok())
+    }
+
+    /// A finite number of a range.
+    pub(super) fn number(&self, range: Range) -> Option<f64> {
+        let Value::Number(text) = &self.node.value else { return self.refuse(range.expected) };
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() && (range.holds)(value) => Some(value),
+            _ => self.refuse(range.expected),
+        }
+    }
+
+    /// A string that is not empty.
+    pub(super) fn string(&self) -> Option<String> {
+        match &self.node.value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            _ => self.refuse("a string that is not empty"),
+        }
+    }
+
+    /// A path of the file system, as it is written.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        match &self.node.value {
+            Value::String(text) if text.contains('\0') => self.refuse("a path without the character U+0000"),
+            _ => self.string().map(PathBuf::from),
+        }
+    }
+
+    /// One value, or an array of at least `least` of them, each read by `read`; what each is, in the plural, is `kind`.
+    pub(super) fn one_or_more<T>(&self, kind: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+        match &self.node.value {
+            Value::Array(elements) if elements.is_empty() => self.refuse(&format!("a string or a list of {kind}")),
+            Value::Array(_) => self.list(kind, read),
+            Value::String(_) => read(self).map(|value| vec![value]),
+            _ => self.refuse(&format!("a string or a list of {kind}")),
+        }
+    }
+
+    /// An array whose elements are read by `read`; what each is, in the plural, is `kind`.
+    pub(super) fn list<T>(&self, kind: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let Value::Array(elements) = &self.node.value else { return self.refuse(&format!("a list of {kind}")) };
+        let read: Vec<Option<T>> = elements
+            .iter()
+            .enumerate()
+            .map(|(index, node)| read(&Entry { report: self.report, node, path: path::element(&self.path, index) }))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// An object, to be read key by key.
+    pub(super) fn section(&self) -> Option<Section<'d>> {
+        match &self.node.value {
+            Value::Object(_) => Some(Section::new(self.report, self.path.clone(), Some(self.node))),
+            _ => self.refuse("an object"),
+        }
+    }
+
+    /// An object with whatever is in it, but for the key `without`.
+    pub(super) fn options(&self, without: Option<&str>) -> Option<Map<String, serde_json::Value>> {
+        let Value::Object(members) = &self.node.value else { return self.refuse("an object") };
+        let options: Vec<Option<(String, serde_json::Value)>> = members
+            .iter()
+            .filter(|member| Some(member.key.as_str()) != without)
+            .map(|member| {
+                let path = path::join(&self.path, &member.key);
+                let entry = Entry { report: self.report, node: &member.value, path };
+                Some((member.key.clone(), entry.json()?))
+            })
+            .collect();
+        options.into_iter().collect()
+    }
+
+    /// The value as it is, if all its numbers can be held exactly enough.
+    fn json(&self) -> Option<serde_json::Value> {
+        Some(match &self.node.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::String(text) => text.clone().into(),
+            Value::Array(_) => self.list("values", Self::json)?.into(),
+            Value::Object(_) => self.options(None)?.into(),
+            Value::Number(text) if text.contains(['.', 'e', 'E']) => {
+                let number = text.parse().ok().and_then(serde_json::Number::from_f64);
+                let Some(number) = number else { return self.refuse("a number that a 64-bit float can hold") };
+                number.into()
+            }
+            Value::Number(text) => {
+                let Ok(number) = text.parse::<i64>() else { return self.refuse("an integer of at most 64 bits") };
+                number.into()
+            }
+        })
+    }
+}
+
+/// An object being read, or one that is left out and so has every key left out.
+#[derive(Debug)]
+pub(super) struct Section<'d> {
+    report: &'d Report<'d>,
+    path: String,
+    node: Option<&'d Node>,
+    asked: Vec<&'static str>,
+}
+
+impl<'d> Section<'d> {
+    fn new(report: &'d Report<'d>, path: String, node: Option<&'d Node>) -> Self {
+        Self { report, path, node, asked: Vec::new() }
+    }
+
+    pub(super) fn path_of(&self, key: &str) -> String {
+        path::join(&self.path, key)
+    }
+
+    /// Adds a complaint; its place is that of its path.
+    pub(super) fn complain(&self, complaint: Diagnostic) {
+        self.report.add(complaint);
+    }
+
+    /// The value under `key`, which is then a known one.
+    pub(super) fn entry(&mut self, key: &'static str) -> Option<Entry<'d>> {
+        self.asked.push(key);
+        let node = self.node?.get(key)?;
+        Some(Entry { report: self.report, node, path: self.path_of(key) })
+    }
+
+    /// The value under `key`; `None` if there is none, if it is null, or if it is refused.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Entry<'d>) -> Option<T>) -> Option<T> {
+        self.entry(key).filter(|entry| !entry.is_null()).and_then(|entry| read(&entry))
+    }
+
+    /// The value under `key`, or its default.
+    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Entry<'d>) -> Option<T>) -> T {
+        self.entry(key).and_then(|entry| read(&entry)).unwrap_or(default)
+    }
+
+    /// The value under `key`, which must be there. `expected` says what it is.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&Entry<'d>) -> Option<T>,
+    ) -> Option<T> {
+        match self.entry(key) {
+            Some(entry) => read(&entry),
+            None => {
+                let path = self.path_of(key);
+                let help = format!("add the key \"{key}\"");
+                self.complain(Diagnostic::error(format!("{path} is required")).at(path).expected(expected).help(help));
+                None
+            }
+        }
+    }
+
+    /// The section under `key`; one that is left out, where `key` is or is refused.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'d> {
+        let path = self.path_of(key);
+        let section = self.entry(key).and_then(|entry| entry.section());
+        section.unwrap_or_else(|| Section::new(self.report, path, None))
+    }
+
+    /// A key that means nothing here: accepted with a warning.
+    pub(super) fn ignore(&mut self, key: &'static str, why: &str) {
+        if let Some(entry) = self.entry(key).filter(|entry| !entry.is_null()) {
+            entry.complain(Diagnostic::warning(format!("{key} is ignored: {why}")).help("remove it"));
+        }
+    }
+
+    /// Ends the reading: a key that was not asked for comes later or is unknown.
+    pub(super) fn finish(self) {
+        let Some(Node { value: Value::Object(members), .. }) = self.node else { return };
+        for member in members.iter().filter(|member| !self.asked.contains(&member.key.as_str())) {
+            let entry = Entry { report: self.report, node: &member.value, path: self.path_of(&member.key) };
+            match later::key(&entry.path) {
+                Some(later) => check_later(&entry, later),
+                None => self.report.add_at(self.unknown(&member.key), &member.key_place),
+            }
+        }
+    }
+
+    fn unknown(&self, key: &str) -> Diagnostic {
+        let mut known: Vec<&str> = self.asked.iter().copied().chain(later::keys_of(&self.path)).collect();
+        known.sort_unstable();
+        let near = nearest(key, known.iter().copied());
+        let complaint = Diagnostic::error(format!("unknown key `{}`", shorten(key)))
+            .at(self.path_of(key))
+            .found(format!("`{}`", shorten(key)))
+            .expected(format!("one of {}", known.join(", ")));
+        match near {
+            Some(near) => complaint.nearest(Some(near)).help(format!("write `{near}`, or remove the key")),
+            None => complaint.help("remove the key"),
+        }
+    }
+}
+
+/// Refuses the value of a key whose feature is missing, unless it asks for nothing.
+fn check_later(entry: &Entry<'_>, later: &Later) {
+    let json = later_json(entry.node);
+    if !later.harmless.contains(&json.as_str()) {
+        let help = match later.harmless.first() {
+            Some(default) => format!("remove the key, or write {default}"),
+            None => "remove the key".to_owned(),
+        };
+        entry.refuse_later(later.feature, &help);
+    }
+}
+
+/// A scalar as JSON, to be compared with the table of what comes later; empty for arrays and objects.
+pub(super) fn later_json(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(text) => text.clone(),
+        Value::String(text) => serde_json::Value::from(text.as_str()).to_string(),
+        Value::Array(_) | Value::Object(_) => String::new(),
+    }
+}

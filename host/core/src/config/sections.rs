@@ -1,0 +1,297 @@
+//! The sections of a config, checked and with every default filled in. Writing one out as JSON gives a config that
+//! [`super::load`] accepts and that means the same. What a section accepts is read in [`super::fill`].
+
+use std::path::PathBuf;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+/// The configuration of a run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct RunConfig {
+    /// The run as such: where it goes and what it is called.
+    pub run: RunSection,
+    /// How to train.
+    pub trainer: TrainerSection,
+    /// The parallel corpora.
+    pub data: DataSection,
+    /// What to train.
+    pub system: SystemSection,
+    /// One batch of training and one of validation only.
+    pub debug: bool,
+    /// Details in the log; not together with `quiet`. The command line has the last word on both.
+    pub verbose: bool,
+    /// Errors and warnings only.
+    pub quiet: bool,
+}
+
+impl RunConfig {
+    /// The config as indented JSON, all defaults written out.
+    ///
+    /// # Errors
+    ///
+    /// If a path was put into it that is not Unicode; those read from a config always are.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// `run`: where a run goes and what it is called.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct RunSection {
+    /// Everything random is drawn from it.
+    pub seed: u64,
+    /// Name of the experiment that the run belongs to.
+    pub experiment_name: String,
+    /// Directory of the run; `None` for `runs/<experiment id>/<run id>`.
+    pub output_dir: Option<PathBuf>,
+    /// 32 hexadecimal digits; `None` for a new one.
+    pub run_id: Option<String>,
+    /// Where runs are tracked.
+    pub mlflow_tracking_uri: String,
+    /// Whether saved systems are sent to the tracker wherever it is.
+    pub mlflow_always_log_artifacts: bool,
+}
+
+/// `trainer`: how to train.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TrainerSection {
+    /// How often the corpus is gone through, at least 1.
+    pub epochs: u64,
+    /// End of training after so many optimizer steps, at least 1, if the epochs do not end first.
+    pub max_steps: Option<u64>,
+    /// Batches whose gradients make one optimizer step, at least 1.
+    pub gradient_accumulation_steps: u64,
+    /// Largest norm of all gradients together; 0 for no clipping.
+    pub gradient_max_norm: f64,
+    /// Names of the metrics whose sum is the main metric; empty for the head's first.
+    #[serde(serialize_with = "null_if_empty")]
+    pub main_metric: Vec<String>,
+    /// Steps between two entries of the log, at least 1.
+    pub log_interval: u64,
+    /// Steps between two writings of the log to disk, at least 1.
+    pub log_save_interval: u64,
+    /// Type of number computed with.
+    pub precision: Precision,
+    /// Only algorithms that give the same numbers each time.
+    pub deterministic: bool,
+    /// When to validate, what to keep, when to stop.
+    pub checkpoint: CheckpointSection,
+}
+
+/// `trainer.precision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats: `32`.
+    F32,
+    /// bfloat16 where it is safe: `"bf16"`.
+    BF16,
+}
+
+impl Serialize for Precision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::F32 => serializer.serialize_u64(32),
+            Self::BF16 => serializer.serialize_str("bf16"),
+        }
+    }
+}
+
+/// `trainer.checkpoint`: when to validate, what to keep, when to stop.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct CheckpointSection {
+    /// How often to validate.
+    #[serde(rename = "validation_steps")]
+    pub validation_interval: ValidationInterval,
+    /// How many of the best systems are kept: -1 for all, 0 for none.
+    pub save_top_k: i64,
+    /// Validations in a row without improvement that end the training; 0 for never.
+    pub early_stop_patience: u64,
+}
+
+/// `trainer.checkpoint.validation_steps`: an integer counts batches, a number with a fraction is a share of the epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValidationInterval {
+    /// In (0, 1].
+    ShareOfEpoch(f64),
+    /// At least 1. Whether the epoch is that long is known only once the corpus is read.
+    Batches(u64),
+}
+
+impl Serialize for ValidationInterval {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::ShareOfEpoch(share) => serializer.serialize_f64(*share),
+            Self::Batches(batches) => serializer.serialize_u64(*batches),
+        }
+    }
+}
+
+/// `data`: the parallel corpora. Exactly one of `valid` and `split` is there.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct DataSection {
+    /// What is trained on.
+    #[serde(serialize_with = "under_input")]
+    pub train: Corpora,
+    /// What is validated on.
+    #[serde(serialize_with = "under_input_if_any")]
+    pub valid: Option<Corpora>,
+    /// Share of `train`, in (0, 1), that is kept for training; the rest is validated on.
+    pub split: Option<f64>,
+}
+
+/// Pairs of files, one a side: line i of `source[n]` and line i of `target[n]` translate one another.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Corpora {
+    /// At least one; relative to the current directory.
+    pub source: Vec<PathBuf>,
+    /// As many as `source`.
+    pub target: Vec<PathBuf>,
+}
+
+/// `system`: what to train. Either `load` is there, or `class_name`, `model` and `data_processing` are.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SystemSection {
+    /// Class of the system, as `Predictor`; beside `load` it must be the saved one's.
+    pub class_name: Option<String>,
+    /// A saved system to go on from.
+    pub load: Option<PathBuf>,
+    /// The parts of a new system; `None` exactly when `load` is there.
+    pub model: Option<ModelSection>,
+    /// The vocabularies of a new system; `None` exactly when `load` is there.
+    pub data_processing: Option<DataProcessingSection>,
+    /// How parameters are updated.
+    pub optimizer: OptimizerSection,
+    /// Class names of metrics besides the head's own.
+    pub metrics: Vec<String>,
+    /// Pairs in one batch.
+    pub batch_size: BatchSize,
+    /// Threads that prepare batches; 0 for none besides the training thread.
+    pub num_data_workers: usize,
+}
+
+/// `system.model`: the two parts of a system.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ModelSection {
+    /// The encoder.
+    pub encoder: ComponentSection,
+    /// The head.
+    pub tlm_outputs: ComponentSection,
+}
+
+/// The section of a component that a plugin provides. Its options are the plugin's to check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentSection {
+    /// Its class; `None` for the one that the system's class stands for.
+    pub class_name: Option<String>,
+    /// All else in the section.
+    pub options: Map<String, Value>,
+    /// JSON path of the section, as `system.model.encoder`.
+    pub path: String,
+}
+
+impl Serialize for ComponentSection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(class_name) = &self.class_name {
+            map.serialize_entry("class_name", class_name)?;
+        }
+        for (key, value) in &self.options {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// `system.data_processing`: the vocabularies.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct DataProcessingSection {
+    /// One vocabulary for both sides.
+    pub share_input_fields_encoders: bool,
+    /// What goes into a vocabulary. When sharing, the target side's numbers hold.
+    pub vocab: VocabularySection,
+}
+
+/// `system.data_processing.vocab`: what goes into a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct VocabularySection {
+    /// A type is kept if it occurs at least so often.
+    pub min_frequency: Sides<u64>,
+    /// The most types kept, special tokens not counted; `None` for all.
+    pub max_size: Sides<Option<u64>>,
+}
+
+impl Default for VocabularySection {
+    /// Every type of the corpus.
+    fn default() -> Self {
+        Self { min_frequency: Sides { source: 1, target: 1 }, max_size: Sides { source: None, target: None } }
+    }
+}
+
+impl Default for DataProcessingSection {
+    /// A vocabulary of its own for each side, with every type of the corpus.
+    fn default() -> Self {
+        Self { share_input_fields_encoders: false, vocab: VocabularySection::default() }
+    }
+}
+
+/// A value for each side of a parallel corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Sides<T> {
+    /// The source side's.
+    pub source: T,
+    /// The target side's.
+    pub target: T,
+}
+
+/// `system.optimizer`: how parameters are updated.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct OptimizerSection {
+    /// Its class, as `adam`.
+    pub class_name: String,
+    /// Finite and above 0.
+    pub learning_rate: f64,
+    /// Factor in (0, 1] on the rate when the main metric no longer improves; 1 for none.
+    pub learning_rate_decay: f64,
+    /// Validations in a row without improvement that are forgiven before that.
+    pub learning_rate_decay_start: u64,
+    /// What its class takes besides; the plugin's to check, at [`Self::options_path`].
+    pub options: Map<String, Value>,
+    /// JSON path of the section, as `system.optimizer`.
+    #[serde(skip)]
+    pub path: String,
+}
+
+impl OptimizerSection {
+    /// JSON path of the options.
+    #[must_use]
+    pub fn options_path(&self) -> String {
+        super::path::join(&self.path, "options")
+    }
+}
+
+/// `system.batch_size`: pairs in one batch, at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct BatchSize {
+    /// When training.
+    pub train: usize,
+    /// When validating.
+    pub valid: usize,
+}
+
+fn null_if_empty<S: Serializer>(names: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    if names.is_empty() { serializer.serialize_none() } else { names.serialize(serializer) }
+}
+
+fn under_input<S: Serializer>(corpora: &Corpora, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    map.serialize_entry("input", corpora)?;
+    map.end()
+}
+
+fn under_input_if_any<S: Serializer>(corpora: &Option<Corpora>, serializer: S) -> Result<S::Ok, S::Error> {
+    match corpora {
+        Some(corpora) => under_input(corpora, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,10 @@
+//! The crate through its public interface: recorded cases, bad input, batches from several threads.
+
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod corpora;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod streams;

@@ -1,0 +1,104 @@
+//! The table of an encoder.
+
+use std::collections::BTreeMap;
+
+use abi_stable::StableAbi;
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use kiwi_plugin_metadata::kind;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AbiBatch, AbiParameter, AbiPass, ComponentTable, ComponentTableRef, OwnedFeature, batch, checked_config,
+    from_json, hand_over_features, hand_over_parameters, to_json,
+};
+use crate::Encoder;
+use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
+use crate::abi::tensor::{NamedOwned, hand_over};
+
+/// Functions of an encoder. Fields are only ever appended.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = EncoderTableRef)))]
+#[sabi(missing_field(option))]
+pub struct EncoderTable {
+    /// Builds an instance from a config and an [`crate::EncoderContext`] (JSON both).
+    pub create: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<Instance>,
+    /// Frees an instance.
+    pub destroy: extern "C" fn(Instance) -> AbiResult<()>,
+    /// An [`EncoderDescription`] (JSON).
+    pub describe: extern "C" fn(&mut Instance) -> AbiResult<RString>,
+    /// Its parameters and buffers.
+    pub parameters: extern "C" fn(&mut Instance) -> AbiResult<RVec<AbiParameter>>,
+    /// The features of a batch.
+    #[sabi(last_prefix_field)]
+    pub forward: extern "C" fn(&mut Instance, AbiBatch<'_>, AbiPass) -> AbiResult<EncoderOutput>,
+}
+
+/// What an encoder says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderDescription {
+    /// Size of its hidden state.
+    pub hidden_size: i64,
+    /// Last dimension of each feature.
+    pub feature_sizes: BTreeMap<String, i64>,
+}
+
+/// What `forward` gives.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct EncoderOutput {
+    /// The features, in order.
+    pub features: RVec<OwnedFeature>,
+    /// Tensors on the way, where they were asked for.
+    pub trace: RVec<NamedOwned>,
+}
+
+pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
+    let functions: &'static WithMetadata<EncoderTable> = Box::leak(Box::new(WithMetadata::new(EncoderTable {
+        create: create::<T>,
+        destroy: free::<T>,
+        describe: describe::<T>,
+        parameters: parameters::<T>,
+        forward: forward::<T>,
+    })));
+    let mut table = ComponentTable::new::<T>(kind::ENCODER);
+    table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
+    table.leak()
+}
+
+extern "C" fn create<T: Encoder>(config: RStr<'_>, context: RStr<'_>) -> AbiResult<Instance> {
+    enter(T::CLASS_NAME, || {
+        let context = from_json("the encoder's context", context)?;
+        Ok(Instance::new(T::create(checked_config::<T>(config)?, &context)?))
+    })
+}
+
+extern "C" fn free<T: Encoder>(instance: Instance) -> AbiResult<()> {
+    destroy::<T>(T::CLASS_NAME, instance)
+}
+
+extern "C" fn describe<T: Encoder>(instance: &mut Instance) -> AbiResult<RString> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| {
+        to_json(&EncoderDescription {
+            hidden_size: encoder.hidden_size(),
+            feature_sizes: encoder.feature_sizes(),
+        })
+    })
+}
+
+extern "C" fn parameters<T: Encoder>(instance: &mut Instance) -> AbiResult<RVec<AbiParameter>> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| Ok(hand_over_parameters(encoder.parameters())))
+}
+
+extern "C" fn forward<T: Encoder>(
+    instance: &mut Instance,
+    fields: AbiBatch<'_>,
+    pass: AbiPass,
+) -> AbiResult<EncoderOutput> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| {
+        let mut pass = pass.pass();
+        let features = encoder.forward(&batch(fields), &mut pass)?;
+        Ok(EncoderOutput { features: hand_over_features(&features), trace: hand_over(pass.into_trace()) })
+    })
+}

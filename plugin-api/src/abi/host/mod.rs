@@ -1,0 +1,76 @@
+//! The host's side of the boundary: opening a plugin, and calling its components safely.
+//!
+//! A plugin is opened once and never unloaded. Deciding whether a file may be opened at all (its metadata, its hash) is not done
+//! here. Every call returns an [`CallError`] that names plugin, class and phase, and leaves libtorch's state (grad mode,
+//! autocast, current device) as it found it; a plugin that reseeds the generator is in error.
+
+mod call;
+mod instances;
+mod plugin;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::RStr;
+
+pub use call::{CallError, Origin, Phase};
+pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
+pub use plugin::{ComponentHandle, OpenError, Plugin};
+
+use super::callbacks::{HostCallbacks, HostCallbacksRef};
+use crate::log::Level;
+
+static LIVE_HANDLES: AtomicI64 = AtomicI64::new(0);
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Takes the messages of plugins: level, plugin, class (empty if unknown), text. May be called from any thread.
+pub type Logger = fn(Level, &str, &str, &str);
+
+/// Sends the messages of plugins to `logger`; the first call counts. Without one they are dropped.
+pub fn set_logger(logger: Logger) {
+    LOGGER.get_or_init(|| logger);
+}
+
+/// Tells plugins that ask whether the host wants to stop.
+pub fn set_cancelled(cancelled: bool) {
+    CANCELLED.store(cancelled, Ordering::Relaxed);
+}
+
+/// Owned tensor handles that have crossed the boundary and were not yet taken over or freed: zero between calls.
+#[must_use]
+pub fn live_handles() -> i64 {
+    LIVE_HANDLES.load(Ordering::Relaxed)
+}
+
+pub(crate) fn count_handles(delta: i64) {
+    LIVE_HANDLES.fetch_add(delta, Ordering::Relaxed);
+}
+
+pub(crate) fn callbacks() -> HostCallbacksRef {
+    static CALLBACKS: OnceLock<HostCallbacksRef> = OnceLock::new();
+    *CALLBACKS.get_or_init(|| {
+        let callbacks: &'static WithMetadata<HostCallbacks> =
+            Box::leak(Box::new(WithMetadata::new(HostCallbacks {
+                log: receive_log,
+                cancelled: receive_cancelled,
+                count_handles: receive_count,
+            })));
+        HostCallbacksRef(callbacks.static_as_prefix())
+    })
+}
+
+extern "C" fn receive_log(level: u32, plugin: RStr<'_>, class: RStr<'_>, message: RStr<'_>) {
+    if let Some(logger) = LOGGER.get() {
+        logger(Level::from_number(level), plugin.as_str(), class.as_str(), message.as_str());
+    }
+}
+
+extern "C" fn receive_cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
+extern "C" fn receive_count(delta: i64) {
+    count_handles(delta);
+}

@@ -1,0 +1,16 @@
+//! The boundary between host and plugins: the only `unsafe` code of this crate.
+//!
+//! [`root`] is what a plugin exports; [`component`] the tables of functions, one kind of component a file, with the
+//! plugin's side of each call; [`tensor`] how tensors cross; [`guard`] how panics and C++ exceptions are stopped;
+//! [`callbacks`] what a plugin asks of its host; [`host`] the other side: opening a plugin and calling it safely.
+//!
+//! Everything here is `#[repr(C)]` and checked by abi_stable when a plugin is opened. Tables are *prefix types*: fields are only
+//! ever appended. Structured facts that are not read in every step (contexts, descriptions, configs) cross as JSON, which
+//! can grow without a new layout.
+
+pub mod callbacks;
+pub mod component;
+pub mod guard;
+pub mod host;
+pub mod root;
+pub mod tensor;

@@ -1,0 +1,114 @@
+//! What a component is told when it is created. Hosts may add to it; a plugin reads what it knows.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::{Error, Result};
+
+/// Ids of the special tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecialIds {
+    /// `<unk>`: a word that is not in the vocabulary.
+    pub unk: i64,
+    /// `<pad>`: fills a row up to the batch's width.
+    pub pad: i64,
+    /// `<bos>`: before the first word.
+    pub bos: i64,
+    /// `<eos>`: after the last word.
+    pub eos: i64,
+}
+
+impl Default for SpecialIds {
+    fn default() -> Self {
+        Self { unk: 0, pad: 1, bos: 2, eos: 3 }
+    }
+}
+
+impl SpecialIds {
+    /// Whether a loss over words counts a gold token of this id: neither `<pad>`, `<bos>` nor `<eos>`.
+    #[must_use]
+    pub fn counts(self, id: i64) -> bool {
+        id != self.pad && id != self.bos && id != self.eos
+    }
+}
+
+/// What an encoder is told when it is created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderContext {
+    /// Size of each field's vocabulary, special tokens included.
+    pub vocabulary_sizes: BTreeMap<String, i64>,
+    /// Ids of the special tokens, the same in every vocabulary.
+    pub special: SpecialIds,
+    /// Where parameters are to live: `cpu` or `cuda:N`.
+    pub device: String,
+}
+
+impl EncoderContext {
+    /// Size of the vocabulary of this field.
+    ///
+    /// # Errors
+    /// When the run has no such field, naming those it has.
+    pub fn vocabulary_size(&self, field: &str) -> Result<i64> {
+        self.vocabulary_sizes.get(field).copied().ok_or_else(|| {
+            let known: Vec<_> = self.vocabulary_sizes.keys().map(String::as_str).collect();
+            Error::new(format!("the run has no vocabulary for `{field}`, only for {}", known.join(", ")))
+        })
+    }
+
+    /// Where parameters are to live.
+    ///
+    /// # Errors
+    /// When the device is none that this version knows.
+    pub fn device(&self) -> Result<Device> {
+        parse_device(&self.device)
+    }
+}
+
+/// What a head is told when it is created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadContext {
+    /// Last dimension of each feature that the encoder gives.
+    pub feature_sizes: BTreeMap<String, i64>,
+    /// The encoder's hidden size.
+    pub hidden_size: i64,
+    /// Size of each field's vocabulary, special tokens included.
+    pub vocabulary_sizes: BTreeMap<String, i64>,
+    /// Ids of the special tokens.
+    pub special: SpecialIds,
+    /// Where parameters are to live: `cpu` or `cuda:N`.
+    pub device: String,
+}
+
+impl HeadContext {
+    /// Last dimension of this feature.
+    ///
+    /// # Errors
+    /// When the encoder gives none of this name, naming those it gives.
+    pub fn feature_size(&self, name: &str) -> Result<i64> {
+        self.feature_sizes.get(name).copied().ok_or_else(|| {
+            let known: Vec<_> = self.feature_sizes.keys().map(String::as_str).collect();
+            Error::new(format!("the encoder gives no feature `{name}`, only {}", known.join(", ")))
+        })
+    }
+
+    /// Where parameters are to live.
+    ///
+    /// # Errors
+    /// When the device is none that this version knows.
+    pub fn device(&self) -> Result<Device> {
+        parse_device(&self.device)
+    }
+}
+
+fn parse_device(text: &str) -> Result<Device> {
+    match text.split_once(':') {
+        None if text == "cpu" => Ok(Device::Cpu),
+        Some(("cuda", index)) => index
+            .parse()
+            .map(Device::Cuda)
+            .map_err(|_| Error::new(format!("no device is named `{text}`: expected `cpu` or `cuda:N`"))),
+        _ => Err(Error::new(format!("no device is named `{text}`: expected `cpu` or `cuda:N`"))),
+    }
+}

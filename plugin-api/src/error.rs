@@ -1,0 +1,103 @@
+//! The error of a component: a message, what lies beneath it, and nothing of libtorch's stack.
+
+use std::fmt;
+
+/// Result of a component's methods.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a component could not do what was asked.
+///
+/// Everything that tch and torch-ext return converts into it by `?`.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    causes: Vec<String>,
+}
+
+impl Error {
+    /// An error with this message: a lower-case fragment that says what was found and what was expected.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new() }
+    }
+
+    /// The same error beneath a new message that says what was being done.
+    #[must_use]
+    pub fn context(self, message: impl Into<String>) -> Self {
+        let mut causes = vec![self.message];
+        causes.extend(self.causes);
+        Self { message: message.into(), causes }
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What lies beneath, outermost first.
+    #[must_use]
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    fn from_source(error: &dyn std::error::Error) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(without_stack(&cause.to_string()).to_owned());
+            source = cause.source();
+        }
+        Self { message: without_stack(&error.to_string()).to_owned(), causes }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::from_source(&error)
+    }
+}
+
+/// The message without the stack of C++ frames that libtorch appends.
+pub(crate) fn without_stack(message: &str) -> &str {
+    let end = ["\nException raised from", "\nC++ CapturedTraceback"]
+        .iter()
+        .filter_map(|mark| message.find(mark))
+        .min()
+        .unwrap_or(message.len());
+    message[..end].trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_of_libtorch_is_left_out() {
+        let error = tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu))
+            .f_matmul(&tch::Tensor::zeros([2, 3], (tch::Kind::Float, tch::Device::Cpu)))
+            .err()
+            .map(Error::from);
+        let text = error.map(|e| e.to_string()).unwrap_or_default();
+        assert!(text.contains("cannot be multiplied"), "{text}");
+        assert!(!text.contains("frame #"), "{text}");
+        assert!(!text.contains("Exception raised"), "{text}");
+    }
+
+    #[test]
+    fn context_keeps_the_cause() {
+        let error = Error::new("inner").context("outer");
+        assert_eq!(error.to_string(), "outer: inner");
+        assert_eq!(error.causes(), ["inner"]);
+    }
+}

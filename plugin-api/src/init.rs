@@ -1,0 +1,47 @@
+//! Initial values of parameters. All draw from libtorch's default generator, which the host seeds.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::Result;
+
+/// Xavier-uniform (Glorot and Bengio 2010): uniform in ±√(6 / (fan_in + fan_out)), the fans being the two sizes of a
+/// matrix `[fan_out, fan_in]` as it is stored.
+///
+/// # Errors
+/// When the shape is not that of a matrix, or libtorch cannot allocate it.
+pub fn xavier_uniform(shape: [i64; 2], device: Device) -> Result<Tensor> {
+    let bound = (6.0 / (shape[0] + shape[1]) as f64).sqrt();
+    uniform(&shape, bound, device)
+}
+
+/// Uniform in ±`bound`.
+///
+/// # Errors
+/// When libtorch cannot allocate it.
+pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_empty(shape, (Kind::Float, device))?.f_uniform_(-bound, bound)?)
+}
+
+/// Normal with mean 0 and variance 1.
+///
+/// # Errors
+/// When libtorch cannot allocate it.
+pub fn normal(shape: &[i64], device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_randn(shape, (Kind::Float, device))?)
+}
+
+/// All zero.
+///
+/// # Errors
+/// When libtorch cannot allocate it.
+pub fn zeros(shape: &[i64], device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_zeros(shape, (Kind::Float, device))?)
+}
+
+/// All one.
+///
+/// # Errors
+/// When libtorch cannot allocate it.
+pub fn ones(shape: &[i64], device: Device) -> Result<Tensor> {
+    Ok(Tensor::f_ones(shape, (Kind::Float, device))?)
+}

@@ -1,0 +1,50 @@
+//! The gradients of leaf tensors: reading, setting, clearing to none, clipping.
+
+use std::ptr;
+
+use tch::Tensor;
+
+use crate::TorchError;
+use crate::ffi;
+
+/// Scales the gradients of `parameters` down so that their total 2-norm is at most `max_norm`, and returns the norm from
+/// before, as a scalar on their device. Nothing waits for the device. Parameters without a gradient count as zero.
+pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, TorchError> {
+    let pointers = ffi::pointers(parameters);
+    let [mut out] = ffi::room::<1>();
+    // SAFETY: as many live tensors as said; the shim writes an owned tensor to `out` when it succeeds.
+    unsafe {
+        ffi::check(ffi::kiwi_torch_clip_grad_norm(pointers.as_ptr(), pointers.len(), max_norm, &raw mut out))?;
+        Ok(ffi::own(out))
+    }
+}
+
+/// Takes the gradients off `tensors`, whose memory is freed: not zero but none.
+pub fn clear_gradients(tensors: &[Tensor]) -> Result<(), TorchError> {
+    let pointers = ffi::pointers(tensors);
+    // SAFETY: as many live tensors as said.
+    unsafe { ffi::check(ffi::kiwi_torch_clear_gradients(pointers.as_ptr(), pointers.len())) }
+}
+
+/// The gradient of a tensor, if it has one. It shares the memory of what backward accumulates into.
+pub fn gradient(tensor: &Tensor) -> Result<Option<Tensor>, TorchError> {
+    let [mut out] = ffi::room::<1>();
+    // SAFETY: a live tensor; the shim writes null or an owned tensor to `out` when it succeeds.
+    unsafe {
+        ffi::check(ffi::kiwi_torch_gradient(tensor.as_ptr(), &raw mut out))?;
+        Ok(if out.is_null() { None } else { Some(ffi::own(out)) })
+    }
+}
+
+/// Replaces the gradient of a tensor, which must be of its shape, type and device.
+pub fn set_gradient(tensor: &Tensor, gradient: Option<&Tensor>) -> Result<(), TorchError> {
+    let gradient = gradient.map_or(ptr::null(), Tensor::as_ptr);
+    // SAFETY: live tensors, the second may be null.
+    unsafe { ffi::check(ffi::kiwi_torch_set_gradient(tensor.as_ptr(), gradient)) }
+}
+
+/// Says whether backward shall compute the gradient of a leaf tensor.
+pub fn set_requires_grad(tensor: &Tensor, requires_grad: bool) -> Result<(), TorchError> {
+    // SAFETY: a live tensor.
+    unsafe { ffi::check(ffi::kiwi_torch_set_requires_grad(tensor.as_ptr(), requires_grad)) }
+}

@@ -1,0 +1,45 @@
+// Functions that throw, and what a test wants to ask the C++ runtime.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/mm.h>
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+struct Unprintable {};
+
+extern "C" void throwing_runtime_error() {
+  throw std::runtime_error("the kettle boiled over");
+}
+
+extern "C" void throwing_int() {
+  throw 42;
+}
+
+extern "C" void throwing_string() {
+  throw std::string("a string on its own");
+}
+
+extern "C" void throwing_unprintable() {
+  throw Unprintable{};
+}
+
+extern "C" void throwing_product(const at::Tensor* a, const at::Tensor* b) {
+  at::mm(*a, *b);
+}
+
+extern "C" int throwing_uncaught_exceptions() {
+  return std::uncaught_exceptions();
+}
+
+// Calls `call(data)` from within a handler: whether the exception of that handler is still the current one afterwards.
+extern "C" bool throwing_in_handler(void (*call)(void*), void* data) {
+  try {
+    throw std::runtime_error("outer");
+  } catch (const std::runtime_error&) {
+    const std::exception_ptr before = std::current_exception();
+    call(data);
+    return std::current_exception() == before;
+  }
+}

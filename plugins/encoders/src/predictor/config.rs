@@ -1,0 +1,171 @@
+//! Options under `system.model.encoder`.
+
+use kiwi_plugin_api::prelude::*;
+
+/// Options of `PredictorEncoder`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// Size h of each LSTM's hidden state.
+    pub(crate) hidden_size: i64,
+    /// Layers L of each LSTM.
+    pub(crate) rnn_layers: i64,
+    /// Dropout between LSTM layers, in [0, 1); without effect with one layer.
+    pub(crate) dropout: f64,
+    /// Use the target's input table as output table too; its size is then that of the target's embeddings.
+    pub(crate) share_embeddings: bool,
+    /// Size o of the output table's rows. Required unless `share_embeddings` is true.
+    pub(crate) out_embeddings_dim: Option<i64>,
+    /// Not implemented: must be false.
+    pub(crate) use_mismatch_features: bool,
+    /// The embeddings of each field.
+    pub(crate) embeddings: Embeddings,
+    /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
+    pub use_v0_buggy_strategy: bool,
+    /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
+    pub v0_start_stop: bool,
+    /// Ignored: older configs carry it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encode_source: Option<bool>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hidden_size: 400,
+            rnn_layers: 3,
+            dropout: 0.0,
+            share_embeddings: false,
+            out_embeddings_dim: None,
+            use_mismatch_features: false,
+            embeddings: Embeddings::default(),
+            use_v0_buggy_strategy: false,
+            v0_start_stop: false,
+            encode_source: None,
+        }
+    }
+}
+
+/// The embeddings of each field.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Embeddings {
+    /// Of the source.
+    pub(crate) source: FieldEmbedding,
+    /// Of the target (and the post-edit).
+    pub(crate) target: FieldEmbedding,
+    /// Must be null.
+    pub(crate) source_pos: Option<FieldEmbedding>,
+    /// Must be null.
+    pub(crate) target_pos: Option<FieldEmbedding>,
+}
+
+/// How one field is embedded: looked up, scaled, positions added, normalised, dropped out, in this order.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct FieldEmbedding {
+    /// Size of a word's vector.
+    pub(crate) dim: i64,
+    /// Keep the table as it is.
+    pub(crate) freeze: bool,
+    /// Dropout on the embedded words, in [0, 1).
+    pub(crate) dropout: f64,
+    /// Add sinusoidal positions.
+    pub(crate) use_position_embeddings: bool,
+    /// Longest sentence that positions are made for, `<bos>` and `<eos>` counted.
+    pub(crate) max_position_embeddings: i64,
+    /// Give the table sparse gradients: for optimizers that take them.
+    pub(crate) sparse_embeddings: bool,
+    /// Multiply by the square root of `dim`.
+    pub(crate) scale_embeddings: bool,
+    /// Normalise each embedded word.
+    pub(crate) input_layer_norm: bool,
+}
+
+impl Default for FieldEmbedding {
+    fn default() -> Self {
+        Self {
+            dim: 50,
+            freeze: false,
+            dropout: 0.0,
+            use_position_embeddings: false,
+            max_position_embeddings: 4000,
+            sparse_embeddings: false,
+            scale_embeddings: false,
+            input_layer_norm: false,
+        }
+    }
+}
+
+impl Config {
+    /// Size o of the output table's rows.
+    pub(crate) fn output_size(&self) -> Result<i64> {
+        if self.share_embeddings {
+            return Ok(self.embeddings.target.dim);
+        }
+        self.out_embeddings_dim
+            .ok_or_else(|| Error::new("out_embeddings_dim is required when share_embeddings is false"))
+    }
+
+    /// Dropout between layers: with one layer there is no between.
+    pub(crate) fn layer_dropout(&self) -> f64 {
+        if self.rnn_layers > 1 { self.dropout } else { 0.0 }
+    }
+
+    /// Everything that types alone do not say.
+    pub(crate) fn check(&self, report: &mut ConfigReport) {
+        const POSITIVE: &str = "an integer of at least 1";
+        const SHARE: &str = "a number in [0, 1)";
+        report.require(self.hidden_size >= 1, "hidden_size", self.hidden_size, POSITIVE);
+        report.require(self.rnn_layers >= 1, "rnn_layers", self.rnn_layers, POSITIVE);
+        report.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, SHARE);
+        match self.out_embeddings_dim {
+            None if !self.share_embeddings => report.error(
+                "out_embeddings_dim",
+                "out_embeddings_dim is required when share_embeddings is false",
+                "give out_embeddings_dim, for example 200, or set share_embeddings to true to use the target's input table",
+            ),
+            Some(size) => report.require(size >= 1, "out_embeddings_dim", size, POSITIVE),
+            None => {}
+        }
+        for (name, field) in [("source", &self.embeddings.source), ("target", &self.embeddings.target)] {
+            let at = |key: &str| format!("embeddings.{name}.{key}");
+            report.require(field.dim >= 1, &at("dim"), field.dim, POSITIVE);
+            report.require((0.0..1.0).contains(&field.dropout), &at("dropout"), field.dropout, SHARE);
+            let longest = field.max_position_embeddings;
+            report.require(longest >= 1, &at("max_position_embeddings"), longest, POSITIVE);
+        }
+        for (name, given) in
+            [("source_pos", &self.embeddings.source_pos), ("target_pos", &self.embeddings.target_pos)]
+        {
+            if given.is_some() {
+                report.error(
+                    &format!("embeddings.{name}"),
+                    format!("embeddings of the field {name} are not supported"),
+                    "set it to null or leave it out",
+                );
+            }
+        }
+        if self.use_mismatch_features {
+            report.error(
+                "use_mismatch_features",
+                "mismatch features are not implemented",
+                "set it to false or leave it out",
+            );
+        }
+        for (name, given) in
+            [("use_v0_buggy_strategy", self.use_v0_buggy_strategy), ("v0_start_stop", self.v0_start_stop)]
+        {
+            if given {
+                report.error(
+                    name,
+                    format!("{name} is of systems converted from Kiwi 0.3.4 and before, which are not supported"),
+                    "set it to false or leave it out",
+                );
+            }
+        }
+        if self.encode_source.is_some() {
+            report.warning("encode_source", "encode_source is ignored: older configs carry it");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The embedding of one field: lookup, scale, positions, layer norm, dropout.
+
+use kiwi_plugin_api::prelude::*;
+
+use super::config::FieldEmbedding;
+
+/// The embedding of one field.
+pub(crate) struct Embedding {
+    field: &'static str,
+    config: FieldEmbedding,
+    table: Tensor,
+    /// `[1, max_position_embeddings, dim]`.
+    positions: Option<Tensor>,
+    /// gamma and beta, `[dim]` each.
+    layer_norm: Option<(Tensor, Tensor)>,
+    padding: i64,
+}
+
+impl Embedding {
+    /// A fresh table of `size` rows, Xavier-uniform, and what else the config asks for.
+    pub(crate) fn new(
+        field: &'static str,
+        config: &FieldEmbedding,
+        size: i64,
+        padding: i64,
+        parameters: &mut Parameters,
+        device: Device,
+    ) -> Result<Self> {
+        let name = |part: &str| format!("embeddings.{field}.{part}");
+        let values = init::xavier_uniform([size, config.dim], device)?;
+        let table = if config.freeze {
+            parameters.frozen(name("embedding.weight"), values)?
+        } else {
+            parameters.trainable(name("embedding.weight"), values)?
+        };
+        let positions = if config.use_position_embeddings {
+            let table = sinusoidal_positions(config.max_position_embeddings, config.dim, device)?;
+            Some(parameters.buffer(name("positional_encoding.pe"), table)?)
+        } else {
+            None
+        };
+        let layer_norm = if config.input_layer_norm {
+            Some((
+                parameters.trainable(name("layer_norm.gamma"), init::ones(&[config.dim], device)?)?,
+                parameters.trainable(name("layer_norm.beta"), init::zeros(&[config.dim], device)?)?,
+            ))
+        } else {
+            None
+        };
+        Ok(Self { field, config: config.clone(), table, positions, layer_norm, padding })
+    }
+
+    /// `ids` `[B, T]` → `[B, T, dim]`.
+    ///
+    /// # Errors
+    /// When a row is longer than the positions reach.
+    pub(crate) fn forward(&self, ids: &Tensor, training: bool) -> Result<Tensor> {
+        let sparse = self.config.sparse_embeddings;
+        let mut x = Tensor::f_embedding(&self.table, ids, self.padding, false, sparse)?;
+        if self.config.scale_embeddings {
+            x = x.f_mul_scalar((self.config.dim as f64).sqrt())?;
+        }
+        if let Some(positions) = &self.positions {
+            let width = ids.size().last().copied().unwrap_or(0);
+            let limit = self.config.max_position_embeddings;
+            if width > limit {
+                return Err(Error::new(format!(
+                    "a {} sentence has {width} positions with <bos> and <eos>, more than max_position_embeddings={limit}",
+                    self.field
+                )));
+            }
+            x = x.f_add(&positions.f_narrow(1, 0, width)?)?;
+        }
+        if let Some((gamma, beta)) = &self.layer_norm {
+            x = x.f_layer_norm([self.config.dim], Some(gamma), Some(beta), 1e-6, true)?;
+        }
+        Ok(if self.config.dropout > 0.0 && training { x.f_dropout(self.config.dropout, true)? } else { x })
+    }
+}
+
+/// `[1, count, dim]`: component k of position i is the sine (k even) or cosine (k odd) of
+/// `i / 10000^(2 * floor(k / 2) / dim)`.
+fn sinusoidal_positions(count: i64, dim: i64, device: Device) -> Result<Tensor> {
+    let mut values = Vec::with_capacity((count * dim) as usize);
+    for position in 0..count {
+        for k in 0..dim {
+            let angle = position as f64 / 10000f64.powf((2 * (k / 2)) as f64 / dim as f64);
+            values.push(if k % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 });
+        }
+    }
+    Ok(Tensor::from_slice(&values).f_view([1, count, dim])?.f_to(device)?)
+}

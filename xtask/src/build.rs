@@ -1,0 +1,65 @@
+//! `cargo xtask build`: the program, its engine and the built-in plugins, beside each other in the target directory.
+//!
+//! What serves development only, this program and the tests' crates, is left out.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::libtorch;
+use crate::workspace::{Workspace, run};
+
+/// Libraries that the program opens from its own folder: the engine and the built-in plugins.
+const LIBRARIES: [&str; 5] =
+    ["kiwi_engine", "kiwi_encoders", "kiwi_heads", "kiwi_optimizers", "kiwi_metrics"];
+
+/// What `cargo xtask build` takes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Options {
+    /// Build without optimisation, into `target/debug`.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// How it is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Profile {
+    Release,
+    Dev,
+}
+
+/// Sets libtorch up, then builds.
+pub(crate) fn setup_and_build(workspace: &Workspace, options: Options) -> Result<()> {
+    libtorch::setup(workspace, libtorch::Options::default())?;
+    let program = build(workspace, if options.debug { Profile::Dev } else { Profile::Release })?;
+    println!("built {}", program.display());
+    Ok(())
+}
+
+/// Builds and makes sure that everything the program needs lies beside it; hands back the program.
+pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
+    let mut command = workspace.cargo(&["build", "--workspace"]);
+    if matches!(profile, Profile::Release) {
+        command.arg("--release");
+    }
+    for package in workspace.development_packages() {
+        command.args(["--exclude", package]);
+    }
+    run(&mut command)?;
+
+    let folder = workspace.target_directory.join(match profile {
+        Profile::Release => "release",
+        Profile::Dev => "debug",
+    });
+    let program = format!("kiwi-host{EXE_SUFFIX}");
+    let libraries = LIBRARIES.iter().map(|name| format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
+    let missing: Vec<String> = std::iter::once(program.clone())
+        .chain(libraries)
+        .filter(|name| !folder.join(name).is_file())
+        .collect();
+    if !missing.is_empty() {
+        bail!("the build succeeded, but {} lacks {}", folder.display(), missing.join(", "));
+    }
+    Ok(folder.join(program))
+}
