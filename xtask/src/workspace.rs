@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+/// Where libtorch is in the root folder: what `.cargo/config.toml` sets the variable `LIBTORCH` to unless the user did.
+pub(crate) const LIBTORCH: &str = ".libtorch/torch";
+
 /// What is needed of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 struct Metadata {
@@ -79,6 +82,11 @@ impl Workspace {
                 command.env_remove(&name);
             }
         }
+        // The program finds it without the variable, as it must in the user's shell, where it lies below the root folder.
+        let is_cargos = |path: OsString| is_same_place(Path::new(&path), &self.root.join(LIBTORCH));
+        if env::var_os("LIBTORCH").is_some_and(is_cargos) && self.builds_in_root() {
+            command.env_remove("LIBTORCH");
+        }
         if let Some(paths) = env::var_os("LD_LIBRARY_PATH") {
             match self.without_cargos_folders(&paths) {
                 Some(kept) => command.env("LD_LIBRARY_PATH", kept),
@@ -93,6 +101,13 @@ impl Workspace {
         let mut command = self.command(cargo());
         command.args(arguments);
         command
+    }
+
+    /// Whether the target directory really lies in the root folder.
+    fn builds_in_root(&self) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        real(&self.root)
+            .is_some_and(|root| real(&self.target_directory).is_some_and(|path| path.starts_with(root)))
     }
 
     /// The folders that cargo did not add: all but those of the target directory and of the Rust installation.
@@ -145,6 +160,12 @@ pub(crate) fn display(command: &Command) -> String {
     words.join(" ")
 }
 
+/// Whether two paths name one place, spelled in whatever way; a link in that place is not followed.
+pub(crate) fn is_same_place(one: &Path, other: &Path) -> bool {
+    let spelled = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    one == other || spelled(one).is_some_and(|one| Some(one) == spelled(other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +180,16 @@ mod tests {
         let paths = OsStr::new("/w/target/debug/deps:/opt/own:/r/lib/rustlib/x86_64/lib");
         assert_eq!(workspace.without_cargos_folders(paths), Some(OsString::from("/opt/own")));
         assert_eq!(workspace.without_cargos_folders(OsStr::new("/w/target/debug")), None);
+    }
+
+    #[test]
+    fn a_place_is_told_in_any_spelling() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join(LIBTORCH);
+        assert!(is_same_place(&place, &place));
+        std::fs::create_dir_all(&place).unwrap();
+        assert!(is_same_place(&root.path().join(".libtorch/../.libtorch/torch"), &place));
+        assert!(!is_same_place(Path::new("/opt/libtorch"), &place));
     }
 
     #[test]

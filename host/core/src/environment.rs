@@ -28,8 +28,10 @@ pub const KIWI_LOG: Variable = Variable {
 };
 
 /// No colours.
-pub const NO_COLOR: Variable =
-    Variable { name: "NO_COLOR", meaning: "If not empty, nothing is coloured unless --color says otherwise." };
+pub const NO_COLOR: Variable = Variable {
+    name: "NO_COLOR",
+    meaning: "If not empty, nothing is coloured unless --color says otherwise.",
+};
 
 /// Colours even without a terminal.
 pub const CLICOLOR_FORCE: Variable = Variable {
@@ -58,8 +60,10 @@ pub const VIRTUAL_ENV: Variable = Variable {
 };
 
 /// Where programs lie.
-pub const PATH: Variable =
-    Variable { name: "PATH", meaning: "Where python3 is looked for, whose torch package serves as libtorch." };
+pub const PATH: Variable = Variable {
+    name: "PATH",
+    meaning: "Where python3 is looked for, whose torch package serves as libtorch.",
+};
 
 /// The user's data.
 pub const XDG_DATA_HOME: Variable = Variable {

@@ -3,6 +3,9 @@
 //!
 //! No plugin runs here, so what a component makes of its own options is not checked here.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use semver::Version;

@@ -1,1 +1,20 @@
+//! The engine of kiwi-host: everything that touches libtorch. A shared library beside the program, which opens it once libtorch
+//! is loaded and calls its one function, [`kiwi_engine_run`].
+//!
+//! [`train`] is the way of a training run, top to bottom; [`evaluate`] and [`score`] use a saved system. Beneath them:
+//! [`system`] (components from opened plugins, put together), [`data`] (corpora to batches), [`training`] (the loop, which emits
+//! events and prints nothing), [`checkpoint`] (what is kept on disk), [`report`] (what consumes the events), [`torch`] (tensors).
 
+mod checkpoint;
+mod data;
+mod entry;
+mod evaluate;
+mod outlet;
+mod report;
+mod score;
+mod system;
+mod torch;
+mod train;
+mod training;
+
+pub use entry::kiwi_engine_run;

@@ -280,5 +280,9 @@ extern "C" char* kiwi_torch_set_gradient(const at::Tensor* tensor, const at::Ten
 }
 
 extern "C" char* kiwi_torch_set_requires_grad(const at::Tensor* tensor, bool requires_grad) {
-  return kiwi::caught([&] { tensor->set_requires_grad(requires_grad); });
+  return kiwi::caught([&] {
+    TORCH_CHECK(tensor->is_leaf() || requires_grad == tensor->requires_grad(),
+                "set_requires_grad: the tensor is the result of an operation, expected a leaf; detach it first");
+    tensor->set_requires_grad(requires_grad);
+  });
 }

@@ -3,6 +3,7 @@
 
 #include "projection_row.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -15,6 +16,8 @@
 #define KIWI_INLINE inline __attribute__((always_inline))
 
 namespace {
+
+constexpr int64_t kBlock = 2048;
 
 // e^x for x <= 0, to about 1e-7 relative (Cephes' polynomial); 0 below the normal numbers.
 KIWI_INLINE float exponential(float x) {
@@ -65,30 +68,36 @@ KIWI_INLINE kiwi::RowLoss<Real> loss(Real* __restrict__ logits, const Real* __re
   for (int64_t i = 0; correct && i < gold; ++i) {
     correct = logits[i] != largest;
   }
-  Real sum = 0;
-  Real probability;
-  if (gradient) {
+  // Block by block, so that rounding does not grow with the length.
+  double total = 0;
+  for (int64_t start = 0; start < length; start += kBlock) {
+    const int64_t end = std::min(length, start + kBlock);
+    Real sum = 0;
+    if (gradient) {
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < length; ++i) {
-      const Real value = exponential(logits[i] - largest);
-      logits[i] = value;
-      sum += value;
+      for (int64_t i = start; i < end; ++i) {
+        const Real value = exponential(logits[i] - largest);
+        logits[i] = value;
+        sum += value;
+      }
+    } else {
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = start; i < end; ++i) {
+        sum += exponential(logits[i] - largest);
+      }
     }
-    const Real scale = 1 / sum;
-    probability = logits[gold] * scale;
+    total += static_cast<double>(sum);
+  }
+  const Real scale = static_cast<Real>(1 / total);
+  const Real probability = exponential(of_gold - largest) * scale;
+  if (gradient) {
 #pragma omp simd
     for (int64_t i = 0; i < length; ++i) {
       logits[i] *= scale;
     }
     logits[gold] -= 1;
-  } else {
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < length; ++i) {
-      sum += exponential(logits[i] - largest);
-    }
-    probability = exponential(of_gold - largest) / sum;
   }
-  return {std::log(sum) - (of_gold - largest), probability, correct};
+  return {static_cast<Real>(std::log(total)) - (of_gold - largest), probability, correct};
 }
 
 KIWI_CLONES void loss_of_floats(float* logits, const float* bias, int64_t length, int64_t gold, bool gradient,

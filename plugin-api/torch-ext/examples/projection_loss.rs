@@ -55,7 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn report(what: &str, fused: Duration, plain: Duration) {
-    println!("{what}: fused {fused:.1?}, plain {plain:.1?}, ratio {:.2}", plain.as_secs_f64() / fused.as_secs_f64());
+    println!(
+        "{what}: fused {fused:.1?}, plain {plain:.1?}, ratio {:.2}",
+        plain.as_secs_f64() / fused.as_secs_f64()
+    );
 }
 
 fn median(mut run: impl FnMut() -> Result<(), TorchError>) -> Result<Duration, TorchError> {

@@ -123,7 +123,12 @@ unsafe extern "C" {
     pub(crate) fn kiwi_torch_foreach_sqrt(this: Pointers, n: usize, out: Out) -> Message;
     pub(crate) fn kiwi_torch_foreach_norm(this: Pointers, n: usize, order: f64, out: Out) -> Message;
 
-    pub(crate) fn kiwi_torch_clip_grad_norm(parameters: Pointers, n: usize, max_norm: f64, out: Out) -> Message;
+    pub(crate) fn kiwi_torch_clip_grad_norm(
+        parameters: Pointers,
+        n: usize,
+        max_norm: f64,
+        out: Out,
+    ) -> Message;
     pub(crate) fn kiwi_torch_clear_gradients(tensors: Pointers, n: usize) -> Message;
     pub(crate) fn kiwi_torch_gradient(tensor: *const C_tensor, out: Out) -> Message;
     pub(crate) fn kiwi_torch_set_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;

@@ -150,5 +150,9 @@ fn same_length(name: &str, a: &[Tensor], b: &[Tensor]) -> Result<usize, TorchErr
     if a.len() == b.len() {
         return Ok(a.len());
     }
-    Err(TorchError(format!("foreach::{name}: lists of {} and {} tensors, expected equal lengths", a.len(), b.len())))
+    Err(TorchError(format!(
+        "foreach::{name}: lists of {} and {} tensors, expected equal lengths",
+        a.len(),
+        b.len()
+    )))
 }

@@ -14,7 +14,12 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, To
     let [mut out] = ffi::room::<1>();
     // SAFETY: as many live tensors as said; the shim writes an owned tensor to `out` when it succeeds.
     unsafe {
-        ffi::check(ffi::kiwi_torch_clip_grad_norm(pointers.as_ptr(), pointers.len(), max_norm, &raw mut out))?;
+        ffi::check(ffi::kiwi_torch_clip_grad_norm(
+            pointers.as_ptr(),
+            pointers.len(),
+            max_norm,
+            &raw mut out,
+        ))?;
         Ok(ffi::own(out))
     }
 }
@@ -43,7 +48,7 @@ pub fn set_gradient(tensor: &Tensor, gradient: Option<&Tensor>) -> Result<(), To
     unsafe { ffi::check(ffi::kiwi_torch_set_gradient(tensor.as_ptr(), gradient)) }
 }
 
-/// Says whether backward shall compute the gradient of a leaf tensor.
+/// Says whether backward shall compute the gradient of a leaf tensor of a floating-point type.
 pub fn set_requires_grad(tensor: &Tensor, requires_grad: bool) -> Result<(), TorchError> {
     // SAFETY: a live tensor.
     unsafe { ffi::check(ffi::kiwi_torch_set_requires_grad(tensor.as_ptr(), requires_grad)) }

@@ -107,7 +107,8 @@ pub fn guard<T>(function: impl FnOnce() -> T) -> Result<T, Caught> {
                     return Ok(value);
                 }
                 // SAFETY: the shim returned without a value being there, so it wrote both strings, which are ours.
-                let (type_name, message) = unsafe { (ffi::take_string(type_name), ffi::take_string(message)) };
+                let (type_name, message) =
+                    unsafe { (ffi::take_string(type_name), ffi::take_string(message)) };
                 Err(Caught::CppException {
                     type_name: type_name.unwrap_or_default(),
                     message: message.unwrap_or_default(),

@@ -160,7 +160,8 @@ fn a_panic_in_backward_is_an_error_of_backward() {
         |_, _| panic!("no way back"),
     )
     .unwrap();
-    let error = Tensor::f_run_backward(&[y[0].sum(Kind::Double)], &[&x], false, false).unwrap_err().to_string();
+    let error =
+        Tensor::f_run_backward(&[y[0].sum(Kind::Double)], &[&x], false, false).unwrap_err().to_string();
     assert!(error.contains("the backward of a custom function failed: panic: no way back (at "), "{error}");
 }
 

@@ -55,9 +55,19 @@ impl TorchFolder {
         let library = "lib/libtorch_cuda.so";
         if wanted && !self.path.join(library).exists() {
             bail!(
-                "libtorch {} in {} was built without CUDA: it lacks {library}",
+                "libtorch {} in {} lacks {library}: it was built without CUDA",
                 self.version,
                 self.path.display()
+            );
+        }
+        // Python packages of CUDA's libraries lie beside that of torch: there are all or some.
+        let packages = self.target().with_file_name("nvidia");
+        if wanted && packages.is_dir() && !packages.join("cudnn").is_dir() {
+            bail!(
+                "libtorch {} in {} lacks CUDA's libraries: {}",
+                self.version,
+                self.path.display(),
+                packages.join("cudnn").display()
             );
         }
         Ok(self)
@@ -151,11 +161,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn some_of_cudas_packages_are_not_enough() {
+        let packages = tempfile::tempdir().unwrap();
+        let torch = packages.path().join("torch");
+        make(&torch, TORCH_VERSION);
+        fs::write(torch.join("lib/libtorch_cuda.so"), "").unwrap();
+        fs::create_dir_all(packages.path().join("nvidia/cu13")).unwrap();
+        assert!(TorchFolder::check(&torch).unwrap().for_cuda(false).is_ok());
+        let message = TorchFolder::check(&torch).unwrap().for_cuda(true).unwrap_err().to_string();
+        assert!(message.contains("nvidia/cudnn"), "{message}");
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path(), TORCH_VERSION);
         let message = TorchFolder::check(folder.path()).unwrap().for_cuda(true).unwrap_err().to_string();
         assert!(message.contains("lib/libtorch_cuda.so"), "{message}");
+        fs::write(folder.path().join("lib/libtorch_cuda.so"), "").unwrap();
+        TorchFolder::check(folder.path()).unwrap().for_cuda(true).unwrap();
         fs::remove_file(folder.path().join("lib/libc10.so")).unwrap();
         let message = TorchFolder::check(folder.path()).unwrap_err().to_string();
         assert!(message.contains("lacks lib/libc10.so"), "{message}");

@@ -2,7 +2,7 @@
 //!
 //! Without the stamp an installation counts as half-made and is replaced, so an interruption at any moment is harmless.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -49,11 +49,12 @@ impl Stamp {
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let name = folder.join(STAMP);
+        let new = folder.join(".installed.json");
         let write = || -> Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = File::create(&new)?;
             serde_json::to_writer(&mut file, self)?;
-            file.as_file().sync_all()?;
-            file.persist(&name)?;
+            file.sync_all()?;
+            fs::rename(&new, &name)?;
             Ok(())
         };
         write().with_context(|| format!("cannot write {}", name.display()))

@@ -15,7 +15,7 @@ use folder::TorchFolder;
 use kiwi_plugin_metadata::TORCH_VERSION;
 
 use crate::python;
-use crate::workspace::Workspace;
+use crate::workspace::{LIBTORCH, Workspace, is_same_place};
 
 /// What `cargo xtask setup` takes.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -37,7 +37,7 @@ struct Place {
 impl Place {
     fn new(root: &Path) -> Self {
         let folder = root.join(".libtorch");
-        Self { torch: folder.join("torch"), folder }
+        Self { torch: root.join(LIBTORCH), folder }
     }
 
     /// Waits until no other set-up works on this place; the lock ends with the file.
@@ -157,7 +157,7 @@ pub(crate) fn setup(workspace: &Workspace, options: Options) -> Result<PathBuf> 
 /// `LIBTORCH` if the user set it. Cargo sets it too, to `.libtorch/torch`, where the user did not.
 fn users_libtorch(place: &Place) -> Option<PathBuf> {
     let given = env::var_os("LIBTORCH").filter(|value| !value.is_empty()).map(PathBuf::from)?;
-    (!is_default(&given, &place.torch)).then_some(given)
+    (!is_same_place(&given, &place.torch)).then_some(given)
 }
 
 /// The folder that the user set, which each build script must find from a folder of its own.
@@ -168,28 +168,9 @@ fn check_given(given: &Path, cuda: bool) -> Result<TorchFolder> {
     TorchFolder::check(given)?.for_cuda(cuda)
 }
 
-/// Whether a path is the default one, which may be spelled in another way.
-fn is_default(given: &Path, default: &Path) -> bool {
-    let spelled = |path: &Path| {
-        let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
-        parent.map(|parent| parent.join(path.file_name().unwrap_or_default()))
-    };
-    given == default || spelled(given).is_some_and(|given| Some(given) == spelled(default))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_default_is_told_from_the_users_own() {
-        let root = tempfile::tempdir().unwrap();
-        let place = Place::new(root.path());
-        fs::create_dir_all(&place.folder).unwrap();
-        assert!(is_default(&root.path().join(".libtorch/torch"), &place.torch));
-        assert!(is_default(&root.path().join(".libtorch/../.libtorch/torch"), &place.torch));
-        assert!(!is_default(Path::new("/opt/libtorch"), &place.torch));
-    }
 
     #[test]
     fn an_installation_counts_only_with_its_stamp() {

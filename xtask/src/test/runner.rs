@@ -50,7 +50,8 @@ pub(super) fn doc_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> 
 
 fn nextest(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let profile = if env::var_os("CI").is_some() { "ci" } else { "default" };
-    let report = workspace.target_directory.join("nextest").join(profile).join("junit.xml");
+    // Nextest keeps its files there wherever cargo builds.
+    let report = workspace.root.join("target/nextest").join(profile).join("junit.xml");
     let _ = fs::remove_file(&report);
     let mut command =
         workspace.cargo(&["nextest", "run", "--workspace", "--profile", profile, "--no-fail-fast"]);

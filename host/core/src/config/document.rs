@@ -93,18 +93,27 @@ pub struct Document {
 impl Document {
     /// Parses a file's text, one JSON value and nothing else. Keys given twice are reported in `complaints`; the first of
     /// them stays.
-    pub(super) fn parse(file: &Path, text: &str, complaints: &mut Vec<Diagnostic>) -> Result<Self, Diagnostic> {
+    pub(super) fn parse(
+        file: &Path,
+        text: &str,
+        complaints: &mut Vec<Diagnostic>,
+    ) -> Result<Self, Box<Diagnostic>> {
         let root = syntax::parse(text, 0, &Place::File).map_err(|error| {
-            let location =
-                Location { file: file.to_owned(), line: error.position.line, column: Some(error.position.column) };
+            let location = Location {
+                file: file.to_owned(),
+                line: error.position.line,
+                column: Some(error.position.column),
+            };
             let diagnostic = Diagnostic::error("the config is not valid JSON")
                 .located(location)
                 .found(error.found)
                 .expected(error.expected);
-            match error.help {
+            let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            Box::new(match error.help {
+                _ if yaml => diagnostic.help("convert the YAML file to JSON: keys and values stay the same"),
                 Some(help) => diagnostic.help(help),
                 None => diagnostic,
-            }
+            })
         })?;
         let mut document = Self { file: file.to_owned(), root };
         remove_repeated_keys(file, &mut document.root, "", complaints);
@@ -200,7 +209,11 @@ fn repeated_key(file: &Path, at: &str, member: &Member, first: &Place) -> Diagno
     let key = shorten(&member.key);
     let message = match (first, &member.key_place) {
         (Place::File(first), Place::File(second)) => {
-            format!("the key `{key}` is given twice, in line {} and in line {}", first.line, second.line)
+            if first.line == second.line {
+                format!("the key `{key}` is given twice in line {}", first.line)
+            } else {
+                format!("the key `{key}` is given twice, in line {} and in line {}", first.line, second.line)
+            }
         }
         _ => format!("the key `{key}` is given twice"),
     };

@@ -6,49 +6,49 @@
 pub(super) struct Later {
     /// Its JSON path; `*` stands for one part.
     pub(super) path: &'static str,
-    /// The values that ask for nothing, as JSON; the first is the default. Keys that have no default have none.
-    pub(super) harmless: &'static [&'static str],
+    /// The default, as JSON: the value that asks for nothing.
+    pub(super) default: &'static str,
     /// What it would do, to be followed by "is not supported yet".
     pub(super) feature: &'static str,
 }
 
-const fn later(path: &'static str, harmless: &'static [&'static str], feature: &'static str) -> Later {
-    Later { path, harmless, feature }
+const fn later(path: &'static str, default: &'static str, feature: &'static str) -> Later {
+    Later { path, default, feature }
 }
 
 /// Keys whose every other value comes later.
 pub(super) const KEYS: &[Later] = &[
-    later("run.use_mlflow", &["false"], "tracking runs with MLflow"),
-    later("trainer.resume", &["false"], "resuming a run"),
-    later("trainer.gpus", &["0"], "training on GPUs"),
-    later("trainer.on_nonfinite", &["\"stop\""], "going on after a loss that is not finite"),
-    later("trainer.on_oom", &["\"stop\""], "going on after a batch that does not fit into memory"),
-    later("trainer.truncated_bptt_steps", &["null"], "carrying an encoder's state from batch to batch"),
-    later("trainer.batch_order", &["\"corpus\""], "another order of batches than the corpus'"),
-    later("trainer.max_tokens_per_batch", &["null"], "sizing batches by tokens"),
-    later("trainer.checkpoint.resume_interval", &["null"], "saving resume points"),
-    later("data.test", &["null"], "testing after training"),
-    later("data.buffer_size", &["null"], "reading a corpus in pieces"),
-    later("data.max_length", &["null"], "leaving out long pairs"),
-    later("data.*.input.pe", &["null"], "training on post-edited text"),
-    later("data.*.input.post_edit", &["null"], "training on post-edited text"),
-    later("system.load_vocabs", &["null"], "taking vocabularies from a saved system"),
-    later("system.data_processing.embeddings", &["null"], "reading pretrained word embeddings"),
+    later("run.use_mlflow", "false", "tracking runs with MLflow"),
+    later("trainer.resume", "false", "resuming a run"),
+    later("trainer.gpus", "0", "training on GPUs"),
+    later("trainer.on_nonfinite", "\"stop\"", "going on after a loss that is not finite"),
+    later("trainer.on_oom", "\"stop\"", "going on after a batch that does not fit into memory"),
+    later("trainer.truncated_bptt_steps", "null", "carrying an encoder's state from batch to batch"),
+    later("trainer.batch_order", "\"corpus\"", "another order of batches than the corpus'"),
+    later("trainer.max_tokens_per_batch", "null", "sizing batches by tokens"),
+    later("trainer.checkpoint.resume_interval", "null", "saving resume points"),
+    later("data.test", "null", "testing after training"),
+    later("data.buffer_size", "null", "reading a corpus in pieces"),
+    later("data.max_length", "null", "leaving out long pairs"),
+    later("data.*.input.pe", "null", "training on post-edited text"),
+    later("data.*.input.post_edit", "null", "training on post-edited text"),
+    later("system.load_vocabs", "null", "taking vocabularies from a saved system"),
+    later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(
         "system.data_processing.vocab.keep_rare_words_with_embeddings",
-        &["false"],
+        "false",
         "keeping rare words that have pretrained embeddings",
     ),
     later(
         "system.data_processing.vocab.add_embeddings_vocab",
-        &["false"],
+        "false",
         "adding the words of pretrained embeddings to a vocabulary",
     ),
-    later("system.optimizer.encoder_learning_rate", &["null"], "a learning rate of the encoder's own"),
-    later("system.optimizer.warmup_steps", &["null"], "warming the learning rate up"),
-    later("system.optimizer.training_steps", &["null"], "a schedule over a given number of steps"),
-    later("system.optimizer.load", &["null"], "going on from a saved optimizer"),
-    later("system.optimizer.parameters", &["null"], "an optimizer for some of the parameters"),
+    later("system.optimizer.encoder_learning_rate", "null", "a learning rate of the encoder's own"),
+    later("system.optimizer.warmup_steps", "null", "warming the learning rate up"),
+    later("system.optimizer.training_steps", "null", "a schedule over a given number of steps"),
+    later("system.optimizer.load", "null", "going on from a saved optimizer"),
+    later("system.optimizer.parameters", "null", "an optimizer for some of the parameters"),
 ];
 
 /// Values, as JSON, of keys that work otherwise.

@@ -25,9 +25,9 @@ use std::path::Path;
 
 pub use document::Document;
 pub use sections::{
-    BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection, ModelSection,
-    OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection, TrainerSection, ValidationInterval,
-    VocabularySection,
+    BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
+    ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection, TrainerSection,
+    ValidationInterval, VocabularySection,
 };
 
 use crate::diagnostic::Diagnostic;
@@ -53,24 +53,36 @@ pub struct Loaded {
 ///
 /// Everything that is wrong, at least one error, with warnings among it.
 pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Vec<Diagnostic>> {
-    let text = read::read(path).map_err(|complaint| vec![complaint])?;
+    let text = read::read(path).map_err(|complaint| vec![*complaint])?;
     check(path, &text, overrides)
 }
 
 /// The same for a text that stands in the file `path`.
 fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Loaded, Vec<Diagnostic>> {
     let mut complaints = Vec::new();
-    let mut document = Document::parse(path, text, &mut complaints).map_err(|complaint| vec![complaint])?;
+    let mut document = Document::parse(path, text, &mut complaints).map_err(|complaint| vec![*complaint])?;
     for (path, value) in overrides {
         overrides::apply(&mut document, path, value, &mut complaints);
     }
     match fill::fill(&document) {
-        Ok((config, warnings)) if complaints.is_empty() => Ok(Loaded { config, document, warnings }),
+        Ok((config, mut warnings)) if complaints.is_empty() => {
+            sort(&mut warnings);
+            Ok(Loaded { config, document, warnings })
+        }
         Ok((_, found)) | Err(found) => {
             complaints.extend(found);
+            sort(&mut complaints);
             Err(complaints)
         }
     }
+}
+
+/// In the order of the file; what has no place in it comes last.
+fn sort(complaints: &mut [Diagnostic]) {
+    complaints.sort_by_key(|complaint| match &complaint.location {
+        Some(location) => (location.line, location.column),
+        None => (usize::MAX, None),
+    });
 }
 
 /// A small config that trains on files named `train.src`, `train.tgt`, `valid.src` and `valid.tgt` in the current

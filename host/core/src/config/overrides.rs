@@ -12,61 +12,85 @@ use crate::diagnostic::Diagnostic;
 pub(super) fn apply(document: &mut Document, path: &str, text: &str, complaints: &mut Vec<Diagnostic>) {
     let steps = match path::parse(path) {
         Some(steps) if !steps.is_empty() && steps.len() < MAXIMUM_DEPTH => steps,
-        _ => {
-            complaints.push(
-                Diagnostic::error(format!("`--set {}={}` has no valid path", syntax::shorten(path), syntax::shorten(text)))
-                    .found(format!("`{}`", syntax::shorten(path)))
-                    .expected("a path such as trainer.epochs or data.train.input.source[0]"),
-            );
-            return;
-        }
+        _ => return complaints.push(not_a_path(path, text)),
     };
     let place = Place::Override(Arc::from(path));
     let mut value = syntax::parse(text, steps.len(), &|_| place.clone())
         .unwrap_or_else(|_| Node { value: Value::String(text.to_owned()), place: place.clone() });
     let file = document.file().to_owned();
     document::remove_repeated_keys(&file, &mut value, path, complaints);
-    if let Err(complaint) = put(&file, document.root_mut(), &steps, value, &place) {
-        complaints.push(complaint);
+    if let Err(obstacle) = put(document.root_mut(), &steps, value, &place) {
+        complaints.push(obstructed(&file, &steps, &obstacle, &place));
     }
 }
 
-fn put(file: &Path, root: &mut Node, steps: &[Step], value: Node, place: &Place) -> Result<(), Diagnostic> {
+fn not_a_path(path: &str, text: &str) -> Diagnostic {
+    let found =
+        if path.is_empty() { "an empty path".to_owned() } else { format!("`{}`", syntax::shorten(path)) };
+    Diagnostic::error(format!(
+        "`--set {}={}` has no valid path",
+        syntax::shorten(path),
+        syntax::shorten(text)
+    ))
+    .found(found)
+    .expected("a path such as trainer.epochs or data.train.input.source[0]")
+}
+
+/// What stands in an override's way.
+struct Obstacle {
+    /// How many steps lead to it.
+    steps: usize,
+    found: String,
+    expected: String,
+    place: Place,
+}
+
+fn put(root: &mut Node, steps: &[Step], value: Node, place: &Place) -> Result<(), Obstacle> {
     let mut node = root;
     for (done, step) in steps.iter().enumerate() {
-        let found = node.describe();
-        let where_it_stands = node.place.clone();
-        let refuse = |expected: &str| {
-            let parent = path::display(&steps[..done]);
-            let wanted = path::display(&steps[..=done]);
-            let subject = if parent.is_empty() { "the config" } else { &parent };
-            let complaint = Diagnostic::error(format!("cannot set `{wanted}`: {subject} is not {expected}"))
-                .at(&*parent)
-                .found(&*found)
-                .expected(expected)
-                .help(format!("set {subject} as a whole"));
-            let complaint = document::at_place(file, complaint, place);
-            // The file's place of what stands in the way, if it has one.
-            match &where_it_stands {
-                Place::File(_) => document::at_place(file, complaint, &where_it_stands),
-                Place::Override(_) => complaint,
-            }
+        let obstacle = Obstacle {
+            steps: done,
+            found: node.describe(),
+            expected: String::new(),
+            place: node.place.clone(),
         };
-        node = match (step, &mut node.value) {
-            (Step::Key(key), Value::Object(members)) => child(members, key, place),
-            (Step::Key(_), _) => return Err(refuse("an object")),
+        let expected = match (step, &mut node.value) {
+            (Step::Key(key), Value::Object(members)) => {
+                node = child(members, key, place);
+                continue;
+            }
+            (Step::Key(_), _) => "an object".to_owned(),
             (Step::Index(index), Value::Array(elements)) => {
-                let count = elements.len();
-                match elements.get_mut(*index) {
-                    Some(element) => element,
-                    None => return Err(refuse(&format!("an array of more than {count}"))),
+                if let Some(element) = elements.get_mut(*index) {
+                    node = element;
+                    continue;
                 }
+                format!("an array of at least {}", index.saturating_add(1))
             }
-            (Step::Index(_), _) => return Err(refuse("an array")),
+            (Step::Index(_), _) => "an array".to_owned(),
         };
+        return Err(Obstacle { expected, ..obstacle });
     }
     *node = value;
     Ok(())
+}
+
+/// The complaint about an obstacle, at its place in the file if it has one.
+fn obstructed(file: &Path, steps: &[Step], obstacle: &Obstacle, place: &Place) -> Diagnostic {
+    let parent = path::display(&steps[..obstacle.steps]);
+    let wanted = path::display(&steps[..=obstacle.steps]);
+    let complaint = if parent.is_empty() {
+        Diagnostic::error(format!("cannot set `{wanted}` in a config that is not {}", obstacle.expected))
+    } else {
+        Diagnostic::error(format!("cannot set `{wanted}`: {parent} is not {}", obstacle.expected))
+            .help(format!("set {parent} as a whole"))
+    };
+    let complaint = complaint.at(parent).found(&*obstacle.found).expected(&*obstacle.expected);
+    let complaint = document::at_place(file, complaint, place);
+    match obstacle.place {
+        Place::File(_) => document::at_place(file, complaint, &obstacle.place),
+        Place::Override(_) => complaint,
+    }
 }
 
 /// The value under `key`, made an empty object if it is not there.

@@ -40,7 +40,8 @@ pub(super) fn last_part(path: &str) -> &str {
 }
 
 fn is_plain(key: &str) -> bool {
-    !key.is_empty() && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"') || c.is_whitespace() || c.is_control())
+    !key.is_empty()
+        && !key.contains(|c: char| matches!(c, '.' | '[' | ']' | '"') || c.is_whitespace() || c.is_control())
 }
 
 /// Reads a path; `None` if it is not one. The empty path is the root.
@@ -104,7 +105,10 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in [".", "a.", ".a", "a..b", "a[", "a[]", "a[1", "a[-1]", "a[x]", "a[1]b", "a[\"b]", "a[\"b\"", "a b", "a]"] {
+        for text in [
+            ".", "a.", ".a", "a..b", "a[", "a[]", "a[1", "a[-1]", "a[x]", "a[1]b", "a[\"b]", "a[\"b\"",
+            "a b", "a]",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

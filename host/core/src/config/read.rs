@@ -12,41 +12,43 @@ const LARGEST: u64 = 16 << 20;
 const EXAMPLE: &str = "`kiwi-host train --example` prints a config that runs";
 
 /// The text of the file, without a byte order mark at its start.
-pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
+pub(super) fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
     let shown = path.display();
-    let bytes = read_bytes(path).map_err(|error| match error.kind() {
+    let bytes = read_bytes(path).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        let complaint = Diagnostic::error(format!("`{shown}` is too large for a config"))
+            .found(format!("more than {} MiB", LARGEST >> 20))
+            .expected("a config file in JSON")
+            .help("give the config, not a corpus or a saved system");
+        return Err(Box::new(complaint));
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    let text = str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, error.valid_up_to()))?;
+    if text.trim().is_empty() {
+        let complaint = Diagnostic::error(format!("the config file `{shown}` is empty"))
+            .found("no text")
+            .expected("a JSON object with data and system")
+            .help(EXAMPLE);
+        return Err(Box::new(complaint));
+    }
+    Ok(text.to_owned())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let shown = path.display();
+    match error.kind() {
         io::ErrorKind::NotFound => not_found(path),
         io::ErrorKind::IsADirectory => Diagnostic::error(format!("`{shown}` is a directory"))
             .found("a directory")
             .expected("a config file in JSON")
             .help("name a file in it"),
         io::ErrorKind::PermissionDenied => {
-            Diagnostic::error(format!("the config file `{shown}` may not be read")).note(error.to_string())
+            Diagnostic::error(format!("the config file `{shown}` may not be read"))
+                .note(error.to_string())
                 .help("change the file's permissions, or run as a user who may read it")
         }
         _ => Diagnostic::error(format!("the config file `{shown}` cannot be read")).note(error.to_string()),
-    })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Diagnostic::error(format!("`{shown}` is too large for a config"))
-            .found(format!("more than {} MiB", LARGEST >> 20))
-            .expected("a config file in JSON")
-            .help("give the config, not a corpus or a saved system"));
     }
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").map_or(&*bytes, |rest| rest);
-    let text = str::from_utf8(bytes).map_err(|error| not_utf8(path, bytes, error.valid_up_to()))?;
-    if text.trim().is_empty() {
-        return Err(Diagnostic::error(format!("the config file `{shown}` is empty"))
-            .found("no text")
-            .expected("a JSON object with data and system")
-            .help(EXAMPLE));
-    }
-    if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-        return Err(Diagnostic::error(format!("`{shown}` is a YAML file"))
-            .found("YAML")
-            .expected("a config file in JSON")
-            .help("convert it to JSON and name it .json; keys and values stay the same"));
-    }
-    Ok(text.to_owned())
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -56,13 +58,16 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn not_found(path: &Path) -> Diagnostic {
-    let complaint = Diagnostic::error(format!("there is no config file `{}`", path.display())).found("no such file");
+    let complaint =
+        Diagnostic::error(format!("there is no config file `{}`", path.display())).found("no such file");
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     if !directory.is_dir() {
-        return complaint.note(format!("there is no directory `{}` either", directory.display())).help(EXAMPLE);
+        return complaint
+            .note(format!("there is no directory `{}` either", directory.display()))
+            .help(EXAMPLE);
     }
     match nearest_file(directory, path) {
         Some(near) => complaint.help(format!("give `{near}`, if that is the one")).nearest(Some(near)),

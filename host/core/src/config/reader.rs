@@ -53,11 +53,14 @@ pub(super) struct Range {
 /// Above 0.
 pub(super) const POSITIVE: Range = Range { expected: "a finite number above 0", holds: |x| x > 0.0 };
 /// 0 or above.
-pub(super) const NOT_NEGATIVE: Range = Range { expected: "a finite number of at least 0", holds: |x| x >= 0.0 };
+pub(super) const NOT_NEGATIVE: Range =
+    Range { expected: "a finite number of at least 0", holds: |x| x >= 0.0 };
 /// A share that may be all.
-pub(super) const SHARE: Range = Range { expected: "a number above 0 and at most 1", holds: |x| x > 0.0 && x <= 1.0 };
+pub(super) const SHARE: Range =
+    Range { expected: "a number above 0 and at most 1", holds: |x| x > 0.0 && x <= 1.0 };
 /// A share that leaves something.
-pub(super) const PART: Range = Range { expected: "a number above 0 and below 1", holds: |x| x > 0.0 && x < 1.0 };
+pub(super) const PART: Range =
+    Range { expected: "a number above 0 and below 1", holds: |x| x > 0.0 && x < 1.0 };
 
 /// A value to be read, with its path.
 #[derive(Debug, Clone)]
@@ -91,46 +94,40 @@ impl<'d> Entry<'d> {
 
     /// Complains that this value is not as expected, and gives nothing.
     pub(super) fn refuse<T>(&self, expected: &str) -> Option<T> {
-        let name = if self.path.is_empty() { "the config" } else { path::last_part(&self.path) };
-        let complaint =
-            Diagnostic::error(format!("{name} must be {expected}")).found(self.node.describe()).expected(expected);
-        self.complain(match self.help(expected) {
+        self.refuse_with(expected, None)
+    }
+
+    fn refuse_with<T>(&self, expected: &str, help: Option<String>) -> Option<T> {
+        let message = match path::last_part(&self.path) {
+            "" => format!("the config is not {expected}"),
+            name => format!("invalid value for {name}"),
+        };
+        let complaint = Diagnostic::error(message).found(self.node.describe()).expected(expected);
+        self.complain(match help.or_else(|| self.unquote(expected)) {
             Some(help) => complaint.help(help),
             None => complaint,
         });
         None
     }
 
-    /// What to do about a value of a usual wrong kind.
-    fn help(&self, expected: &str) -> Option<String> {
-        match &self.node.value {
-            Value::String(text) if expected.starts_with("true") && (text == "true" || text == "false") => {
-                Some(format!("write {text} without quotes"))
-            }
-            Value::String(text)
-                if (expected.contains("number") || expected.contains("integer"))
-                    && text.parse::<f64>().is_ok_and(f64::is_finite) =>
-            {
-                Some(format!("write {text} without quotes"))
-            }
-            Value::Number(text) if expected.contains("integer") => {
-                let number = text.parse::<f64>().ok()?;
-                let written_as_float = text.contains(['.', 'e', 'E']);
-                (written_as_float && number.fract() == 0.0 && number.abs() < 1e15)
-                    .then(|| format!("write {number:.0}, without fraction and exponent"))
-            }
-            Value::Number(text) if expected.contains("string") => match &self.node.place {
-                Place::File(_) => Some(format!("write \"{}\" in quotes", shorten(text))),
-                Place::Override(at) => Some(format!("give a string that reads like a number as --set '{at}=\"{text}\"'")),
-            },
-            _ => None,
-        }
+    /// What to do about a string that reads like the number or truth value that is expected.
+    fn unquote(&self, expected: &str) -> Option<String> {
+        let Value::String(text) = &self.node.value else { return None };
+        let number = expected.contains("number") || expected.contains("integer");
+        let truth = expected.starts_with("true");
+        let fits = (number && text.parse::<f64>().is_ok_and(f64::is_finite))
+            || (truth && (text == "true" || text == "false"));
+        fits.then(|| format!("write {text} without quotes"))
     }
 
     /// Refuses this value because its feature is missing.
-    pub(super) fn refuse_later(&self, feature: &str, help: &str) {
-        let found = self.node.describe();
-        self.complain(Diagnostic::error(format!("{feature} is not supported yet")).found(found).help(help));
+    pub(super) fn refuse_later(&self, feature: &str, expected: &str, help: &str) {
+        self.complain(
+            Diagnostic::error(format!("{feature} is not supported yet"))
+                .found(self.node.describe())
+                .expected(expected)
+                .help(help),
+        );
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
@@ -142,15 +139,22 @@ impl<'d> Entry<'d> {
 
     /// An integer, written as one, of at least `least`.
     pub(super) fn integer(&self, least: i64) -> Option<i64> {
-        let Value::Number(text) = &self.node.value else {
-            return self.refuse(&format!("an integer of at least {least}"));
-        };
+        let expected = format!("an integer of at least {least}");
+        let Value::Number(text) = &self.node.value else { return self.refuse(&expected) };
         match text.parse::<i64>() {
             Ok(value) if value >= least => Some(value),
+            Ok(_) => self.refuse(&expected),
             Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => {
                 self.refuse(&format!("an integer from {least} to {}", i64::MAX))
             }
-            _ => self.refuse(&format!("an integer of at least {least}")),
+            Err(_) => {
+                let whole =
+                    text.parse::<f64>().ok().filter(|x| x.fract() == 0.0 && *x >= least as f64 && *x < 1e15);
+                self.refuse_with(
+                    &expected,
+                    whole.map(|x| format!("write {x:.0}, without fraction and exponent")),
+                )
+            }
         }
     }
 
@@ -175,9 +179,16 @@ impl<'d> Entry<'d> {
 
     /// A string that is not empty.
     pub(super) fn string(&self) -> Option<String> {
-        match &self.node.value {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            _ => self.refuse("a string that is not empty"),
+        const EXPECTED: &str = "a string that is not empty";
+        match (&self.node.value, &self.node.place) {
+            (Value::String(text), _) if !text.is_empty() => Some(text.clone()),
+            (Value::Number(text), Place::File(_)) => {
+                self.refuse_with(EXPECTED, Some(format!("write \"{}\"", shorten(text))))
+            }
+            (Value::Number(text), Place::Override(at)) => {
+                self.refuse_with(EXPECTED, Some(format!("write --set '{at}=\"{}\"'", shorten(text))))
+            }
+            _ => self.refuse(EXPECTED),
         }
     }
 
@@ -189,23 +200,24 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// One value, or an array of at least `least` of them, each read by `read`; what each is, in the plural, is `kind`.
-    pub(super) fn one_or_more<T>(&self, kind: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+    /// One string, or an array of one or more, each read by `read`; `expected` says so of what they mean.
+    pub(super) fn one_or_more<T>(&self, expected: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
         match &self.node.value {
-            Value::Array(elements) if elements.is_empty() => self.refuse(&format!("a string or a list of {kind}")),
-            Value::Array(_) => self.list(kind, read),
+            Value::Array(elements) if !elements.is_empty() => self.list(expected, read),
             Value::String(_) => read(self).map(|value| vec![value]),
-            _ => self.refuse(&format!("a string or a list of {kind}")),
+            _ => self.refuse(expected),
         }
     }
 
-    /// An array whose elements are read by `read`; what each is, in the plural, is `kind`.
-    pub(super) fn list<T>(&self, kind: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
-        let Value::Array(elements) = &self.node.value else { return self.refuse(&format!("a list of {kind}")) };
+    /// An array whose elements are read by `read`.
+    pub(super) fn list<T>(&self, expected: &str, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let Value::Array(elements) = &self.node.value else { return self.refuse(expected) };
         let read: Vec<Option<T>> = elements
             .iter()
             .enumerate()
-            .map(|(index, node)| read(&Entry { report: self.report, node, path: path::element(&self.path, index) }))
+            .map(|(index, node)| {
+                read(&Entry { report: self.report, node, path: path::element(&self.path, index) })
+            })
             .collect();
         read.into_iter().collect()
     }
@@ -239,15 +251,19 @@ impl<'d> Entry<'d> {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
             Value::String(text) => text.clone().into(),
-            Value::Array(_) => self.list("values", Self::json)?.into(),
+            Value::Array(_) => self.list("an array", Self::json)?.into(),
             Value::Object(_) => self.options(None)?.into(),
             Value::Number(text) if text.contains(['.', 'e', 'E']) => {
                 let number = text.parse().ok().and_then(serde_json::Number::from_f64);
-                let Some(number) = number else { return self.refuse("a number that a 64-bit float can hold") };
+                let Some(number) = number else {
+                    return self.refuse("a number that a 64-bit float can hold");
+                };
                 number.into()
             }
             Value::Number(text) => {
-                let Ok(number) = text.parse::<i64>() else { return self.refuse("an integer of at most 64 bits") };
+                let Ok(number) = text.parse::<i64>() else {
+                    return self.refuse("an integer of at most 64 bits");
+                };
                 number.into()
             }
         })
@@ -285,12 +301,21 @@ impl<'d> Section<'d> {
     }
 
     /// The value under `key`; `None` if there is none, if it is null, or if it is refused.
-    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&Entry<'d>) -> Option<T>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Entry<'d>) -> Option<T>,
+    ) -> Option<T> {
         self.entry(key).filter(|entry| !entry.is_null()).and_then(|entry| read(&entry))
     }
 
     /// The value under `key`, or its default.
-    pub(super) fn or<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Entry<'d>) -> Option<T>) -> T {
+    pub(super) fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Entry<'d>) -> Option<T>,
+    ) -> T {
         self.entry(key).and_then(|entry| read(&entry)).unwrap_or(default)
     }
 
@@ -305,8 +330,13 @@ impl<'d> Section<'d> {
             Some(entry) => read(&entry),
             None => {
                 let path = self.path_of(key);
-                let help = format!("add the key \"{key}\"");
-                self.complain(Diagnostic::error(format!("{path} is required")).at(path).expected(expected).help(help));
+                self.complain(
+                    Diagnostic::error(format!("{path} is required"))
+                        .at(path)
+                        .found("no such key")
+                        .expected(expected)
+                        .help(format!("add the key \"{key}\"")),
+                );
                 None
             }
         }
@@ -322,7 +352,10 @@ impl<'d> Section<'d> {
     /// A key that means nothing here: accepted with a warning.
     pub(super) fn ignore(&mut self, key: &'static str, why: &str) {
         if let Some(entry) = self.entry(key).filter(|entry| !entry.is_null()) {
-            entry.complain(Diagnostic::warning(format!("{key} is ignored: {why}")).help("remove it"));
+            let found = entry.node.describe();
+            entry.complain(
+                Diagnostic::warning(format!("{key} is ignored: {why}")).found(found).help("remove the key"),
+            );
         }
     }
 
@@ -348,6 +381,9 @@ impl<'d> Section<'d> {
             .expected(format!("one of {}", known.join(", ")));
         match near {
             Some(near) => complaint.nearest(Some(near)).help(format!("write `{near}`, or remove the key")),
+            None if known.contains(&"options") => {
+                complaint.help("remove the key; or put it into \"options\", if it is one of the class's own")
+            }
             None => complaint.help("remove the key"),
         }
     }
@@ -356,12 +392,8 @@ impl<'d> Section<'d> {
 /// Refuses the value of a key whose feature is missing, unless it asks for nothing.
 fn check_later(entry: &Entry<'_>, later: &Later) {
     let json = later_json(entry.node);
-    if !later.harmless.contains(&json.as_str()) {
-        let help = match later.harmless.first() {
-            Some(default) => format!("remove the key, or write {default}"),
-            None => "remove the key".to_owned(),
-        };
-        entry.refuse_later(later.feature, &help);
+    if json != later.default {
+        entry.refuse_later(later.feature, later.default, "remove the key");
     }
 }
 

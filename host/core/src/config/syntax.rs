@@ -26,7 +26,11 @@ const VALUE: &str = "a value: an object, an array, a string in double quotes, a 
 
 /// Parses a text that holds one JSON value. `depth` is how deep that value already lies; `place` tells the place of what
 /// stands at a position of the text.
-pub(super) fn parse(text: &str, depth: usize, place: &dyn Fn(Position) -> Place) -> Result<Node, SyntaxError> {
+pub(super) fn parse(
+    text: &str,
+    depth: usize,
+    place: &dyn Fn(Position) -> Place,
+) -> Result<Node, SyntaxError> {
     let mut parser = Parser { rest: text, position: Position { line: 1, column: 1 }, place };
     parser.skip_space();
     let root = parser.value(depth)?;
@@ -34,7 +38,10 @@ pub(super) fn parse(text: &str, depth: usize, place: &dyn Fn(Position) -> Place)
     match parser.peek() {
         None => Ok(root),
         Some('/' | '#') => Err(parser.error("the end of the file", Some(NO_COMMENTS))),
-        Some(_) => Err(parser.error("the end of the file", Some("a config is one JSON value: remove what follows it"))),
+        Some(_) => {
+            Err(parser
+                .error("the end of the file", Some("a config is one JSON value: remove what follows it")))
+        }
     }
 }
 
@@ -95,6 +102,10 @@ impl<'t> Parser<'t, '_> {
         }
         match self.peek() {
             None => "the end of the text".to_owned(),
+            Some('"') => {
+                let inside = self.rest[1..].split(['"', '\n']).next().unwrap_or_default();
+                format!("`\"{}\"`", shorten(inside))
+            }
             Some('\n' | '\r') => "the end of the line".to_owned(),
             Some(character) if character.is_control() || character.is_whitespace() => {
                 format!("the character U+{:04X}", u32::from(character))
@@ -240,7 +251,9 @@ impl<'t> Parser<'t, '_> {
                     return Err(self.error("`\"` at the end of the string", Some(&start)));
                 }
                 Some(_) => {
-                    return Err(self.error("an escape such as `\\t` or `\\u0009` for a control character", None));
+                    return Err(
+                        self.error("an escape such as `\\t` or `\\u0009` for a control character", None)
+                    );
                 }
             }
         }
@@ -303,7 +316,9 @@ impl<'t> Parser<'t, '_> {
 
 /// The word, number or attempt at one at the beginning of `text`.
 fn word_at(text: &str) -> &str {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '.' | '$'))).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '.' | '$')))
+        .unwrap_or(text.len());
     &text[..end]
 }
 
@@ -329,7 +344,9 @@ fn help_for_word(word: &str) -> Option<String> {
     let lower = word.to_lowercase();
     match lower.trim_start_matches(['+', '-']) {
         "" if word.is_empty() => None,
-        "nan" | "inf" | "infinity" => Some("JSON has no NaN and no infinity: give a finite number".to_owned()),
+        "nan" | "inf" | "infinity" => {
+            Some("JSON has no NaN and no infinity: give a finite number".to_owned())
+        }
         "true" | "false" => Some(format!("write {lower}")),
         "none" | "nil" | "undefined" | "null" => Some("write null".to_owned()),
         unsigned if unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {

@@ -49,8 +49,7 @@ fn a_named_directory_that_does_not_fit_is_never_passed_over() {
     let (_guard, at) = folder();
     let old = fake(&at.join("old"), "2.9.1+cpu");
     let good = fake(&at.join("good"), "2.11.0");
-    let search =
-        Search { option: Some(old.clone()), variable: Some(good.clone()), ..Search::default() };
+    let search = Search { option: Some(old.clone()), variable: Some(good.clone()), ..Search::default() };
     let error = search.find().unwrap_err().diagnostic();
     assert_eq!(
         error.message,
@@ -66,11 +65,8 @@ fn a_named_directory_that_does_not_fit_is_never_passed_over() {
         (at.join("old/build-version"), "is not a directory"),
         (at.join("prefix/bin"), "holds no lib/libtorch_cpu.so"),
     ] {
-        let search = Search {
-            variable: Some(directory.clone()),
-            program: Some(program.clone()),
-            ..Search::default()
-        };
+        let search =
+            Search { variable: Some(directory.clone()), program: Some(program.clone()), ..Search::default() };
         let error = search.find().unwrap_err().diagnostic();
         assert_eq!(error.message, format!("LIBTORCH names {}, which {reason}", directory.display()));
         assert_eq!(error.found.unwrap(), directory.display().to_string());

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_file_tells_it() {
-        let wheel = "from typing import Optional\n\n__all__ = ['__version__']\n__version__ = '2.11.0+cu130'\n";
+        let wheel =
+            "from typing import Optional\n\n__all__ = ['__version__']\n__version__ = '2.11.0+cu130'\n";
         assert_eq!(of_python(wheel).as_deref(), Some("2.11.0+cu130"));
         assert_eq!(of_line("2.11.0+cpu\n").as_deref(), Some("2.11.0+cpu"));
         let header = "#pragma once\n#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n\

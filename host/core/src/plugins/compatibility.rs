@@ -106,7 +106,9 @@ pub enum Rejection {
         host: String,
     },
     /// It is built for another system.
-    #[error("is built for the target {found}, this host is built for {host}: rebuild it with `--target {host}`")]
+    #[error(
+        "is built for the target {found}, this host is built for {host}: rebuild it with `--target {host}`"
+    )]
     Target {
         /// Its target triple.
         found: String,
@@ -152,10 +154,8 @@ pub fn check(plugin: &PluginMetadata, host: &Host) -> Vec<Rejection> {
         }
     }
     match Version::parse(&plugin.minimum_host_api) {
-        Err(_) => rejections.push(Rejection::Version {
-            what: "minimum host API",
-            found: plugin.minimum_host_api.clone(),
-        }),
+        Err(_) => rejections
+            .push(Rejection::Version { what: "minimum host API", found: plugin.minimum_host_api.clone() }),
         Ok(needed) if !Version::parse(&host.api_version).is_ok_and(|host| serves(&host, &needed)) => {
             rejections.push(Rejection::Api {
                 found: plugin.minimum_host_api.clone(),
@@ -204,14 +204,22 @@ mod tests {
     #[test]
     fn a_host_serves_older_plugins_of_its_line_only() {
         let fits = |minimum: &str, api: &str| check(&plugin(minimum), &host(api)).is_empty();
-        for (minimum, api) in
-            [("0.1.0", "0.1.0"), ("0.1.0", "0.1.9"), ("1.2.0", "1.9.4"), ("1.0.0", "1.0.0"), ("2.0.0", "2.1.0")]
-        {
+        for (minimum, api) in [
+            ("0.1.0", "0.1.0"),
+            ("0.1.0", "0.1.9"),
+            ("1.2.0", "1.9.4"),
+            ("1.0.0", "1.0.0"),
+            ("2.0.0", "2.1.0"),
+        ] {
             assert!(fits(minimum, api), "{minimum} on {api}");
         }
-        for (minimum, api) in
-            [("0.1.1", "0.1.0"), ("0.1.0", "0.2.0"), ("1.3.0", "1.2.9"), ("1.0.0", "2.0.0"), ("0.1.0", "1.0.0")]
-        {
+        for (minimum, api) in [
+            ("0.1.1", "0.1.0"),
+            ("0.1.0", "0.2.0"),
+            ("1.3.0", "1.2.9"),
+            ("1.0.0", "2.0.0"),
+            ("0.1.0", "1.0.0"),
+        ] {
             assert!(!fits(minimum, api), "{minimum} on {api}");
         }
     }
@@ -225,7 +233,11 @@ mod tests {
              rebuild the plugin with kiwi-plugin-api 0.3"
         );
         let newer = check(&plugin("0.4.0"), &host("0.3.1"));
-        assert!(newer[0].to_string().ends_with("update kiwi-host, or rebuild the plugin with kiwi-plugin-api 0.3"));
+        assert!(
+            newer[0]
+                .to_string()
+                .ends_with("update kiwi-host, or rebuild the plugin with kiwi-plugin-api 0.3")
+        );
     }
 
     #[test]

@@ -94,8 +94,7 @@ fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Re
     }
 
     let damaged = |error: object::Error| Rejection::Damaged { reason: error.to_string() };
-    let expected_class =
-        if cfg!(target_pointer_width = "64") { elf::ELFCLASS64 } else { elf::ELFCLASS32 };
+    let expected_class = if cfg!(target_pointer_width = "64") { elf::ELFCLASS64 } else { elf::ELFCLASS32 };
     match start.get(4).map(|class| elf::FileClass(*class)) {
         Some(class) if class == expected_class => {}
         Some(elf::ELFCLASS32) => return Err(architecture("a 32-bit processor".to_owned())),
@@ -167,9 +166,144 @@ fn looks_like(start: &[u8]) -> &'static str {
         [0xCF | 0xCE, 0xFA, 0xED, 0xFE, ..] | [0xCA, 0xFE, 0xBA, 0xBE, ..] => "a macOS library",
         [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => "a static archive or a linker script",
         [b'#', b'!', ..] => "a script",
-        _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80) => {
+        _ if start
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80) =>
+        {
             "a text file"
         }
         _ => "a file of an unknown format",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiwi_plugin_metadata::reader::MetadataError;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plugins::testing::{library, library_of_section, metadata, section, with_component};
+
+    fn rejection(bytes: &[u8]) -> Rejection {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libx.so");
+        fs::write(&path, bytes).unwrap();
+        let inspection = inspect(&path);
+        assert_eq!(inspection, inspect_bytes(bytes), "both ways of reading agree");
+        assert_eq!(inspection.metadata, None);
+        inspection.rejections.into_iter().next().unwrap()
+    }
+
+    fn good() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = library(folder.path(), "liba.so", &with_component("a", "metric", "M"));
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_real_library_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = with_component("a", "metric", "M");
+        let path = library(folder.path(), "liba.so", &plugin);
+        assert_eq!(inspect(&path), Inspection { metadata: Some(plugin), rejections: Vec::new() });
+    }
+
+    #[test]
+    fn what_is_no_library_is_named() {
+        assert_eq!(rejection(b""), Rejection::Empty);
+        for (bytes, found) in [
+            (&b"INPUT(libx.so.1)\n"[..], "a text file"),
+            (b"#!/bin/sh\n", "a script"),
+            (b"MZ\x90\x00", "a Windows library"),
+            (b"\xCF\xFA\xED\xFE\x07", "a macOS library"),
+            (b"!<arch>\n", "a static archive or a linker script"),
+            (b"\x00\x01\x02", "a file of an unknown format"),
+        ] {
+            assert_eq!(rejection(bytes), Rejection::NotElf { found });
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_named_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |path: &Path| inspect(path).rejections.into_iter().next().unwrap();
+        assert_eq!(of(folder.path()), Rejection::NotAFile("a directory"));
+        assert!(matches!(of(&folder.path().join("absent")), Rejection::Unreadable(_)));
+        let pipe = folder.path().join("libpipe.so");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(of(&pipe), Rejection::NotAFile("a pipe, socket or device"));
+    }
+
+    #[test]
+    fn a_library_that_was_not_copied_completely_is_damaged() {
+        let bytes = good();
+        for length in [5, 20, 63, 64, bytes.len() / 2, bytes.len() - 1] {
+            let found = rejection(&bytes[..length]);
+            assert!(matches!(found, Rejection::Damaged { .. }), "{length} bytes: {found:?}");
+        }
+    }
+
+    #[test]
+    fn other_processors_and_other_files_of_elf_are_told_apart() {
+        let changed = |offset: usize, bytes: &[u8]| {
+            let mut all = good();
+            all[offset..offset + bytes.len()].copy_from_slice(bytes);
+            rejection(&all)
+        };
+        let Rejection::Architecture { found, .. } = changed(4, &[1]) else { panic!("32 bits") };
+        assert_eq!(found, "a 32-bit processor");
+        let Rejection::Architecture { found, expected, target } = changed(18, &243u16.to_le_bytes()) else {
+            panic!("RISC-V");
+        };
+        assert_eq!((found.as_str(), expected, target), ("riscv", std::env::consts::ARCH, TARGET));
+        let kinds = [(1u16, "an object file"), (2, "a program"), (4, "a core dump")];
+        for (kind, found) in kinds {
+            assert_eq!(changed(16, &kind.to_le_bytes()), Rejection::NotShared { found });
+        }
+    }
+
+    #[test]
+    fn a_library_without_metadata_is_no_plugin_and_damaged_metadata_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |section: Option<&[u8]>| {
+            inspect(&library_of_section(folder.path(), "libx.so", section)).rejections
+        };
+        assert_eq!(of(None), [Rejection::NoMetadata]);
+        assert_eq!(of(Some(b"?")), [Rejection::Metadata(MetadataError::NotARecord { offset: 0 })]);
+        let both = [section(&metadata("a")), section(&metadata("b"))].concat();
+        let two = MetadataError::TwoPlugins { first: "a".into(), second: "b".into() };
+        assert_eq!(of(Some(&both)), [Rejection::Metadata(two)]);
+    }
+
+    #[test]
+    fn a_plugin_that_does_not_fit_still_tells_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = PluginMetadata { panic: "abort".into(), ..metadata("a") };
+        let inspection = inspect(&library(folder.path(), "liba.so", &plugin));
+        assert_eq!(inspection.metadata, Some(plugin));
+        assert_eq!(inspection.rejections, [Rejection::Panic { found: "abort".into() }]);
+    }
+
+    #[test]
+    fn hashes_are_those_of_sha256sum() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), abc);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_damage_to_a_library_panics(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        ) {
+            static GOOD: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let mut bytes = GOOD.get_or_init(good).clone();
+            for (index, value) in changes {
+                let at = index.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = inspect_bytes(&bytes);
+        }
     }
 }

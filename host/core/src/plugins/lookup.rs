@@ -228,8 +228,7 @@ impl Registry {
 
     fn not_registered(&self, kind: Kind, asked: &str) -> LookupError {
         let (plugin_name, class) = split(asked);
-        let classes =
-            |plugin: &'_ Plugin| plugin.classes(kind).map(str::to_owned).collect::<Vec<_>>();
+        let classes = |plugin: &'_ Plugin| plugin.classes(kind).map(str::to_owned).collect::<Vec<_>>();
         let registered = self.plugins.iter().flat_map(|plugin| {
             let (name, version) = (&plugin.metadata.name, &plugin.metadata.version);
             classes(plugin).into_iter().map(move |class| format!("{class} ({name} {version})"))
@@ -283,7 +282,10 @@ impl Registry {
             let plugin = self.plugins.iter().find(|plugin| plugin.classes(other).any(|one| one == class));
             if let Some(plugin) = plugin.filter(|_| other != kind) {
                 let name = &plugin.metadata.name;
-                reasons.push(format!("`{class}` of the plugin `{name}` is registered as {}", other.with_article()));
+                reasons.push(format!(
+                    "`{class}` of the plugin `{name}` is registered as {}",
+                    other.with_article()
+                ));
             }
         }
         if let Some(name) = plugin_name.filter(|name| self.plugin(name).is_none()) {
@@ -396,7 +398,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_registered_gets_what_is() {
-        let plugins = [with_component("one", "encoder", "PredictorEncoder"), with_component("two", "head", "Head")];
+        let plugins =
+            [with_component("one", "encoder", "PredictorEncoder"), with_component("two", "head", "Head")];
         let (folder, mut registry) = registry(&plugins);
         fs::write(folder.path().join("libtext.so"), "text").unwrap();
         registry.rejected = discover(folder.path()).rejected;
@@ -442,10 +445,14 @@ mod tests {
 
     #[test]
     fn a_system_is_found_with_its_parts() {
-        let plugin = PluginMetadata { systems: vec![system("Predictor", "Enc", "Outputs")], ..metadata("systems") };
+        let plugin =
+            PluginMetadata { systems: vec![system("Predictor", "Enc", "Outputs")], ..metadata("systems") };
         let (_folder, registry) = registry(&[plugin]);
         let (found, system) = registry.find_system("systems::Predictor").unwrap();
-        assert_eq!((found.class, system.encoder.as_str(), system.head.as_str()), ("Predictor", "Enc", "Outputs"));
+        assert_eq!(
+            (found.class, system.encoder.as_str(), system.head.as_str()),
+            ("Predictor", "Enc", "Outputs")
+        );
         let error = registry.find_system("Predictr").unwrap_err().diagnostic();
         assert_eq!(error.nearest.as_deref(), Some("Predictor"));
     }

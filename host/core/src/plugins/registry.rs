@@ -149,8 +149,8 @@ impl Registry {
         let metadata = match metadata {
             Some(metadata) if reasons.is_empty() => metadata,
             metadata => {
-                let says_plugin =
-                    metadata.is_some() || reasons.iter().any(|reason| matches!(reason, Rejection::Metadata(_)));
+                let says_plugin = metadata.is_some()
+                    || reasons.iter().any(|reason| matches!(reason, Rejection::Metadata(_)));
                 let rejected = Rejected { path, reasons, metadata };
                 if origin == Origin::ProgramFolder && !says_plugin {
                     self.ignored.push(rejected);
@@ -184,7 +184,8 @@ impl Registry {
 
 /// Whether two names mean the same crate.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (b"-_".contains(&a) && b"-_".contains(&b)))
+    a.len() == b.len()
+        && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (b"-_".contains(&a) && b"-_".contains(&b)))
 }
 
 fn same_bytes(first: &Path, second: &Path) -> bool {

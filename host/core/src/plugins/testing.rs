@@ -40,7 +40,11 @@ pub fn with_component(name: &str, kind: &str, class: &str) -> PluginMetadata {
 /// Metadata of a component.
 #[must_use]
 pub fn component(kind: &str, class: &str) -> ComponentMetadata {
-    ComponentMetadata { kind: kind.to_owned(), class: class.to_owned(), summary: format!("A {kind} for tests.") }
+    ComponentMetadata {
+        kind: kind.to_owned(),
+        class: class.to_owned(),
+        summary: format!("A {kind} for tests."),
+    }
 }
 
 /// Metadata of a system.
@@ -138,8 +142,7 @@ fn write_library(path: &Path, section: Option<&[u8]>) -> io::Result<()> {
         text += &format!("    .section {SECTION},\"a\"\n    .incbin \"{}\"\n", data.display());
     }
     fs::write(&source, text)?;
-    let output =
-        Command::new("cc").args(["-shared", "-nostdlib", "-o"]).arg(path).arg(&source).output()?;
+    let output = Command::new("cc").args(["-shared", "-nostdlib", "-o"]).arg(path).arg(&source).output()?;
     if output.status.success() {
         Ok(())
     } else {

@@ -338,6 +338,12 @@ impl MetricInstance {
         if self.table.ordering() == 0 { Ordering::Min } else { Ordering::Max }
     }
 
+    /// The error that what it contributed could not be used.
+    #[must_use]
+    pub fn failed(&self, message: &str) -> CallError {
+        CallError::new(&self.owned.origin, Phase::Forward, crate::error::without_stack(message))
+    }
+
     /// What one batch adds, `[K]` float64.
     ///
     /// # Errors

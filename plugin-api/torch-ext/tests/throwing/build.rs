@@ -1,7 +1,5 @@
 //! Compiles the functions that throw.
 
-#![expect(clippy::print_stdout, reason = "cargo reads a build script's standard output")]
-
 use std::env;
 use std::path::Path;
 

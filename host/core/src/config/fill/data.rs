@@ -7,7 +7,7 @@ use crate::config::sections::{Corpora, DataSection};
 use crate::diagnostic::Diagnostic;
 
 const CORPUS: &str = "an object: {\"input\": {\"source\": …, \"target\": …}}";
-const FILES: &str = "a path, or a list of paths";
+const FILES: &str = "a path, or a list of one or more paths";
 const UNUSED: &str = "this training does not use it";
 
 pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
@@ -24,7 +24,10 @@ pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
         (None, None) => section.complain(
             Diagnostic::error("data.valid or data.split is required")
                 .at(section.path_of("valid"))
-                .expected(format!("{CORPUS}; or a share of data.train that is kept for training as data.split"))
+                .found("neither")
+                .expected(format!(
+                    "{CORPUS}; or a share of data.train that is kept for training as data.split"
+                ))
                 .help("add \"valid\", or \"split\": 0.9"),
         ),
         _ => {}
@@ -37,7 +40,7 @@ pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
 
 fn validation_corpus(entry: &Entry<'_>) -> Option<Corpora> {
     if is_named_sets(entry.node()) {
-        entry.refuse_later(later::NAMED_VALIDATION_SETS, "give one set: \"valid\": {\"input\": …}");
+        entry.refuse_later(later::NAMED_VALIDATION_SETS, "one set: {\"input\": …}", "choose one of the sets");
         return None;
     }
     entry.section().and_then(corpus)
@@ -54,14 +57,16 @@ fn is_named_sets(node: &Node) -> bool {
 }
 
 fn corpus(mut section: Section<'_>) -> Option<Corpora> {
-    let input = section.required("input", "an object: {\"source\": …, \"target\": …}", Entry::section).and_then(input);
+    let input = section
+        .required("input", "an object: {\"source\": …, \"target\": …}", Entry::section)
+        .and_then(input);
     section.ignore("output", UNUSED);
     section.finish();
     input
 }
 
 fn input(mut section: Section<'_>) -> Option<Corpora> {
-    let files = |entry: &Entry<'_>| entry.one_or_more("paths", Entry::file);
+    let files = |entry: &Entry<'_>| entry.one_or_more(FILES, Entry::file);
     let source = section.required("source", FILES, files);
     let target = section.required("target", FILES, files);
     for key in ["alignments", "source_pos", "target_pos"] {
@@ -72,7 +77,7 @@ fn input(mut section: Section<'_>) -> Option<Corpora> {
         && source.len() != target.len()
     {
         section.complain(
-            Diagnostic::error("source and target do not have as many files as one another")
+            Diagnostic::error("source and target differ in their number of files")
                 .at(path)
                 .found(format!("{} for source, {} for target", count(source.len()), count(target.len())))
                 .expected("a target file for each source file, in the same order"),

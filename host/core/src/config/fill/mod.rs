@@ -66,7 +66,9 @@ fn run(mut section: Section<'_>) -> RunSection {
 fn run_id(entry: &Entry<'_>) -> Option<String> {
     const EXPECTED: &str = "a string of 32 hexadecimal digits";
     match entry.value() {
-        super::document::Value::String(id) if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+        super::document::Value::String(id)
+            if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
             Some(id.clone())
         }
         _ => entry.refuse(EXPECTED),

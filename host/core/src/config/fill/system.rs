@@ -27,7 +27,9 @@ pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
             section.complain(
                 Diagnostic::error("system.class_name or system.load is required")
                     .at(section.path_of("class_name"))
-                    .expected("class_name for a new system such as \"Predictor\", or load for a saved one"),
+                    .found("neither")
+                    .expected("class_name for a new system, or load for a saved one")
+                    .help("add \"class_name\": \"Predictor\", or the path of a saved system as \"load\""),
             );
             // What to do about a missing model depends on which of the two will be added.
             new_system(&mut section, false)
@@ -37,7 +39,7 @@ pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
     let load = load.and_then(|entry| entry.file());
     let optimizer = section.required("optimizer", OPTIMIZER, optimizer);
     let metrics = section.or("metrics", Vec::new(), |entry| {
-        entry.list("class names", Entry::string).and_then(|list| names(entry, list))
+        entry.list("a list of class names", Entry::string).and_then(|list| names(entry, list))
     });
     let batch_size = section.or("batch_size", BatchSize { train: 1, valid: 1 }, batch_size);
     let num_data_workers = section.or("num_data_workers", 4, |entry| entry.size(0));
@@ -54,12 +56,16 @@ pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
     })
 }
 
-fn new_system(section: &mut Section<'_>, required: bool) -> (Option<ModelSection>, Option<DataProcessingSection>) {
+fn new_system(
+    section: &mut Section<'_>,
+    required: bool,
+) -> (Option<ModelSection>, Option<DataProcessingSection>) {
     let entry = section.entry("model").filter(|entry| !entry.is_null());
     if required && entry.is_none() {
         section.complain(
             Diagnostic::error("system.model is required")
                 .at(section.path_of("model"))
+                .found("no such key")
                 .expected("an object with the sections encoder and tlm_outputs")
                 .help("add \"model\"; or name a saved system as system.load, which brings its own"),
         );
@@ -97,17 +103,25 @@ fn data_processing(mut section: Section<'_>) -> DataProcessingSection {
     let min_frequency = vocab.or("min_frequency", default.min_frequency, |entry| sides(entry, 1, frequency));
     let max_size = vocab.or("max_size", default.max_size, |entry| sides(entry, None, maximum));
     let path = vocab.path_of("max_size");
-    if share_input_fields_encoders && (min_frequency.source, max_size.source) != (min_frequency.target, max_size.target)
+    if share_input_fields_encoders
+        && (min_frequency.source, max_size.source) != (min_frequency.target, max_size.target)
     {
         vocab.complain(
-            Diagnostic::warning("the source side's numbers are ignored: a shared vocabulary takes the target side's")
-                .at(path)
-                .help("give one number for both sides"),
+            Diagnostic::warning(
+                "the source side's numbers are ignored: a shared vocabulary takes the target side's",
+            )
+            .at(path)
+            .found("different numbers for the two sides")
+            .expected("one number for both sides")
+            .help("give one number for both sides"),
         );
     }
     vocab.finish();
     section.finish();
-    DataProcessingSection { share_input_fields_encoders, vocab: VocabularySection { min_frequency, max_size } }
+    DataProcessingSection {
+        share_input_fields_encoders,
+        vocab: VocabularySection { min_frequency, max_size },
+    }
 }
 
 /// One value for both sides, or one for each; a side left out has the default.
@@ -139,13 +153,15 @@ fn maximum(entry: &Entry<'_>) -> Option<Option<u64>> {
 
 fn optimizer(entry: &Entry<'_>) -> Option<OptimizerSection> {
     if matches!(entry.value(), Value::Array(_)) {
-        entry.refuse_later(later::OPTIMIZER_LIST, "give one optimizer");
+        entry.refuse_later(later::OPTIMIZER_LIST, "one optimizer: {\"class_name\": …}", "choose one of them");
         return None;
     }
     let Value::Object(_) = entry.value() else { return entry.refuse(OPTIMIZER) };
     let mut section = entry.section()?;
-    let class_name = section.required("class_name", "the class of an optimizer, such as \"adam\"", Entry::string);
-    let learning_rate = section.required("learning_rate", "a finite number above 0", |entry| entry.number(POSITIVE));
+    let class_name =
+        section.required("class_name", "the class of an optimizer, such as \"adam\"", Entry::string);
+    let learning_rate =
+        section.required("learning_rate", "a finite number above 0", |entry| entry.number(POSITIVE));
     let learning_rate_decay = section.or("learning_rate_decay", 1.0, |entry| entry.number(SHARE));
     let learning_rate_decay_start = section.or("learning_rate_decay_start", 2, |entry| entry.count(0));
     let options = section.or("options", serde_json::Map::new(), |entry| entry.options(None));

@@ -2,10 +2,15 @@
 
 use super::names;
 use crate::config::document::Value;
-use crate::config::reader::{Entry, NOT_NEGATIVE, SHARE, Section, later_json};
-use crate::config::sections::{CheckpointSection, Precision, TrainerSection, ValidationInterval};
 use crate::config::later;
+use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
+use crate::config::sections::{CheckpointSection, Precision, TrainerSection, ValidationInterval};
 use crate::diagnostic::Diagnostic;
+
+const PRECISIONS: &str = "32 or \"bf16\"";
+const METRICS: &str = "the name of a metric, or a list of one or more names";
+const INTERVAL: &str = "an integer of at least 1 (batches), or a number above 0 and at most 1 that is written with a \
+                        fraction, such as 0.5 or 1.0 (share of the epoch)";
 
 pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
     let precision = section.or("precision", Precision::F32, precision);
@@ -29,13 +34,13 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
 fn precision(entry: &Entry<'_>) -> Option<Precision> {
     let json = later_json(entry.node());
     if let Some(feature) = later::value(entry.path(), &json) {
-        entry.refuse_later(feature, "write 32 or \"bf16\"");
+        entry.refuse_later(feature, PRECISIONS, "choose one of these");
         return None;
     }
     match json.as_str() {
         "32" => Some(Precision::F32),
         "\"bf16\"" => Some(Precision::BF16),
-        _ => entry.refuse("32 or \"bf16\""),
+        _ => entry.refuse(PRECISIONS),
     }
 }
 
@@ -65,12 +70,12 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
             );
             None
         }
-        _ => entry.refuse("the string \"O0\" or \"O1\""),
+        _ => entry.refuse("\"O0\" or \"O1\""),
     }
 }
 
 fn main_metric(entry: &Entry<'_>) -> Option<Vec<String>> {
-    entry.one_or_more("names of metrics", Entry::string).and_then(|list| names(entry, list))
+    entry.one_or_more(METRICS, Entry::string).and_then(|list| names(entry, list))
 }
 
 fn checkpoint(mut section: Section<'_>) -> CheckpointSection {
@@ -88,11 +93,16 @@ fn checkpoint(mut section: Section<'_>) -> CheckpointSection {
 }
 
 fn validation_interval(entry: &Entry<'_>) -> Option<ValidationInterval> {
-    match entry.value() {
-        Value::Number(text) if text.contains(['.', 'e', 'E']) => {
-            entry.number(SHARE).map(ValidationInterval::ShareOfEpoch)
+    let interval = match entry.value() {
+        Value::Number(text) if text.contains(['.', 'e', 'E']) => text
+            .parse()
+            .ok()
+            .filter(|share| *share > 0.0 && *share <= 1.0)
+            .map(ValidationInterval::ShareOfEpoch),
+        Value::Number(text) => {
+            text.parse().ok().filter(|batches| *batches >= 1).map(ValidationInterval::Batches)
         }
-        Value::Number(_) => entry.count(1).map(ValidationInterval::Batches),
-        _ => entry.refuse("an integer of at least 1 (batches), or a number such as 0.5 or 1.0 (share of the epoch)"),
-    }
+        _ => None,
+    };
+    interval.or_else(|| entry.refuse(INTERVAL))
 }

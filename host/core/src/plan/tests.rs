@@ -1,0 +1,279 @@
+use std::fs;
+use std::path::PathBuf;
+
+use kiwi_plugin_metadata::reader::PluginMetadata;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::diagnostic::Severity;
+use crate::plugins::testing::{component, library, metadata, system};
+use crate::saved_system::{self, PluginIdentity};
+
+/// A folder with a config in it and plugins in `plugins`.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new(plugins: &[PluginMetadata]) -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(bench.at("plugins")).unwrap();
+        for plugin in plugins {
+            library(&bench.at("plugins"), &format!("lib{}.so", plugin.name), plugin);
+        }
+        bench
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn common(&self) -> Common {
+        Common {
+            plugin_directories: vec![self.at("plugins")],
+            program: self.at("bin/kiwi-host"),
+            threads: None,
+            verbosity: Verbosity::FromConfig,
+            interactive: false,
+            color: false,
+        }
+    }
+
+    /// The request of `train` for a config whose `system` is this.
+    fn request(&self, system: &Value) -> TrainRequest {
+        let mut system = system.clone();
+        if system["optimizer"].is_null() {
+            system["optimizer"] = json!({"class_name": "adam", "learning_rate": 0.1});
+        }
+        let side = json!({"input": {"source": "a", "target": "b"}});
+        let config = json!({"data": {"train": side, "valid": side}, "system": system});
+        let path = self.at("config.json");
+        fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
+        TrainRequest { config: path, overrides: Vec::new(), output_dir: None, common: self.common() }
+    }
+
+    fn save(&self, encoder: &str, plugin: PluginIdentity) -> PathBuf {
+        let part = |class: &str| Part {
+            class_name: class.to_owned(),
+            config: json!({"saved": class}),
+            plugin: plugin.clone(),
+            extra: None,
+        };
+        let header = SystemHeader {
+            class_name: "Predictor".to_owned(),
+            encoder: part(encoder),
+            head: part("Outputs"),
+            data_processing: json!({}),
+            source_vocabulary: Vec::new(),
+            target_vocabulary: Vec::new(),
+        };
+        let path = self.at("saved");
+        saved_system::write(&path, &header, []).unwrap();
+        path
+    }
+}
+
+fn models() -> PluginMetadata {
+    PluginMetadata {
+        components: vec![
+            component("encoder", "LstmEncoder"),
+            component("encoder", "BagEncoder"),
+            component("head", "Outputs"),
+            component("metric", "Perplexity"),
+        ],
+        systems: vec![system("Predictor", "LstmEncoder", "Outputs")],
+        ..metadata("models")
+    }
+}
+
+fn optimizers() -> PluginMetadata {
+    PluginMetadata { components: vec![component("optimizer", "adam")], ..metadata("optimizers") }
+}
+
+fn identity(version: &str, sha256: &str) -> PluginIdentity {
+    PluginIdentity { name: "models".to_owned(), version: version.to_owned(), sha256: sha256.to_owned() }
+}
+
+#[test]
+fn a_system_stands_for_its_parts() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let request = bench.request(&json!({
+        "class_name": "Predictor",
+        "model": {"encoder": {"hidden_size": 8}},
+        "metrics": ["models::Perplexity"],
+        "optimizer": {"class_name": "adam", "learning_rate": 0.1, "options": {"eps": 1e-9}},
+    }));
+    let plan = prepare(&request).unwrap();
+    assert_eq!(plan.system, "Predictor");
+    assert_eq!(plan.encoder.qualified(), "models::LstmEncoder");
+    assert_eq!(Value::from(plan.encoder.config), json!({"hidden_size": 8}));
+    assert_eq!(plan.encoder.config_path, "system.model.encoder");
+    assert_eq!(plan.head.qualified(), "models::Outputs");
+    assert_eq!(plan.head.config_path, "system.model.tlm_outputs");
+    assert_eq!(plan.metrics.len(), 1);
+    let optimizer = plan.optimizer.unwrap();
+    assert_eq!(optimizer.qualified(), "optimizers::adam");
+    assert_eq!(optimizer.config_path, "system.optimizer.options");
+    assert_eq!(Value::from(optimizer.config), json!({"eps": 1e-9}));
+    assert_eq!(optimizer.file, bench.at("plugins/liboptimizers.so"));
+}
+
+#[test]
+fn a_part_may_be_named() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let encoder = json!({"class_name": "models::BagEncoder", "dim": 3});
+    let plan =
+        prepare(&bench.request(&json!({"class_name": "Predictor", "model": {"encoder": encoder}}))).unwrap();
+    assert_eq!(plan.encoder.class, "BagEncoder");
+    assert_eq!(Value::from(plan.encoder.config), json!({"dim": 3}));
+}
+
+#[test]
+fn every_name_that_is_not_registered_is_reported_at_its_place() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let request = bench.request(&json!({
+        "class_name": "Predictr",
+        "model": {"encoder": {"class_name": "LstmEncodr"}, "tlm_outputs": {}},
+        "metrics": ["Perplexity", "BLEU"],
+        "optimizer": {"class_name": "adamm", "learning_rate": 0.1},
+    }));
+    let failure = prepare(&request).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Plugin);
+    let text = fs::read_to_string(&request.config).unwrap();
+    let expected = [
+        ("system.class_name", "Predictr", Some("Predictor")),
+        ("system.model.encoder.class_name", "LstmEncodr", Some("LstmEncoder")),
+        ("system.optimizer.class_name", "adamm", Some("adam")),
+        ("system.metrics[1]", "BLEU", None),
+    ];
+    assert_eq!(failure.diagnostics.len(), expected.len(), "{:#?}", failure.diagnostics);
+    for (diagnostic, (path, asked, nearest)) in failure.diagnostics.iter().zip(expected) {
+        assert_eq!(diagnostic.path.as_deref(), Some(path));
+        assert_eq!(diagnostic.nearest.as_deref(), nearest);
+        let location = diagnostic.location.as_ref().unwrap();
+        let line = text.lines().nth(location.line - 1).unwrap();
+        assert!(line[location.column.unwrap() - 1..].starts_with(&format!("\"{asked}\"")), "{line}");
+    }
+    // Where was searched is said once.
+    let says_where = |one: &&Diagnostic| one.notes.iter().any(|note| note.starts_with("searched "));
+    assert_eq!(failure.diagnostics.iter().filter(says_where).count(), 1);
+}
+
+#[test]
+fn a_part_that_the_system_stands_for_may_be_missing() {
+    let systems =
+        PluginMetadata { systems: vec![system("Predictor", "Lstm", "Outputs")], ..metadata("systems") };
+    let bench = Bench::new(&[systems, models_without_system(), optimizers()]);
+    let failure = prepare(&bench.request(&json!({"class_name": "Predictor", "model": {}}))).unwrap_err();
+    let [error] = &failure.diagnostics[..] else { panic!("{:#?}", failure.diagnostics) };
+    assert_eq!(error.message, "no encoder named `Lstm` is registered");
+    assert_eq!(error.path.as_deref(), Some("system.class_name"));
+    assert!(error.notes[0].contains("the system `Predictor` of the plugin `systems`"), "{:?}", error.notes);
+}
+
+fn models_without_system() -> PluginMetadata {
+    PluginMetadata { systems: Vec::new(), ..models() }
+}
+
+#[test]
+fn broken_files_that_nothing_uses_stop_nothing() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    fs::write(bench.at("plugins/libbroken.so"), "not a library").unwrap();
+    library(&bench.at("plugins"), "libold.so", &PluginMetadata { torch: "1.0.0".into(), ..metadata("old") });
+    prepare(&bench.request(&json!({"class_name": "Predictor", "model": {}}))).unwrap();
+}
+
+#[test]
+fn config_and_directories_are_complained_about_together() {
+    let bench = Bench::new(&[]);
+    let mut request = bench.request(&json!({"class_name": "Predictor", "model": {}, "colour": 1}));
+    request.common.plugin_directories.push(bench.at("absent"));
+    let failure = prepare(&request).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Invalid);
+    let all = failure.diagnostics.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(all.contains("colour") && all.contains("absent"), "{all}");
+}
+
+#[test]
+fn the_command_line_has_the_last_word() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let mut request = bench.request(&json!({"class_name": "Predictor", "model": {}}));
+    request.overrides = vec![("run.output_dir".into(), "first".into()), ("quiet".into(), "true".into())];
+    let plan = prepare(&request).unwrap();
+    assert_eq!((plan.config.run.output_dir, plan.config.quiet), (Some("first".into()), true));
+    request.output_dir = Some("second".into());
+    request.common.verbosity = Verbosity::Verbose;
+    let plan = prepare(&request).unwrap();
+    assert_eq!(plan.config.run.output_dir, Some("second".into()));
+    assert!(plan.config.verbose && !plan.config.quiet);
+}
+
+#[test]
+fn a_loaded_system_brings_its_classes_and_their_options() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let sha256 = crate::plugins::inspect::sha256(&fs::read(bench.at("plugins/libmodels.so")).unwrap());
+    let saved = bench.save("BagEncoder", identity("1.2.3", &sha256));
+    let plan = prepare(&bench.request(&json!({"load": saved}))).unwrap();
+    assert_eq!(plan.system, "Predictor");
+    assert_eq!(plan.encoder.class, "BagEncoder");
+    assert_eq!(Value::from(plan.encoder.config), json!({"saved": "BagEncoder"}));
+    assert_eq!(plan.warnings, []);
+
+    // The same class may be given, with its plugin or without.
+    for class in ["Predictor", "models::Predictor"] {
+        prepare(&bench.request(&json!({"load": saved, "class_name": class}))).unwrap();
+    }
+    let failure = prepare(&bench.request(&json!({"load": saved, "class_name": "Estimator"}))).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Invalid);
+    let error = &failure.diagnostics[0];
+    assert!(
+        error.message.contains("`Estimator`") && error.message.contains("`Predictor`"),
+        "{}",
+        error.message
+    );
+    assert!(error.help.as_ref().unwrap().contains("remove `class_name`"));
+    assert!(error.location.is_some());
+}
+
+#[test]
+fn a_plugin_that_is_not_the_saved_one_is_told_by_how_far_it_is_off() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let prepared = |version: &str| {
+        let saved = bench.save("LstmEncoder", identity(version, "00"));
+        prepare(&bench.request(&json!({"load": saved})))
+    };
+    for version in ["1.2.3", "1.0.0", "1.9.0"] {
+        let warnings = prepared(version).unwrap().warnings;
+        // Both parts are of one plugin, and one warning is enough.
+        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        assert_eq!(warnings[0].severity, Severity::Warning);
+        assert_eq!(warnings[0].path.as_deref(), Some("system.load"));
+    }
+    let failure = prepared("2.0.0").unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Plugin);
+    assert!(failure.diagnostics[0].message.contains("models 2.0.0, and models 1.2.3 is installed"));
+}
+
+#[test]
+fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
+    let bench = Bench::new(&[models()]);
+    let system = bench.save("GoneEncoder", identity("1.2.3", "00"));
+    let request = SystemRequest {
+        system,
+        source: "a".into(),
+        target: "b".into(),
+        batch_size: 1,
+        format: crate::request::Format::Json,
+        common: bench.common(),
+    };
+    let failure = prepare_system(&request).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Plugin);
+    let error = &failure.diagnostics[0];
+    assert_eq!(error.message, "no encoder named `models::GoneEncoder` is registered");
+    assert!(error.notes.iter().any(|note| note.contains("was saved with the plugin `models` 1.2.3")));
+
+    let missing = SystemRequest { system: bench.at("absent"), ..request };
+    let failure = prepare_system(&missing).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Invalid);
+}

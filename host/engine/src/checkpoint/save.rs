@@ -1,0 +1,52 @@
+//! Writing a system, and small texts, so that a file is complete or not there at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::saved_system::{self, TensorData};
+
+use crate::system::System;
+use crate::torch::{Bytes, to_bytes};
+
+/// Writes `system` to `path`.
+///
+/// # Errors
+/// When a parameter cannot be copied or the file not written.
+pub(super) fn save(system: &System, path: &Path) -> Result<(), Failure> {
+    let failed = |reason: String| {
+        Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot save the system: {reason}")))
+    };
+    let copies: Vec<(&str, Bytes)> = system
+        .parameters()
+        .iter()
+        .map(|parameter| Ok((parameter.name.as_str(), to_bytes(&parameter.tensor)?)))
+        .collect::<kiwi_plugin_api::Result<_>>()
+        .map_err(|error| failed(error.to_string()))?;
+    let tensors = copies.iter().map(|(name, copy)| TensorData {
+        name: (*name).to_owned(),
+        dtype: copy.dtype,
+        shape: copy.shape.clone(),
+        bytes: &copy.bytes,
+    });
+    saved_system::write(path, &system.header(), tensors).map_err(|error| failed(error.to_string()))
+}
+
+/// Writes `text` to `path`: beside it first, then renamed.
+///
+/// # Errors
+/// When the file system refuses.
+pub(super) fn write_text(path: &Path, text: &str) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    let mut file = File::create(&partial)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    match path.parent() {
+        Some(parent) => File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all(),
+        None => Ok(()),
+    }
+}

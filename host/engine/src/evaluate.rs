@@ -1,0 +1,78 @@
+//! `kiwi-host evaluate SYSTEM`: loss and metrics of a saved system on a parallel corpus. What `score` shares with it is here too.
+
+use kiwi_core::config::Precision;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan;
+use kiwi_core::request::{Format, SystemRequest};
+use kiwi_text::{ParallelCorpus, ParallelFiles};
+use serde_json::{Map, Value, json};
+use tch::Device;
+
+use crate::data::{self, Data};
+use crate::outlet::Outlet;
+use crate::report::number;
+use crate::system::{Components, Parts, System, Vocabulary};
+use crate::torch::set_threads;
+use crate::training::{self, Mode};
+
+/// Threads that prepare batches.
+const WORKERS: usize = 1;
+
+/// How a saved system is run: nothing random is drawn in evaluation.
+pub(crate) const MODE: Mode = Mode { seed: 0, precision: Precision::F32, workers: WORKERS };
+
+/// `kiwi-host evaluate SYSTEM --source F --target F`.
+pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
+    let (mut system, corpus, data) = open(request, outlet)?;
+    let found = training::evaluate(&mut system, &data, None, MODE, |_, _| Ok(()))?;
+    match request.format {
+        Format::Json => {
+            let metrics: Map<String, Value> =
+                found.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            outlet.data(json!({"pairs": corpus.pairs(), "loss": found.loss, "metrics": metrics}).to_string());
+        }
+        Format::Human => {
+            let width = found.values.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("loss".len());
+            outlet.data(format!("{:width$}  {}", "pairs", corpus.pairs()));
+            outlet.data(format!("{:width$}  {}", "loss", number(found.loss)));
+            for (name, value) in &found.values {
+                outlet.data(format!("{name:width$}  {}", value.map_or_else(|| "none".to_owned(), number)));
+            }
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+/// The saved system of a command, and its corpus.
+pub(crate) fn open(request: &SystemRequest, outlet: &Outlet) -> Result<(System, ParallelCorpus, Data), Failure> {
+    let plan = plan::prepare_system(request)?;
+    outlet.diagnostics(plan.warnings.clone());
+    set_threads(&request.common);
+    let header = plan.saved.header();
+    let vocabularies = data::from_saved(header).map_err(|error| {
+        Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error(format!("{} holds a broken vocabulary: {error}", request.system.display())),
+        )
+    })?;
+    let files = ParallelFiles {
+        source: vec![request.source.clone()],
+        target: vec![request.target.clone()],
+        post_edit: None,
+    };
+    let (corpus, data, warnings) = data::read_for(&files, &vocabularies, request.batch_size)?;
+    outlet.diagnostics(warnings);
+    let mut components = Components::default();
+    let (checked, warnings) = components.check(vec![plan.encoder.clone(), plan.head.clone()], None)?;
+    outlet.diagnostics(warnings);
+    let mut checked = checked.into_iter();
+    let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
+        return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));
+    };
+    let parts = Parts { class: header.class_name.clone(), encoder, head, metrics: Vec::new() };
+    let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
+    let system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
+    system.load(&plan.saved)?;
+    Ok((system, corpus, data))
+}

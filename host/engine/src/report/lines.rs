@@ -1,0 +1,125 @@
+//! Events as lines of text.
+
+use kiwi_core::diagnostic::Diagnostic;
+
+use crate::training::{Event, Outcome, StopReason, TrainingValues};
+
+/// An event as a line.
+pub(super) struct Line {
+    pub(super) text: String,
+    /// Whether it comes again and again, so that a progress bar may take its place.
+    pub(super) regular: bool,
+}
+
+/// The line of an event, if it has one.
+pub(super) fn of_event(event: &Event) -> Option<Line> {
+    let (text, regular) = match event {
+        Event::Note(text) => (text.clone(), false),
+        Event::Logged(values) => (training(values, "step"), true),
+        Event::EpochEnded(values) => (training(values, "end"), false),
+        Event::EpochStarted { .. }
+        | Event::Started { .. }
+        | Event::Batch { .. }
+        | Event::ValidationStarted { .. }
+        | Event::ValidationBatch
+        | Event::Warning(_) => return None,
+        Event::Validated { epoch, step, loss, values, improved, saved } => {
+            let mut text = format!("epoch {epoch} validation at step {step}: val_loss {}", number(*loss));
+            for (name, value) in values {
+                text.push_str(&format!(", val_{name} {}", optional(*value)));
+            }
+            if *improved {
+                text.push_str(", best so far");
+            }
+            if let Some(file) = saved {
+                text.push_str(&format!(", saved as {}", file.display()));
+            }
+            (text, false)
+        }
+        Event::RateLowered { from, to } => {
+            (format!("learning rate lowered from {from} to {to}: the main metric no longer improves"), false)
+        }
+        Event::Finished(outcome) => (finished(outcome), false),
+    };
+    Some(Line { text, regular })
+}
+
+fn training(values: &TrainingValues, when: &str) -> String {
+    let when = if when == "step" { format!("step {}", values.step) } else { format!("done at step {}", values.step) };
+    let mut text = format!("epoch {} {when}: loss {}", values.epoch, number(values.loss));
+    for (name, value) in &values.values {
+        text.push_str(&format!(", {name} {}", optional(*value)));
+    }
+    text + &format!(", learning rate {}, {:.0} words/s", values.learning_rate, values.words_per_second)
+}
+
+fn finished(outcome: &Outcome) -> String {
+    let reason = match outcome.reason {
+        StopReason::Epochs => "all epochs are done",
+        StopReason::MaxSteps => "trainer.max_steps is reached",
+        StopReason::EarlyStopping => "the main metric no longer improves (early stopping)",
+        StopReason::Debug => "debug asks for one batch only",
+    };
+    format!(
+        "finished: {reason}; {} epochs, {} optimizer steps in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches",
+        outcome.epochs,
+        outcome.steps,
+        outcome.elapsed.as_secs_f64(),
+        outcome.words_per_second,
+        100.0 * outcome.data_wait
+    )
+}
+
+/// A complaint on one line.
+pub(super) fn of_diagnostic(diagnostic: &Diagnostic) -> String {
+    let mut text = match &diagnostic.path {
+        Some(path) => format!("{path}: {}", diagnostic.message),
+        None => diagnostic.message.clone(),
+    };
+    for (what, value) in [("found", &diagnostic.found), ("expected", &diagnostic.expected)] {
+        if let Some(value) = value {
+            text.push_str(&format!("; {what} {value}"));
+        }
+    }
+    text
+}
+
+/// A value of a metric, or that there is none.
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(|| "none".to_owned(), number)
+}
+
+/// A number with as many places as people read: five significant digits.
+pub(crate) fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !value.is_finite() {
+        format!("{value}")
+    } else if (1e-3..1e5).contains(&magnitude) {
+        let places = 4 - i32::try_from(magnitude.log10().floor() as i64).unwrap_or(0);
+        format!("{value:.*}", usize::try_from(places.clamp(0, 8)).unwrap_or(4))
+    } else {
+        format!("{value:.4e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_five_significant_digits() {
+        for (value, text) in [
+            (0.0, "0"),
+            (24.404_12, "24.404"),
+            (0.549_012, "0.54901"),
+            (123_456_789.0, "1.2346e8"),
+            (99_999.4, "99999"),
+            (0.000_012_345, "1.2345e-5"),
+            (f64::INFINITY, "inf"),
+            (f64::NAN, "NaN"),
+            (-3.5, "-3.5000"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What consumes the events of a run: the log (a file in the run's directory and lines on standard error) and the progress bar.
+
+mod lines;
+mod log_file;
+mod plugin_log;
+mod progress;
+
+use std::path::Path;
+
+use kiwi_core::diagnostic::{Diagnostic, Severity};
+use kiwi_core::request::{Common, Verbosity};
+
+use crate::outlet::Outlet;
+use crate::training::{Consumer, Event};
+use log_file::LogFile;
+use plugin_log::PluginLog;
+use progress::Progress;
+
+pub(crate) use lines::number;
+
+/// Sends each event to all that listen.
+pub(crate) struct Report<'a> {
+    outlet: &'a Outlet,
+    verbosity: Verbosity,
+    log: LogFile,
+    progress: Progress,
+    plugins: PluginLog,
+}
+
+impl<'a> Report<'a> {
+    /// A report of this verbosity; the log is kept in memory until [`Report::attach`].
+    pub(crate) fn new(outlet: &'a Outlet, common: &Common, verbosity: Verbosity) -> Self {
+        let bar = common.interactive && verbosity != Verbosity::Quiet;
+        Self {
+            outlet,
+            verbosity,
+            log: LogFile::default(),
+            progress: Progress::new(bar),
+            plugins: PluginLog::install(),
+        }
+    }
+
+    /// Writes the log to `output.log` in `directory` from now on, what was said before first.
+    pub(crate) fn attach(&mut self, directory: &Path) {
+        if let Err(error) = self.log.attach(&directory.join("output.log")) {
+            self.outlet.diagnostics(vec![Diagnostic::warning(format!("no log is written: {error}"))]);
+        }
+    }
+
+    /// Says something worth knowing.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.receive(&Event::Note(text.into()));
+    }
+
+    /// Says what should be acted upon.
+    pub(crate) fn warnings(&mut self, warnings: impl IntoIterator<Item = Diagnostic>) {
+        for warning in warnings {
+            self.receive(&Event::Warning(warning));
+        }
+    }
+
+    /// Writes why a run failed into its log.
+    pub(crate) fn failed(&mut self, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics.iter().filter(|d| d.severity == Severity::Error) {
+            self.log.write("ERROR", &lines::of_diagnostic(diagnostic));
+        }
+        self.progress.clear();
+        self.log.flush();
+    }
+
+    fn handle(&mut self, event: &Event) {
+        self.progress.update(event);
+        match event {
+            Event::Warning(diagnostic) => {
+                self.log.write("WARNING", &lines::of_diagnostic(diagnostic));
+                self.progress.suspend(|| self.outlet.diagnostics(vec![diagnostic.clone()]));
+            }
+            event => {
+                if let Some(line) = lines::of_event(event) {
+                    self.log.write("INFO", &line.text);
+                    let wanted = match self.verbosity {
+                        Verbosity::Quiet => false,
+                        Verbosity::Verbose => true,
+                        // With a bar the regular entries are in the log file only: the bar shows them.
+                        _ => !(line.regular && self.progress.is_bar()),
+                    };
+                    if wanted {
+                        self.progress.print(&line.text);
+                    }
+                }
+                if matches!(event, Event::Validated { .. } | Event::Finished(_)) {
+                    self.log.flush();
+                }
+            }
+        }
+    }
+}
+
+impl Consumer for Report<'_> {
+    fn receive(&mut self, event: &Event) {
+        for (level, text) in self.plugins.drain() {
+            match level {
+                kiwi_plugin_api::log::Level::Warning => self.handle(&Event::Warning(Diagnostic::warning(text))),
+                kiwi_plugin_api::log::Level::Info => self.handle(&Event::Note(text)),
+                kiwi_plugin_api::log::Level::Debug => {
+                    self.log.write("DEBUG", &text);
+                    if self.verbosity == Verbosity::Verbose {
+                        self.progress.print(&text);
+                    }
+                }
+            }
+        }
+        self.handle(event);
+    }
+}

@@ -1,0 +1,115 @@
+//! The progress bar, and lines on standard error that do not disturb it.
+
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::lines::number;
+use crate::training::Event;
+
+/// A bar over the batches of an epoch, where standard error is a terminal.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    enabled: bool,
+    epochs: u64,
+    batches: usize,
+    main_metric: Option<String>,
+    words: u64,
+    validation: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// A bar, or none.
+    pub(super) fn new(enabled: bool) -> Self {
+        Self { bar: None, enabled, epochs: 0, batches: 0, main_metric: None, words: 0, validation: None }
+    }
+
+    /// Whether there is a bar.
+    pub(super) fn is_bar(&self) -> bool {
+        self.enabled
+    }
+
+    /// Moves the bar.
+    pub(super) fn update(&mut self, event: &Event) {
+        if !self.enabled {
+            return;
+        }
+        match event {
+            Event::Started { epochs, batches, main_metric } => {
+                self.epochs = *epochs;
+                self.batches = *batches;
+                self.main_metric.clone_from(main_metric);
+            }
+            Event::EpochStarted { epoch } => {
+                let bar = bar(self.batches, &format!("epoch {}/{}", epoch + 1, self.epochs));
+                self.words = 0;
+                self.bar = Some(bar);
+            }
+            Event::Batch { words } => {
+                self.words += words;
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                }
+            }
+            Event::Logged(values) => {
+                let main = self.main_metric.as_ref().and_then(|main| {
+                    values.values.iter().find(|(name, _)| name == main).and_then(|(_, value)| *value)
+                });
+                let mut text = format!("loss {}", number(values.loss));
+                if let (Some(name), Some(value)) = (&self.main_metric, main) {
+                    text.push_str(&format!("  {name} {}", number(value)));
+                }
+                text.push_str(&format!("  {:.0} words/s", values.words_per_second));
+                if let Some(bar) = &self.bar {
+                    bar.set_message(text);
+                }
+            }
+            Event::EpochEnded(_) => self.clear(),
+            Event::ValidationStarted { batches } => self.validation = Some(bar(*batches, "validation")),
+            Event::ValidationBatch => {
+                if let Some(bar) = &self.validation {
+                    bar.inc(1);
+                }
+            }
+            Event::Validated { .. } => {
+                if let Some(bar) = self.validation.take() {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::Finished(_) => self.clear(),
+            Event::Note(_) | Event::Warning(_) | Event::RateLowered { .. } => {}
+        }
+    }
+
+    /// Takes the bars away.
+    pub(super) fn clear(&mut self) {
+        for bar in [self.validation.take(), self.bar.take()].into_iter().flatten() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Runs `f`, which prints, while the bar is out of the way.
+    pub(super) fn suspend(&self, f: impl FnOnce()) {
+        match self.validation.as_ref().or(self.bar.as_ref()) {
+            Some(bar) => bar.suspend(f),
+            None => f(),
+        }
+    }
+
+    /// Prints a line on standard error.
+    pub(super) fn print(&self, line: &str) {
+        // Standard error that is closed must not stop a run.
+        self.suspend(|| drop(writeln!(io::stderr(), "{line}")));
+    }
+}
+
+fn bar(length: usize, prefix: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) =
+        ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_prefix(prefix.to_owned());
+    bar
+}

@@ -1,0 +1,212 @@
+//! Building a system out of checked components: fresh, or with the values of a saved one.
+
+use std::collections::BTreeMap;
+
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::ResolvedComponent;
+use kiwi_core::plugins::{Kind, Registry};
+use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
+use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance};
+use kiwi_plugin_api::{
+    Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Parameter,
+    ParameterGroup, SpecialIds,
+};
+use kiwi_text::{BOS, EOS, PAD, UNK, Vocabularies};
+use serde_json::Value;
+use tch::Device;
+
+use super::metrics::MetricSet;
+use super::parameters::{self, ENCODER, HEAD};
+use super::{Checked, Components, Setup};
+use crate::torch::device_name;
+
+/// The vocabularies of a system, and how its text is processed.
+pub(crate) struct Vocabulary {
+    pub(crate) vocabularies: Vocabularies,
+    pub(crate) data_processing: Value,
+}
+
+/// A system that can be trained, evaluated and saved.
+pub(crate) struct System {
+    class: String,
+    encoder: EncoderInstance,
+    head: HeadInstance,
+    encoder_part: Part,
+    head_part: Part,
+    vocabulary: Vocabulary,
+    device: Device,
+    parameters: Vec<Parameter>,
+    /// Its metrics: the head's, then those the config adds.
+    pub(crate) metrics: MetricSet,
+}
+
+/// The components that a system is built of.
+pub(crate) struct Parts {
+    pub(crate) class: String,
+    pub(crate) encoder: Checked,
+    pub(crate) head: Checked,
+    pub(crate) metrics: Vec<Checked>,
+}
+
+impl System {
+    /// Builds the system with fresh parameters, drawn from libtorch's generator.
+    ///
+    /// # Errors
+    /// When a component cannot be built, or a metric that the head wants is not registered.
+    pub(crate) fn build(
+        parts: Parts,
+        vocabulary: Vocabulary,
+        components: &mut Components,
+        registry: &Registry,
+        device: Device,
+    ) -> Result<Self, Failure> {
+        let sizes = BTreeMap::from([
+            ("source".to_owned(), vocabulary.vocabularies.source.len() as i64),
+            ("target".to_owned(), vocabulary.vocabularies.target.len() as i64),
+        ]);
+        let [unk, pad, bos, eos] = [UNK, PAD, BOS, EOS].map(i64::from);
+        let special = SpecialIds { unk, pad, bos, eos };
+        let device_text = device_name(device);
+        let context = EncoderContext {
+            vocabulary_sizes: sizes.clone(),
+            special,
+            device: device_text.clone(),
+        };
+        let mut encoder = EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context)
+            .map_err(Setup)?;
+        let description = encoder.description().clone();
+        let context = HeadContext {
+            feature_sizes: description.feature_sizes,
+            hidden_size: description.hidden_size,
+            vocabulary_sizes: sizes,
+            special,
+            device: device_text,
+        };
+        let mut head =
+            HeadInstance::create(&parts.head.handle, &parts.head.config, &context).map_err(Setup)?;
+        let mut parameters = parameters::prefixed(ENCODER, encoder.parameters().map_err(Setup)?);
+        parameters.extend(parameters::prefixed(HEAD, head.parameters().map_err(Setup)?));
+        let requests = head.metrics().map_err(Setup)?;
+        let metrics = metrics(requests, &parts.head.resolved, parts.metrics, components, registry)?;
+        Ok(Self {
+            class: parts.class,
+            encoder,
+            head,
+            encoder_part: saved_part(&parts.encoder),
+            head_part: saved_part(&parts.head),
+            vocabulary,
+            device,
+            parameters,
+            metrics,
+        })
+    }
+
+    /// Takes over the values of a saved system.
+    ///
+    /// # Errors
+    /// Everything that does not fit; then nothing is taken over.
+    pub(crate) fn load(&self, saved: &SavedSystem) -> Result<(), Failure> {
+        parameters::load(&self.parameters, saved)
+    }
+
+    /// What a file of this system says about it.
+    pub(crate) fn header(&self) -> SystemHeader {
+        let vocabularies = &self.vocabulary.vocabularies;
+        SystemHeader {
+            class_name: self.class.clone(),
+            encoder: self.encoder_part.clone(),
+            head: self.head_part.clone(),
+            data_processing: self.vocabulary.data_processing.clone(),
+            source_vocabulary: vocabularies.source.words().to_vec(),
+            target_vocabulary: vocabularies.target.words().to_vec(),
+        }
+    }
+
+    /// Its parameters and buffers, by their names in a file.
+    pub(crate) fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The parameters that train.
+    pub(crate) fn trainable(&self) -> ParameterGroup {
+        let parameters: NamedTensors = self
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.trainable)
+            .map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()))
+            .collect();
+        ParameterGroup { name: "all".to_owned(), parameters }
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Loss and figures of a batch.
+    ///
+    /// # Errors
+    /// When a component fails.
+    pub(crate) fn forward(&mut self, batch: &Batch, training: bool) -> Result<HeadOutput, CallError> {
+        let features: Features = self.encoder.forward(batch, training)?;
+        self.head.forward(&features, batch, training)
+    }
+}
+
+fn saved_part(part: &Checked) -> Part {
+    let ResolvedComponent { class, plugin, version, sha256, .. } = &part.resolved;
+    Part {
+        class_name: class.clone(),
+        config: part.config.clone(),
+        plugin: PluginIdentity { name: plugin.clone(), version: version.clone(), sha256: sha256.clone() },
+        extra: None,
+    }
+}
+
+/// The metrics that a head wants, then each of `added` for each of the head's outputs.
+fn metrics(
+    requests: Vec<MetricRequest>,
+    head: &ResolvedComponent,
+    added: Vec<Checked>,
+    components: &mut Components,
+    registry: &Registry,
+) -> Result<MetricSet, Failure> {
+    let (mut resolved, mut errors) = (Vec::new(), Vec::new());
+    for request in &requests {
+        match registry.resolve(Kind::Metric, &request.class_name) {
+            Ok(component) => resolved.push((request.output.clone(), component)),
+            Err(error) => {
+                let because = format!("the head `{}` of the plugin `{}` asks for it", head.class, head.plugin);
+                let diagnostic =
+                    if errors.is_empty() { error.diagnostic() } else { error.brief_diagnostic() };
+                errors.push(diagnostic.note(because));
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Failure { exit: ExitCode::Plugin, diagnostics: errors });
+    }
+    let mut entries = Vec::new();
+    for (output, component) in resolved {
+        let handle = components.open(&component)?;
+        let instance = MetricInstance::create(&handle, &Value::Object(serde_json::Map::new())).map_err(Setup)?;
+        entries.push((format!("{output}_{}", component.class), output, instance));
+    }
+    let mut outputs: Vec<String> = requests.into_iter().map(|request| request.output).collect();
+    outputs.dedup();
+    for (i, metric) in added.iter().enumerate() {
+        for output in &outputs {
+            let name = format!("{output}_{}", metric.resolved.class);
+            if entries.iter().any(|(known, _, _)| *known == name) {
+                let error = Diagnostic::error(format!("the metric `{name}` is there already"))
+                    .at(format!("system.metrics[{i}]"))
+                    .help("take it out of system.metrics");
+                return Err(Failure::new(ExitCode::Invalid, error));
+            }
+            let instance = MetricInstance::create(&metric.handle, &metric.config).map_err(Setup)?;
+            entries.push((name, output.clone(), instance));
+        }
+    }
+    Ok(MetricSet::new(entries))
+}

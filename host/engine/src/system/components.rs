@@ -1,0 +1,118 @@
+//! Opening the plugins that a run uses, and letting each component check its part of the config, before anything is computed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use kiwi_core::config::Document;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::ResolvedComponent;
+use kiwi_core::plugins::inspect;
+use kiwi_plugin_api::ConfigProblem;
+use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
+use serde_json::Value;
+
+use super::Setup;
+
+/// Opened plugins, one a file.
+#[derive(Default)]
+pub(crate) struct Components {
+    opened: BTreeMap<PathBuf, Plugin>,
+}
+
+/// A component whose part of the config is sound.
+pub(crate) struct Checked {
+    /// Which component of which plugin.
+    pub(crate) resolved: ResolvedComponent,
+    /// The way to it.
+    pub(crate) handle: ComponentHandle,
+    /// Its config, with every default filled in.
+    pub(crate) config: Value,
+}
+
+impl Components {
+    /// The component, its plugin opened if it was not yet.
+    ///
+    /// # Errors
+    /// When the file is no longer what was resolved, or does not open, or does not hold what its metadata says.
+    pub(crate) fn open(&mut self, component: &ResolvedComponent) -> Result<ComponentHandle, Failure> {
+        let plugin = match self.opened.get(&component.file) {
+            Some(plugin) => plugin,
+            None => {
+                let plugin = open(component)?;
+                self.opened.entry(component.file.clone()).or_insert(plugin)
+            }
+        };
+        plugin.component(component.kind.name(), &component.class).ok_or_else(|| {
+            refused(
+                component,
+                format!(
+                    "its metadata promises the {} `{}`, but the opened library does not register it",
+                    component.kind, component.class
+                ),
+            )
+        })
+    }
+
+    /// Opens all `components` and lets each check its config.
+    ///
+    /// # Errors
+    /// When a plugin does not open; or else everything that is wrong with the configs.
+    pub(crate) fn check(
+        &mut self,
+        components: Vec<ResolvedComponent>,
+        document: Option<&Document>,
+    ) -> Result<(Vec<Checked>, Vec<Diagnostic>), Failure> {
+        let place = |diagnostic: Diagnostic| match document {
+            Some(document) => document.place(diagnostic),
+            None => diagnostic,
+        };
+        let (mut checked, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        for resolved in components {
+            let handle = self.open(&resolved)?;
+            let report = handle.check(&Value::Object(resolved.config.clone())).map_err(Setup)?;
+            let at = &resolved.config_path;
+            errors.extend(report.errors.iter().map(|p| place(described(Diagnostic::error, p, at))));
+            warnings.extend(report.warnings.iter().map(|p| place(described(Diagnostic::warning, p, at))));
+            if let Some(config) = report.config {
+                checked.push(Checked { resolved, handle, config });
+            }
+        }
+        if errors.is_empty() {
+            Ok((checked, warnings))
+        } else {
+            errors.extend(warnings);
+            Err(Failure { exit: ExitCode::Invalid, diagnostics: errors })
+        }
+    }
+}
+
+fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, part: &str) -> Diagnostic {
+    let path = match (part, problem.path.as_str()) {
+        ("", path) => path.to_owned(),
+        (part, "") => part.to_owned(),
+        (part, path) => format!("{part}.{path}"),
+    };
+    let mut diagnostic = new(problem.message.clone()).at(path).nearest(problem.nearest.clone());
+    diagnostic.found = problem.found.clone();
+    diagnostic.expected = problem.expected.clone();
+    diagnostic.help = problem.help.clone();
+    diagnostic
+}
+
+fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
+    let bytes = inspect::read_file(&component.file).map_err(|error| refused(component, error.to_string()))?;
+    if inspect::sha256(&bytes) != component.sha256 {
+        return Err(refused(component, "the file has changed since it was looked at: run the command again".to_owned()));
+    }
+    Plugin::open(&component.file, &component.plugin).map_err(|error| refused(component, error.to_string()))
+}
+
+fn refused(component: &ResolvedComponent, reason: String) -> Failure {
+    Failure::new(
+        ExitCode::Plugin,
+        Diagnostic::error(format!("the plugin `{}` cannot be used: {reason}", component.plugin))
+            .found(component.file.display().to_string())
+            .help("rebuild or reinstall the plugin, or take it out of the config"),
+    )
+}

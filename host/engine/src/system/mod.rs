@@ -1,0 +1,12 @@
+//! A system: an encoder and a head from opened plugins, with the metrics the head asks for.
+
+mod build;
+mod components;
+mod error;
+mod metrics;
+mod parameters;
+
+pub(crate) use build::{Parts, System, Vocabulary};
+pub(crate) use components::{Checked, Components};
+pub(crate) use error::{Setup, running};
+pub(crate) use metrics::{Tally, ordering_name, refused};

@@ -1,0 +1,80 @@
+//! The parameters of a system by their names in a file: `encoder.` or `tlm_outputs.` before the component's own name.
+
+use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::saved_system::SavedSystem;
+use kiwi_plugin_api::Parameter;
+use tch::{Tensor, no_grad};
+
+use crate::torch::{kind_of, tensor_from};
+
+/// The prefix of the encoder's names.
+pub(crate) const ENCODER: &str = "encoder.";
+/// The prefix of the head's names.
+pub(crate) const HEAD: &str = "tlm_outputs.";
+
+/// The entries with `prefix` before their names; second names are left out, since they hold nothing of their own.
+pub(crate) fn prefixed(prefix: &str, parameters: Vec<Parameter>) -> Vec<Parameter> {
+    parameters
+        .into_iter()
+        .filter(|parameter| parameter.alias_of.is_none())
+        .map(|parameter| Parameter { name: format!("{prefix}{}", parameter.name), ..parameter })
+        .collect()
+}
+
+/// Copies the values of a saved system into `parameters`.
+///
+/// # Errors
+/// Every tensor that is missing, of another shape or type, or that no parameter is named after; then nothing is copied.
+pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem) -> Result<(), Failure> {
+    let file = saved.path().display();
+    let mut errors = Vec::new();
+    let mut values: Vec<(Tensor, Tensor)> = Vec::new();
+    for parameter in parameters {
+        let name = &parameter.name;
+        let Some(data) = saved.tensor(name) else {
+            errors.push(
+                Diagnostic::error(format!("{file} has no tensor `{name}`"))
+                    .expected(format!("shape {:?}", parameter.tensor.size())),
+            );
+            continue;
+        };
+        let shape: Vec<i64> = data.shape.iter().map(|size| *size as i64).collect();
+        if shape != parameter.tensor.size() || kind_of(data.dtype) != Some(parameter.tensor.kind()) {
+            errors.push(
+                Diagnostic::error(format!("the tensor `{name}` in {file} does not fit the system"))
+                    .found(format!("{:?} of shape {shape:?}", data.dtype))
+                    .expected(format!("{:?} of shape {:?}", parameter.tensor.kind(), parameter.tensor.size())),
+            );
+            continue;
+        }
+        match tensor_from(&data) {
+            Ok(tensor) => values.push((parameter.tensor.shallow_clone(), tensor)),
+            Err(error) => errors.push(Diagnostic::error(format!("the tensor `{name}` in {file}: {error}"))),
+        }
+    }
+    for data in saved.tensors() {
+        if !parameters.iter().any(|parameter| parameter.name == data.name) {
+            let known = parameters.iter().map(|parameter| parameter.name.as_str());
+            errors.push(
+                Diagnostic::error(format!("{file} has a tensor `{}`, which the system has not", data.name))
+                    .found(format!("{:?} of shape {:?}", data.dtype, data.shape))
+                    .nearest(nearest(&data.name, known)),
+            );
+        }
+    }
+    if !errors.is_empty() {
+        if let Some(first) = errors.first_mut() {
+            first.help = Some(
+                "the file is damaged or was made by another version of a plugin: load the system it was saved as".to_owned(),
+            );
+        }
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
+    }
+    for (mut parameter, value) in values {
+        no_grad(|| parameter.f_copy_(&value)).map_err(|error| {
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot load {file}: {error}")))
+        })?;
+    }
+    Ok(())
+}

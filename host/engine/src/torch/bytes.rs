@@ -1,0 +1,51 @@
+//! Parameters as the bytes of a file, and back.
+
+use kiwi_core::saved_system::{Dtype, TensorData};
+use kiwi_plugin_api::{Error, Result};
+use tch::{Device, Kind, Tensor};
+
+/// A tensor's elements, little-endian, row by row.
+pub(crate) struct Bytes {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+const TYPES: [(Kind, Dtype); 8] = [
+    (Kind::Float, Dtype::F32),
+    (Kind::Double, Dtype::F64),
+    (Kind::Half, Dtype::F16),
+    (Kind::BFloat16, Dtype::BF16),
+    (Kind::Int64, Dtype::I64),
+    (Kind::Int, Dtype::I32),
+    (Kind::Uint8, Dtype::U8),
+    (Kind::Bool, Dtype::BOOL),
+];
+
+/// The kind of tensor that has elements of this type.
+pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
+    TYPES.iter().find(|(_, known)| *known == dtype).map(|(kind, _)| *kind)
+}
+
+/// Copies a tensor's elements to host memory.
+pub(crate) fn to_bytes(tensor: &Tensor) -> Result<Bytes> {
+    let dtype = TYPES
+        .iter()
+        .find(|(kind, _)| *kind == tensor.kind())
+        .map(|(_, dtype)| *dtype)
+        .ok_or_else(|| Error::new(format!("tensors of {:?} cannot be saved", tensor.kind())))?;
+    let tensor = tensor.f_detach()?.f_to(Device::Cpu)?.f_contiguous()?;
+    let mut bytes = vec![0; tensor.numel() * dtype.bitsize() / 8];
+    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
+    Ok(Bytes { dtype, shape, bytes })
+}
+
+/// A tensor of the elements in a file.
+pub(crate) fn tensor_from(data: &TensorData<'_>) -> Result<Tensor> {
+    let kind = kind_of(data.dtype)
+        .ok_or_else(|| Error::new(format!("`{}` has elements of {:?}, which no parameter has", data.name, data.dtype)))?;
+    let shape: Vec<i64> =
+        data.shape.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
+    Ok(Tensor::f_from_data_size(data.bytes, &shape, kind)?)
+}

@@ -1,0 +1,95 @@
+//! What the loop says while it runs, and what listens.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kiwi_core::diagnostic::Diagnostic;
+
+/// Values of metrics by name; `None` where there is nothing to say (no tokens).
+pub(crate) type Values = Vec<(String, Option<f64>)>;
+
+/// What happens in a run.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// Something worth knowing.
+    Note(String),
+    /// Something to act upon.
+    Warning(Diagnostic),
+    /// Training begins.
+    Started {
+        epochs: u64,
+        batches: usize,
+        main_metric: Option<String>,
+    },
+    /// An epoch begins, counted from 0.
+    EpochStarted { epoch: u64 },
+    /// A training batch is done.
+    Batch { words: u64 },
+    /// The log is due: values over the batches since the last time.
+    Logged(TrainingValues),
+    /// An epoch is done: values over all of it.
+    EpochEnded(TrainingValues),
+    /// Validation begins.
+    ValidationStarted { batches: usize },
+    /// A validation batch is done.
+    ValidationBatch,
+    /// Validation is done.
+    Validated {
+        epoch: u64,
+        step: u64,
+        loss: f64,
+        values: Values,
+        improved: bool,
+        saved: Option<PathBuf>,
+    },
+    /// The main metric no longer improves, so the learning rate was lowered.
+    RateLowered { from: f64, to: f64 },
+    /// Training is over.
+    Finished(Outcome),
+}
+
+/// Training values over some batches.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainingValues {
+    pub(crate) epoch: u64,
+    /// Optimizer steps of the run that are done.
+    pub(crate) step: u64,
+    /// Mean of the batch losses.
+    pub(crate) loss: f64,
+    pub(crate) values: Values,
+    pub(crate) learning_rate: f64,
+    pub(crate) words_per_second: f64,
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// All epochs are done.
+    Epochs,
+    /// `trainer.max_steps` is reached.
+    MaxSteps,
+    /// The main metric did not improve for `early_stop_patience` validations.
+    EarlyStopping,
+    /// `debug` asks for one batch only.
+    Debug,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) reason: StopReason,
+    pub(crate) epochs: u64,
+    pub(crate) steps: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) words_per_second: f64,
+    /// Share of the training time that was spent waiting for batches.
+    pub(crate) data_wait: f64,
+    /// The best system: its file and the value of the main metric.
+    pub(crate) best: Option<(PathBuf, f64)>,
+}
+
+/// What listens to a run.
+pub(crate) trait Consumer {
+    /// Takes notice of an event.
+    fn receive(&mut self, event: &Event);
+}

@@ -1,0 +1,334 @@
+//! The loop: epochs of batches, steps of the optimizer, validations.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kiwi_core::config::RunConfig;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_plugin_api::abi::host::OptimizerInstance;
+use kiwi_plugin_api::torch_ext::gradients;
+use kiwi_text::{Batch, BatchStream, Field};
+use tch::Tensor;
+
+use super::early_stopping::Progress;
+use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
+use super::groups::Accumulation;
+use super::pass::{self, Mode, failed, scalar};
+use super::schedule::Schedule;
+use super::validation::Interval;
+use crate::checkpoint::Keeper;
+use crate::data::{Data, invalid};
+use crate::system::{System, Tally, running};
+use crate::torch::{Purpose, autocast, seed_for, to_tensors};
+
+/// Batches of validation that are tried before training, so that what would fail there fails at once.
+const SANITY_BATCHES: usize = 5;
+
+/// A training run, ready to begin.
+pub(crate) struct Trainer<'a> {
+    config: &'a RunConfig,
+    system: System,
+    optimizer: OptimizerInstance,
+    parameters: Vec<Tensor>,
+    train: Data,
+    valid: Data,
+    keeper: Keeper,
+    schedule: Schedule,
+    progress: Progress,
+    interval: Interval,
+    accumulation: Accumulation,
+    consumer: &'a mut dyn Consumer,
+    mode: Mode,
+    step: u64,
+    /// Batches of the run that are done.
+    batches: u64,
+    clock: Clock,
+}
+
+/// Where the time goes.
+#[derive(Default)]
+struct Clock {
+    training: Duration,
+    waiting: Duration,
+    words: u64,
+}
+
+/// Training values over some batches, on their way.
+#[derive(Default)]
+struct Window {
+    tally: Tally,
+    losses: f64,
+    batches: usize,
+    words: u64,
+    time: Duration,
+}
+
+impl<'a> Trainer<'a> {
+    /// Puts a run together.
+    ///
+    /// # Errors
+    /// When the epoch is shorter than the interval of validations.
+    pub(crate) fn new(
+        config: &'a RunConfig,
+        system: System,
+        optimizer: OptimizerInstance,
+        (train, valid): (Data, Data),
+        keeper: Keeper,
+        consumer: &'a mut dyn Consumer,
+    ) -> Result<Self, Failure> {
+        let batches = if config.debug { 1 } else { train.plan.len() };
+        let interval = match Interval::new(config, batches) {
+            Ok(interval) => interval,
+            Err(failure) if !config.debug => return Err(*failure),
+            Err(_) => Interval::new(&RunConfig { trainer: every_epoch(config), ..config.clone() }, batches)
+                .map_err(|failure| *failure)?,
+        };
+        let ordering = system.metrics.main_ordering();
+        let parameters = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
+        Ok(Self {
+            schedule: Schedule::new(&config.system.optimizer, ordering),
+            progress: Progress::new(ordering, config.trainer.checkpoint.early_stop_patience),
+            accumulation: Accumulation::new(batches, config.trainer.gradient_accumulation_steps),
+            mode: Mode {
+                seed: config.run.seed,
+                precision: config.trainer.precision,
+                workers: config.system.num_data_workers,
+            },
+            interval,
+            parameters,
+            system,
+            optimizer,
+            train,
+            valid,
+            keeper,
+            consumer,
+            config,
+            step: 0,
+            batches: 0,
+            clock: Clock::default(),
+        })
+    }
+
+    /// Trains until the epochs are done, or the config says to stop.
+    ///
+    /// # Errors
+    /// When a component fails, the loss is not finite, or a system cannot be saved.
+    pub(crate) fn fit(mut self) -> Result<Outcome, Failure> {
+        let started = Instant::now();
+        self.announce();
+        self.sanity_check()?;
+        let mut reason = StopReason::Epochs;
+        let mut epochs = 0;
+        for epoch in 0..self.config.trainer.epochs {
+            self.emit(Event::EpochStarted { epoch });
+            let stop = self.epoch(epoch)?;
+            epochs = epoch + 1;
+            if let Some(stop) = stop {
+                reason = stop;
+                break;
+            }
+        }
+        let outcome = Outcome {
+            reason,
+            epochs,
+            steps: self.step,
+            elapsed: started.elapsed(),
+            words_per_second: per_second(self.clock.words, self.clock.training),
+            data_wait: self.clock.waiting.as_secs_f64() / self.clock.training.as_secs_f64().max(f64::MIN_POSITIVE),
+            best: self.keeper.best(),
+        };
+        self.emit(Event::Finished(outcome.clone()));
+        Ok(outcome)
+    }
+
+    fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, Failure> {
+        let count = self.accumulated_batches();
+        let mut stream = self.stream()?;
+        let (mut window, mut whole) = (Window::default(), Window::default());
+        for index in 0..count {
+            let started = Instant::now();
+            let waited = stream.waited();
+            let Some(batch) = stream.next() else { break };
+            self.clock.waiting += stream.waited() - waited;
+
+            let words = self.batch(epoch, index, &batch, &mut window, &mut whole)?;
+            let step_ended = self.accumulation.ends_at(index);
+            if step_ended {
+                self.optimizer_step()?;
+            }
+
+            let time = started.elapsed();
+            for window in [&mut window, &mut whole] {
+                window.words += words;
+                window.time += time;
+            }
+            self.clock.words += words;
+            self.clock.training += time;
+            self.emit(Event::Batch { words });
+            if step_ended && self.step.is_multiple_of(self.config.trainer.log_interval) {
+                let values = self.values(epoch, std::mem::take(&mut window))?;
+                self.emit(Event::Logged(values));
+            }
+            let stop = self.step_limit(step_ended);
+            if self.interval.due_after(index) || stop.is_some() {
+                self.validate(epoch)?;
+            }
+            let stop = stop.or_else(|| self.progress.exhausted().then_some(StopReason::EarlyStopping));
+            if stop.is_some() {
+                return Ok(stop);
+            }
+        }
+        let values = self.values(epoch, whole)?;
+        self.emit(Event::EpochEnded(values));
+        Ok(self.config.debug.then_some(StopReason::Debug))
+    }
+
+    /// Forward, backward and figures of one batch; its target words.
+    fn batch(
+        &mut self,
+        epoch: u64,
+        index: usize,
+        batch: &Batch,
+        window: &mut Window,
+        whole: &mut Window,
+    ) -> Result<u64, Failure> {
+        let purpose = Purpose::Training(self.batches);
+        tch::manual_seed(seed_for(self.mode.seed, purpose, 0).cast_signed());
+        self.batches += 1;
+        let tensors = to_tensors(batch, self.system.device()).map_err(failed)?;
+        let output = {
+            let _precision = autocast(self.mode.precision).map_err(|error| failed(error.into()))?;
+            self.system.forward(&tensors, true).map_err(|error| running(&error))?
+        };
+        let loss = scalar(&output.loss)?;
+        if !loss.is_finite() {
+            return Err(self.not_finite(loss, epoch, batch));
+        }
+        let share = self.accumulation.size_at(index) as f64;
+        let scaled = if share > 1.0 { output.loss.f_div_scalar(share) } else { Ok(output.loss.shallow_clone()) };
+        scaled.and_then(|loss| loss.f_backward()).map_err(|error| failed(error.into()))?;
+        for window in [window, whole] {
+            self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
+            window.losses += loss;
+            window.batches += 1;
+        }
+        Ok(batch.target.number_of_tokens.iter().map(|words| u64::from(words.unsigned_abs())).sum())
+    }
+
+    fn optimizer_step(&mut self) -> Result<(), Failure> {
+        let limit = self.config.trainer.gradient_max_norm;
+        if limit > 0.0 {
+            let _norm = gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
+        }
+        self.optimizer.step(&[self.schedule.rate()]).map_err(|error| running(&error))?;
+        gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
+        self.step += 1;
+        Ok(())
+    }
+
+    fn validate(&mut self, epoch: u64) -> Result<(), Failure> {
+        let limit = self.config.debug.then_some(1);
+        let batches = limit.unwrap_or(self.valid.plan.len());
+        self.emit(Event::ValidationStarted { batches });
+        let consumer = &mut *self.consumer;
+        let found = pass::evaluate(&mut self.system, &self.valid, limit, self.mode, |_, _| {
+            consumer.receive(&Event::ValidationBatch);
+            Ok(())
+        })?;
+        let value = self.system.metrics.main_value(&found.values);
+        let improved = self.progress.observe(value);
+        let saved = self.keeper.offer(&self.system, epoch, self.step, value)?;
+        self.emit(Event::Validated {
+            epoch,
+            step: self.step,
+            loss: found.loss,
+            values: found.values,
+            improved,
+            saved,
+        });
+        if let Some((from, to)) = self.schedule.validated(value) {
+            self.emit(Event::RateLowered { from, to });
+        }
+        Ok(())
+    }
+
+    /// What would fail in a validation fails before training; its numbers are nobody's.
+    fn sanity_check(&mut self) -> Result<(), Failure> {
+        pass::evaluate(&mut self.system, &self.valid, Some(SANITY_BATCHES), self.mode, |_, _| Ok(())).map(|_| ())
+    }
+
+    fn announce(&mut self) {
+        let batches = self.accumulated_batches();
+        let steps = self.accumulation.steps_an_epoch() as u64;
+        let epochs = self.config.trainer.epochs;
+        let total = steps.saturating_mul(epochs);
+        let total = self.config.trainer.max_steps.map_or(total, |limit| limit.min(total));
+        self.emit(Event::Note(format!(
+            "{epochs} epochs of {batches} batches, {steps} optimizer steps each: {total} steps in all; a validation every {} batches \
+             and at the end of each epoch",
+            self.interval.every()
+        )));
+        self.emit(Event::Note(self.schedule.describe()));
+        let main_metric = self.system.metrics.main_name();
+        self.emit(Event::Started { epochs, batches, main_metric });
+    }
+
+    fn values(&mut self, epoch: u64, window: Window) -> Result<TrainingValues, Failure> {
+        Ok(TrainingValues {
+            epoch,
+            step: self.step,
+            loss: window.losses / window.batches.max(1) as f64,
+            values: self.system.metrics.values(&window.tally).map_err(|error| running(&error))?,
+            learning_rate: self.schedule.rate(),
+            words_per_second: per_second(window.words, window.time),
+        })
+    }
+
+    fn step_limit(&self, step_ended: bool) -> Option<StopReason> {
+        let limit = self.config.trainer.max_steps?;
+        (step_ended && self.step >= limit).then_some(StopReason::MaxSteps)
+    }
+
+    fn accumulated_batches(&self) -> usize {
+        if self.config.debug { 1 } else { self.train.plan.len() }
+    }
+
+    fn stream(&self) -> Result<BatchStream, Failure> {
+        BatchStream::new(Arc::clone(&self.train.corpus), Arc::clone(&self.train.plan), 0, self.mode.workers)
+            .map_err(|error| invalid(&error))
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.consumer.receive(&event);
+    }
+
+    fn not_finite(&self, loss: f64, epoch: u64, batch: &Batch) -> Failure {
+        let lines: Vec<_> = batch
+            .pairs
+            .iter()
+            .filter_map(|pair| self.train.corpus.location(*pair, Field::Target))
+            .map(|location| location.to_string())
+            .collect();
+        Failure::new(
+            ExitCode::RunFailed,
+            Diagnostic::error(format!(
+                "the loss is not finite: {loss} in epoch {epoch}, after {} optimizer steps",
+                self.step
+            ))
+            .note(format!("the batch holds {}", lines.join(", ")))
+            .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
+        )
+    }
+}
+
+/// The trainer section with a validation at the end of each epoch: `debug` has epochs of one batch.
+fn every_epoch(config: &RunConfig) -> kiwi_core::config::TrainerSection {
+    let mut trainer = config.trainer.clone();
+    trainer.checkpoint.validation_interval = kiwi_core::config::ValidationInterval::ShareOfEpoch(1.0);
+    trainer
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)
+}

@@ -1,0 +1,318 @@
+//! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kiwi_core::environment;
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::request::Format;
+use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
+
+/// Trains translation language models whose parts come from plugins.
+#[derive(Debug, Parser)]
+#[command(name = "kiwi-host", version, long_version = LONG_VERSION.as_str(), after_long_help = long_help())]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Train(TrainArguments),
+    Evaluate(EvaluateArguments),
+    Score(ScoreArguments),
+    Plugins(PluginsArguments),
+}
+
+/// Train a system as a config says.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host train --example > config.json
+  kiwi-host train config.json
+  kiwi-host train config.json --set trainer.epochs=3 --set system.optimizer.learning_rate=0.001
+  kiwi-host train config.json --output-dir runs/first --plugin-dir ~/my-plugins")]
+pub(crate) struct TrainArguments {
+    /// The config, a JSON file.
+    #[arg(required_unless_present = "example")]
+    pub(crate) config: Option<PathBuf>,
+    /// Give a value of the config in place of the file's.
+    ///
+    /// PATH leads to the value, as `system.model.encoder.hidden_size` or `data.train.input.source[0]`. VALUE is JSON;
+    /// what is no JSON is taken as a string. May be given more than once.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Directory of the run, in place of the config's `run.output_dir`.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// Print a small config to begin with, and do nothing else.
+    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir"])]
+    pub(crate) example: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// A saved system and a parallel corpus.
+#[derive(Debug, Args)]
+pub(crate) struct CorpusArguments {
+    /// The saved system, as training leaves it in the run's `checkpoints`.
+    pub(crate) system: PathBuf,
+    /// Source side of the corpus, one sentence a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) source: PathBuf,
+    /// Target side of the corpus, its lines being translations of the source's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) target: PathBuf,
+    /// Pairs in one batch.
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub(crate) batch_size: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// Compute the metrics of a saved system on a parallel corpus.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host evaluate runs/first/checkpoints/best.safetensors --source test.src --target test.tgt
+  kiwi-host evaluate best.safetensors --source test.src --target test.tgt --format json")]
+pub(crate) struct EvaluateArguments {
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArguments,
+    /// How the metrics are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+}
+
+/// Score each pair of a parallel corpus with a saved system.
+///
+/// Prints one JSON object a line, in the order of the corpus.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  kiwi-host score best.safetensors --source test.src --target test.tgt > scores.jsonl")]
+pub(crate) struct ScoreArguments {
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArguments,
+}
+
+/// See which plugins are installed and what they say about themselves. Nothing of them is run.
+#[derive(Debug, Args)]
+pub(crate) struct PluginsArguments {
+    #[command(subcommand)]
+    pub(crate) command: PluginsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// List plugins and what they register, and files that cannot be used with the reason.
+    ///
+    /// With --verbose also the directories searched, in order, and what was passed over there.
+    List(ListArguments),
+    /// Show everything that one plugin says about itself, and whether this host can use it.
+    ///
+    /// Exits with 3 if it cannot.
+    Inspect(InspectArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// How the list is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins inspect kiwi-encoders
+  kiwi-host plugins inspect ./target/release/libmy_plugin.so --format json")]
+pub(crate) struct InspectArguments {
+    /// A file, or the name of an installed plugin.
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) plugin: PathBuf,
+    /// How the facts are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// What every command takes; before the command or after it, or both.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct CommonArguments {
+    /// A directory to search for plugins, before all others. May be given more than once.
+    #[arg(long = "plugin-dir", value_name = "DIRECTORY")]
+    plugin_directories: Vec<PathBuf>,
+    /// Directory of libtorch, the one that holds lib/libtorch_cpu.so.
+    #[arg(long, value_name = "DIRECTORY")]
+    libtorch: Option<PathBuf>,
+    /// Threads for libtorch's operators.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// When to use colours [default: auto].
+    #[arg(long, value_name = "WHEN", value_enum)]
+    color: Option<ColorArgument>,
+    /// Say only what is wrong.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What every command takes, from both places.
+#[derive(Debug, Clone)]
+pub(crate) struct CommonOptions {
+    pub(crate) plugin_directories: Vec<PathBuf>,
+    pub(crate) libtorch: Option<PathBuf>,
+    pub(crate) threads: Option<usize>,
+    pub(crate) color: ColorArgument,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+}
+
+impl Arguments {
+    /// What every command takes: directories from both places, and of all else what stands nearer to the end.
+    pub(crate) fn common(&self) -> CommonOptions {
+        let before = &self.common;
+        let after = match &self.command {
+            Command::Train(arguments) => &arguments.common,
+            Command::Evaluate(arguments) => &arguments.corpus.common,
+            Command::Score(arguments) => &arguments.corpus.common,
+            Command::Plugins(arguments) => match &arguments.command {
+                PluginsCommand::List(arguments) => &arguments.common,
+                PluginsCommand::Inspect(arguments) => &arguments.common,
+            },
+        };
+        let loudness = if after.quiet || after.verbose { after } else { before };
+        CommonOptions {
+            plugin_directories: [&before.plugin_directories[..], &after.plugin_directories].concat(),
+            libtorch: after.libtorch.as_ref().or(before.libtorch.as_ref()).cloned(),
+            threads: after.threads.or(before.threads).map(NonZeroUsize::get),
+            color: after.color.or(before.color).unwrap_or_default(),
+            quiet: loudness.quiet,
+            verbose: loudness.verbose,
+        }
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ColorArgument {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum FormatArgument {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl From<FormatArgument> for Format {
+    fn from(format: FormatArgument) -> Self {
+        match format {
+            FormatArgument::Human => Self::Human,
+            FormatArgument::Json => Self::Json,
+        }
+    }
+}
+
+fn parse_override(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("there is no path before `=`".to_owned()),
+        Some((path, value)) => Ok((path.trim().to_owned(), value.to_owned())),
+        None => Err("expected PATH=VALUE, as `trainer.epochs=3`".to_owned()),
+    }
+}
+
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{version}\nplugin API {API_VERSION}\ntorch {TORCH_VERSION}\ntarget {TARGET}")
+});
+
+fn long_help() -> String {
+    let mut help = "\
+Examples:
+  kiwi-host train --example > config.json
+  kiwi-host train config.json
+  kiwi-host evaluate best.safetensors --source test.src --target test.tgt
+  kiwi-host plugins list
+
+Exit codes:
+"
+    .to_owned();
+    for (code, meaning) in ExitCode::ALL {
+        help += &format!("  {:>3}  {meaning}\n", code.number());
+    }
+    help += "\nEnvironment variables:\n";
+    for variable in environment::ALL {
+        help += &format!("  {}\n          {}\n", variable.name, variable.meaning);
+    }
+    help.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_stand_before_the_command_and_after_it() {
+        let arguments = Arguments::parse_from([
+            "kiwi-host",
+            "--plugin-dir",
+            "a",
+            "--threads",
+            "2",
+            "-v",
+            "--color",
+            "never",
+            "train",
+            "c.json",
+            "--plugin-dir",
+            "b",
+            "--threads",
+            "3",
+            "-q",
+            "--plugin-dir",
+            "c",
+        ]);
+        let common = arguments.common();
+        assert_eq!(common.plugin_directories, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(common.threads, Some(3));
+        assert!(common.quiet && !common.verbose);
+        assert_eq!(common.color, ColorArgument::Never);
+    }
+
+    #[test]
+    fn a_value_may_hold_equals_signs() {
+        assert_eq!(parse_override("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(parse_override("a.b").is_err());
+        assert!(parse_override("=1").is_err());
+    }
+}

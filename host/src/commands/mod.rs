@@ -1,0 +1,114 @@
+//! What each command does. A command that needs the engine first finds out all that is wrong without it.
+
+mod plugins;
+mod system;
+mod train;
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use anstream::{AutoStream, ColorChoice};
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::environment;
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::request::{Common, Message, Request, Verbosity};
+
+use crate::arguments::{Arguments, ColorArgument, Command, CommonOptions};
+use crate::engine;
+use crate::output::Output;
+use crate::print;
+
+/// Carries out a command; the code to exit with.
+pub(crate) fn run(arguments: Arguments) -> i32 {
+    let options = arguments.common();
+    match options.color {
+        ColorArgument::Auto => ColorChoice::Auto,
+        ColorArgument::Always => ColorChoice::Always,
+        ColorArgument::Never => ColorChoice::Never,
+    }
+    .write_global();
+
+    let done = match arguments.command {
+        Command::Train(arguments) => train::run(arguments, &options),
+        Command::Evaluate(arguments) => system::evaluate(arguments, &options),
+        Command::Score(arguments) => system::score(arguments, &options),
+        Command::Plugins(arguments) => plugins::run(arguments, &options),
+    };
+    done.unwrap_or_else(|failure| {
+        print::diagnostics(&failure.diagnostics);
+        failure.exit.number()
+    })
+}
+
+/// What holds for every command, as the engine is told.
+fn common(options: &CommonOptions) -> Result<Common, Failure> {
+    let verbosity = match (options.quiet, options.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::FromConfig,
+    };
+    let stderr = io::stderr();
+    let dumb = env::var_os(environment::TERM.name).is_some_and(|term| term == "dumb");
+    Ok(Common {
+        plugin_directories: options.plugin_directories.clone(),
+        program: program()?,
+        threads: options.threads,
+        verbosity,
+        interactive: stderr.is_terminal() && !dumb,
+        color: AutoStream::choice(&stderr) != ColorChoice::Never,
+    })
+}
+
+/// The running program: plugins, the engine and libtorch may lie beside it.
+fn program() -> Result<PathBuf, Failure> {
+    env::current_exe().map_err(|error| {
+        let error = Diagnostic::error("this program cannot find out where it lies").note(error.to_string());
+        Failure::new(ExitCode::Invalid, error)
+    })
+}
+
+/// Has the engine carry out a request, and prints what it says.
+fn run_engine(request: &Request, options: &CommonOptions, when_closed: WhenClosed) -> Result<i32, Failure> {
+    let mut output = Output::default();
+    let mut lost = None;
+    let code = engine::run(request, options.libtorch.clone(), &program()?, |message| match message {
+        Message::Diagnostics(diagnostics) => print::diagnostics(&diagnostics),
+        Message::Data(line) => {
+            if let Err(error) = output.line(&line) {
+                lost.get_or_insert(error);
+            }
+            if output.is_closed() && when_closed == WhenClosed::Leave {
+                // Nobody wants the rest. The engine has nothing to save.
+                std::process::exit(ExitCode::Success.number());
+            }
+        }
+    })?;
+    match lost {
+        Some(error) => Err(cannot_write(&error)),
+        None => Ok(code),
+    }
+}
+
+/// What becomes of a command once nobody reads its data any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenClosed {
+    /// It goes on: the data were by the way.
+    GoOn,
+    /// It ends: the data are all it is for.
+    Leave,
+}
+
+/// Prints lines of data.
+fn print_data(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let mut output = Output::default();
+    for line in lines {
+        output.line(&line).map_err(|error| cannot_write(&error))?;
+    }
+    Ok(())
+}
+
+fn cannot_write(error: &io::Error) -> Failure {
+    let error = Diagnostic::error("standard output cannot be written").note(error.to_string());
+    Failure::new(ExitCode::RunFailed, error)
+}

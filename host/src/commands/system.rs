@@ -1,0 +1,36 @@
+//! `evaluate` and `score`: the saved system is opened and its plugins found before libtorch is looked for.
+
+use kiwi_core::diagnostic::Failure;
+use kiwi_core::plan;
+use kiwi_core::request::{Format, Request, SystemRequest};
+
+use super::{WhenClosed, common, run_engine};
+use crate::arguments::{CommonOptions, CorpusArguments, EvaluateArguments, ScoreArguments};
+
+pub(super) fn evaluate(arguments: EvaluateArguments, options: &CommonOptions) -> Result<i32, Failure> {
+    let request = request(arguments.corpus, arguments.format.into(), options)?;
+    run_engine(&Request::Evaluate(request), options, WhenClosed::Leave)
+}
+
+pub(super) fn score(arguments: ScoreArguments, options: &CommonOptions) -> Result<i32, Failure> {
+    let request = request(arguments.corpus, Format::Json, options)?;
+    run_engine(&Request::Score(request), options, WhenClosed::Leave)
+}
+
+fn request(
+    arguments: CorpusArguments,
+    format: Format,
+    options: &CommonOptions,
+) -> Result<SystemRequest, Failure> {
+    let request = SystemRequest {
+        system: arguments.system,
+        source: arguments.source,
+        target: arguments.target,
+        batch_size: arguments.batch_size.get(),
+        format,
+        common: common(options)?,
+    };
+    // The engine does the same again and tells the warnings.
+    plan::prepare_system(&request)?;
+    Ok(request)
+}

@@ -1,0 +1,132 @@
+//! Complaints as people read them, on standard error. The only place where a [`Diagnostic`] becomes text.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use kiwi_core::diagnostic::{Diagnostic, Severity};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const LABEL: Style = AnsiColor::Blue.on_default().bold();
+const NEAREST: Style = AnsiColor::Green.on_default().bold();
+const MESSAGE: Style = Style::new().bold();
+
+/// Prints complaints in their order. Nothing can be done when standard error is closed.
+pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
+    // Written in one piece, so that lines of several threads and processes do not mix.
+    let text: String = diagnostics.iter().map(render).collect();
+    let mut stderr = anstream::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// A complaint with colours, which the stream takes out where they are not wanted.
+fn render(diagnostic: &Diagnostic) -> String {
+    let (style, severity) = match diagnostic.severity {
+        Severity::Error => (ERROR, "error"),
+        Severity::Warning => (WARNING, "warning"),
+    };
+    let mut out = format!("{style}{severity}{style:#}: {MESSAGE}{}{MESSAGE:#}\n", clean(&diagnostic.message));
+
+    let place = diagnostic.location.as_ref().map(|location| {
+        let file = clean(&location.file.display().to_string());
+        match location.column {
+            Some(column) => format!("{file}:{}:{column}", location.line),
+            None => format!("{file}:{}", location.line),
+        }
+    });
+    let parts: Vec<_> = place.into_iter().chain(diagnostic.path.as_deref().map(clean)).collect();
+    if !parts.is_empty() {
+        // Writing to a string never fails.
+        let _ = writeln!(out, "  {LABEL}-->{LABEL:#} {}", parts.join("  "));
+    }
+    let mut labelled = |label: &str, text: &str| {
+        let _ = writeln!(out, "  {LABEL}{label}:{LABEL:#} {}", clean(text));
+    };
+    if let Some(found) = &diagnostic.found {
+        labelled("found", found);
+    }
+    if let Some(expected) = &diagnostic.expected {
+        labelled("expected", expected);
+    }
+    if let Some(nearest) = &diagnostic.nearest {
+        let _ = writeln!(out, "  did you mean {NEAREST}`{}`{NEAREST:#}?", clean(nearest));
+    }
+    let mut labelled = |label: &str, text: &str| {
+        let _ = writeln!(out, "  {LABEL}{label}:{LABEL:#} {}", clean(text));
+    };
+    for note in &diagnostic.notes {
+        labelled("note", note);
+    }
+    if let Some(help) = &diagnostic.help {
+        labelled("help", help);
+    }
+    out
+}
+
+/// Text that may come from a plugin, a config or a file name, without what a terminal would act upon; further lines are
+/// indented.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\n    "),
+            '\t' => out.push(c),
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use kiwi_core::diagnostic::Location;
+
+    use super::*;
+
+    fn plain(diagnostic: &Diagnostic) -> String {
+        anstream::adapter::strip_str(&render(diagnostic)).to_string()
+    }
+
+    #[test]
+    fn everything_a_complaint_says_is_printed_in_order() {
+        let location = Location { file: PathBuf::from("config.json"), line: 14, column: Some(24) };
+        let diagnostic = Diagnostic::error("no encoder named `PredictorEncodr` is registered")
+            .located(location)
+            .at("system.model.encoder.class_name")
+            .found("\"PredictorEncodr\"")
+            .expected("one of the registered encoders")
+            .nearest(Some("PredictorEncoder"))
+            .note("first\nsecond")
+            .help("correct the name");
+        let expected = "\
+error: no encoder named `PredictorEncodr` is registered
+  --> config.json:14:24  system.model.encoder.class_name
+  found: \"PredictorEncodr\"
+  expected: one of the registered encoders
+  did you mean `PredictorEncoder`?
+  note: first
+    second
+  help: correct the name
+";
+        assert_eq!(plain(&diagnostic), expected);
+    }
+
+    #[test]
+    fn what_a_complaint_does_not_say_leaves_no_trace() {
+        assert_eq!(plain(&Diagnostic::warning("something")), "warning: something\n");
+        let location = Location { file: PathBuf::from("a.src"), line: 3, column: None };
+        let diagnostic = Diagnostic::warning("odd").located(location);
+        assert_eq!(plain(&diagnostic), "warning: odd\n  --> a.src:3\n");
+        assert_eq!(plain(&Diagnostic::error("odd").at("run.seed")), "error: odd\n  --> run.seed\n");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        let text = plain(&Diagnostic::error("a\u{1b}[2Jb\r\u{7}").found("\u{9b}31m"));
+        assert_eq!(text, "error: a\\u{1b}[2Jb\\u{d}\\u{7}\n  found: \\u{9b}31m\n");
+    }
+}

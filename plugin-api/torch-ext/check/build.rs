@@ -1,0 +1,29 @@
+//! Checks the libtorch that LIBTORCH names. torch-sys's build would otherwise end in the errors of a C++ compiler; this
+//! crate waits for nothing, so its one sentence is there first.
+
+use std::env;
+use std::path::Path;
+
+#[path = "src/folder.rs"]
+mod folder;
+
+fn main() {
+    for name in ["LIBTORCH", "LIBTORCH_INCLUDE", "LIBTORCH_USE_PYTORCH"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    // Python's torch is found by torch-sys alone; kiwi-torch-ext checks it afterwards.
+    if env::var_os("LIBTORCH_USE_PYTORCH").is_some() {
+        return;
+    }
+    let Some(root) = env::var_os("LIBTORCH_INCLUDE").or_else(|| env::var_os("LIBTORCH")) else {
+        return;
+    };
+    match folder::check(Path::new(&root)) {
+        Ok(file) => println!("cargo::rerun-if-changed={}", file.display()),
+        Err(message) => {
+            // Not looked at again unless something changes, and what changes is this folder.
+            println!("cargo::rerun-if-changed={}", Path::new(&root).display());
+            println!("cargo::error={message}");
+        }
+    }
+}
