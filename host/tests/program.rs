@@ -268,7 +268,7 @@ fn a_libtorch_that_is_missing_or_wrong_is_told() {
         .run(&["train", "config.json", "--libtorch", text(&torch)])
         .ends_with(2)
         .stderr_has(&["found: torch 2.9.1", "expected: torch 2.11.*"]);
-    fs::write(torch.join("lib/libtorch_cpu.so"), "text").unwrap();
+    fs::write(torch.join("lib/libtorch_cpu.so"), "text ".repeat(99)).unwrap();
     installation
         .run(&["train", "config.json", "--libtorch", text(&torch)])
         .ends_with(2)

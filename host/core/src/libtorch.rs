@@ -167,11 +167,11 @@ impl LibtorchError {
                     Origin::Variable => "or unset it to use a libtorch found elsewhere",
                     _ => "or leave it out to use a libtorch found elsewhere",
                 };
-                error
-                    .found(found)
-                    .expected(expected)
-                    .nearest(meant)
-                    .help(format!("set {origin} to a libtorch {}, {rest}; {}", needed(), advice()))
+                error.found(found).expected(expected).nearest(meant).help(format!(
+                    "set {origin} to a libtorch {}, {rest}; {}",
+                    needed(),
+                    advice()
+                ))
             }
             Self::NotFound { looked } => {
                 let mut error = error.expected(expected);
@@ -216,6 +216,9 @@ pub struct Search {
     pub path: Option<OsString>,
 }
 
+/// Makes the directories of one origin, or says why there are none.
+type Candidates = fn(&Search) -> Result<Vec<PathBuf>, String>;
+
 impl Search {
     /// The search of a command.
     #[must_use]
@@ -238,7 +241,8 @@ impl Search {
     /// The directory that someone named does not fit, or nothing does.
     pub fn find(&self) -> Result<Libtorch, LibtorchError> {
         let named = [(&self.option, Origin::Option), (&self.variable, Origin::Variable)];
-        if let Some((Some(directory), origin)) = named.into_iter().find(|(directory, _)| directory.is_some()) {
+        if let Some((Some(directory), origin)) = named.into_iter().find(|(directory, _)| directory.is_some())
+        {
             return examine(directory, origin).map_err(|unfit| LibtorchError::Named {
                 directory: directory.clone(),
                 origin,
@@ -248,7 +252,7 @@ impl Search {
 
         let mut looked = Vec::new();
         // Each is made only when all before it failed: asking Python takes long.
-        let sources: [(Origin, fn(&Self) -> Result<Vec<PathBuf>, String>); 3] = [
+        let sources: [(Origin, Candidates); 3] = [
             (Origin::Program, Self::around_program),
             (Origin::VirtualEnvironment, Self::in_virtual_environment),
             (Origin::Python, Self::of_python),
@@ -292,7 +296,8 @@ impl Search {
             return Err(format!("none, {} is not set", environment::VIRTUAL_ENV.name));
         };
         let lib = environment.join("lib");
-        let entries = fs::read_dir(&lib).map_err(|error| format!("{} cannot be read: {error}", lib.display()))?;
+        let entries =
+            fs::read_dir(&lib).map_err(|error| format!("{} cannot be read: {error}", lib.display()))?;
         let mut candidates: Vec<_> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))

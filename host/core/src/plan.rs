@@ -145,7 +145,9 @@ pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> R
             refuse_other_class(system.class_name.as_deref(), file, saved.header(), document)?;
             match resolve_saved(&registry, file, saved.header()) {
                 Ok(parts) => {
-                    warnings.extend(parts.warnings.iter().map(|one| document.place(one.clone().at("system.load"))));
+                    warnings.extend(
+                        parts.warnings.iter().map(|one| document.place(one.clone().at("system.load"))),
+                    );
                     Some((saved.header().class_name.clone(), parts.encoder, parts.head))
                 }
                 Err(failure) => {
@@ -211,13 +213,14 @@ impl Names<'_> {
 
         let mut part = |kind: Kind, section: &config::ComponentSection| {
             let resolved = match (&section.class_name, found) {
-                (Some(class), _) => {
-                    self.resolve(kind, class, &format!("{}.class_name", section.path), None)
-                }
+                (Some(class), _) => self.resolve(kind, class, &format!("{}.class_name", section.path), None),
                 (None, Some((plugin, system))) => {
                     let class = if kind == Kind::Encoder { &system.encoder } else { &system.head };
                     let name = &plugin.plugin.metadata.name;
-                    let because = format!("the system `{}` of the plugin `{name}` stands for this {kind}", system.class);
+                    let because = format!(
+                        "the system `{}` of the plugin `{name}` stands for this {kind}",
+                        system.class
+                    );
                     self.resolve(kind, class, "system.class_name", Some(because))
                 }
                 // The system itself is complained about already.
@@ -230,7 +233,13 @@ impl Names<'_> {
         Some((found?.1.class.clone(), encoder?, head?))
     }
 
-    fn resolve(&mut self, kind: Kind, class: &str, path: &str, because: Option<String>) -> Option<ResolvedComponent> {
+    fn resolve(
+        &mut self,
+        kind: Kind,
+        class: &str,
+        path: &str,
+        because: Option<String>,
+    ) -> Option<ResolvedComponent> {
         match self.registry.resolve(kind, class) {
             Ok(component) => Some(component),
             Err(error) => {
@@ -271,11 +280,12 @@ fn refuse_other_class(
         return Ok(());
     }
     let saved = &header.class_name;
-    let error = Diagnostic::error(format!("the config asks for a `{given}`, and the system it loads is a `{saved}`"))
-        .at("system.class_name")
-        .found(format!("\"{given}\""))
-        .expected(format!("`{saved}`, the class of {}, or nothing", file.display()))
-        .help("remove `class_name`: a loaded system brings its own");
+    let error =
+        Diagnostic::error(format!("the config asks for a `{given}`, and the system it loads is a `{saved}`"))
+            .at("system.class_name")
+            .found(format!("\"{given}\""))
+            .expected(format!("`{saved}`, the class of {}, or nothing", file.display()))
+            .help("remove `class_name`: a loaded system brings its own");
     Err(Failure::new(ExitCode::Invalid, document.place(error)))
 }
 

@@ -1,5 +1,5 @@
-//! Checks the libtorch that LIBTORCH names. torch-sys's build would otherwise end in the errors of a C++ compiler; this
-//! crate waits for nothing, so its one sentence is there first.
+//! Checks the libtorch that LIBTORCH names. It runs beside torch-sys's build, which takes a minute against another release
+//! before it ends in the errors of a C++ compiler, if it does.
 
 use std::env;
 use std::path::Path;

@@ -2,6 +2,8 @@
 //!
 //! The CPU generator is one for the whole process, so the tests that seed it take turns.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 

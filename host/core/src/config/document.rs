@@ -1,5 +1,5 @@
-//! A parsed JSON document in which every value knows its place, so that complaints found much later can still name line
-//! and column. Not here: the grammar ([`super::syntax`]), what keys mean ([`super::fill`]).
+//! A parsed JSON document in which every value knows its place, so that complaints found much later can still name
+//! line and column. Not here: the grammar ([`super::syntax`]), what keys mean ([`super::fill`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,8 +91,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses a file's text, one JSON value and nothing else. Keys given twice are reported in `complaints`; the first of
-    /// them stays.
+    /// Parses a file's text, one JSON value and nothing else. Keys given twice are reported in `complaints`; the
+    /// first of them stays.
     pub(super) fn parse(
         file: &Path,
         text: &str,

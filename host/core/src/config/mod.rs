@@ -5,8 +5,8 @@
 //!                        (= RawConfig: each value with its place)
 //! ```
 //!
-//! A config is strict JSON, and strict in meaning: an unknown or repeated key is an error, nothing is coerced, and all that
-//! is wrong is reported at once. Not here: whether class names exist and what components take
+//! A config is strict JSON, and strict in meaning: an unknown or repeated key is an error, nothing is coerced, and
+//! all that is wrong is reported at once. Not here: whether class names exist and what components take
 //! ([`crate::plan`] and the plugins), and whether corpora and saved systems can be read (the engine).
 
 mod document;

@@ -1,4 +1,5 @@
-//! Values given as `--set PATH=VALUE`, put into the document before it is checked, so that they are checked like the file's.
+//! Values given as `--set PATH=VALUE`, put into the document before it is checked, so that they are checked like the
+//! file's.
 
 use std::path::Path;
 use std::sync::Arc;

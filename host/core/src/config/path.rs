@@ -1,5 +1,5 @@
-//! JSON paths as text: `system.model.encoder`, `data.train.input.source[1]`, `options["a.b"]`. Made for messages, read from
-//! `--set` and from components' complaints.
+//! JSON paths as text: `system.model.encoder`, `data.train.input.source[1]`, `options["a.b"]`. Made for messages,
+//! read from `--set` and from components' complaints.
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

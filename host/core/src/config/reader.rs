@@ -1,5 +1,6 @@
-//! The cursor that sections are read with: it takes values by key, refuses what does not fit, and at the end what it was
-//! never asked for, collecting every complaint. Nothing is ever coerced. Which keys there are is [`super::fill`]'s.
+//! The cursor that sections are read with: it takes values by key, refuses what does not fit, and at the end what it
+//! was never asked for, collecting every complaint. Nothing is ever coerced. Which keys there are is
+//! [`super::fill`]'s.
 
 use std::cell::RefCell;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! A strict reader of JSON text (RFC 8259) that keeps each value's place and each number's text. Not here: what keys mean,
-//! and repeated keys, which the text may hold as far as the grammar goes (see [`super::document`]).
+//! A strict reader of JSON text (RFC 8259) that keeps each value's place and each number's text. Not here: what keys
+//! mean, and repeated keys, which the text may hold as far as the grammar goes (see [`super::document`]).
 //!
-//! Written here because the libraries at hand either lose places (`serde_json`) or let more than JSON through even when
-//! told not to (raw control characters, other spaces than JSON's).
+//! Written here because the libraries at hand either lose places (`serde_json`) or let more than JSON through even
+//! when told not to (raw control characters, other spaces than JSON's).
 
 use super::document::{Member, Node, Place, Position, Value};
 
@@ -24,8 +24,8 @@ pub(super) struct SyntaxError {
 
 const VALUE: &str = "a value: an object, an array, a string in double quotes, a number, true, false or null";
 
-/// Parses a text that holds one JSON value. `depth` is how deep that value already lies; `place` tells the place of what
-/// stands at a position of the text.
+/// Parses a text that holds one JSON value. `depth` is how deep that value already lies; `place` tells the place of
+/// what stands at a position of the text.
 pub(super) fn parse(
     text: &str,
     depth: usize,

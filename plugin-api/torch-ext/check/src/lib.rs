@@ -1,7 +1,7 @@
 //! Whether a folder holds the libtorch release that kiwi-host binds: for build scripts.
 //!
-//! Depending on this crate is a check by itself: its own build script fails, before torch-sys can, when LIBTORCH names
-//! another release or nothing. It finds no libtorch and fetches none.
+//! Depending on this crate is a check by itself: its own build script fails when LIBTORCH names another release or nothing.
+//! Cargo may run torch-sys's build first all the same. It finds no libtorch and fetches none.
 
 mod folder;
 

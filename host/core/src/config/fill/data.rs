@@ -1,4 +1,5 @@
-//! The section `data`: the parallel corpora. Whether the files are there and of equal length is found when they are read.
+//! The section `data`: the parallel corpora. Whether the files are there and of equal length is found when they are
+//! read.
 
 use crate::config::document::{Node, Value};
 use crate::config::later;

@@ -1,5 +1,6 @@
-//! From a parsed document to a [`RunConfig`]: every key checked, every default filled in, everything wrong reported. What
-//! is not here: what only plugins know (class names, options of components) and what only files know (corpora, saved systems).
+//! From a parsed document to a [`RunConfig`]: every key checked, every default filled in, everything wrong reported.
+//! What is not here: what only plugins know (class names, options of components) and what only files know (corpora,
+//! saved systems).
 
 mod data;
 mod system;

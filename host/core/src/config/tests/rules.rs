@@ -1,5 +1,5 @@
-//! Each rule of each section: `rules.txt` has one change to a valid text a line, and all that is said about it. Here, what
-//! takes more than one change.
+//! Each rule of each section: `rules.txt` has one change to a valid text a line, and all that is said about it. Here,
+//! what takes more than one change.
 
 use super::*;
 

@@ -1,0 +1,62 @@
+//! The program, the engine and the plugins as they were built: tests drive these, not the crates behind them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
+
+/// Set by whoever has built the workspace already, so that not every test asks cargo again.
+const ALREADY_BUILT: &str = "KIWI_TESTS_BUILT";
+
+/// The folder of build outputs that this test lies in, as `target/debug`; everything in it is up to date.
+///
+/// # Panics
+/// When the workspace does not build.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let exe = std::env::current_exe().expect("the test knows where it is");
+        let folder = exe.ancestors().nth(2).expect("a test lies in <profile>/deps").to_owned();
+        if std::env::var_os(ALREADY_BUILT).is_none() {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--workspace", "--exclude", "xtask"]).current_dir(root());
+            if folder.file_name().is_some_and(|name| name == "release") {
+                cargo.arg("--release");
+            }
+            cargo.env("CARGO_TARGET_DIR", folder.parent().expect("a profile lies in a target folder"));
+            assert!(cargo.status().expect("cargo runs").success(), "the workspace must build");
+        }
+        folder
+    })
+}
+
+/// The repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_owned()
+}
+
+/// The program.
+#[must_use]
+pub fn program() -> PathBuf {
+    folder().join("kiwi-host")
+}
+
+/// The file of a plugin, as `encoders` or `misbehaving`.
+#[must_use]
+pub fn plugin_file(name: &str) -> PathBuf {
+    folder().join(format!("libkiwi_{name}.so"))
+}
+
+/// A component of a plugin, loaded.
+///
+/// # Panics
+/// When the plugin does not open or has no such component.
+#[must_use]
+pub fn component(plugin: &str, kind: &str, class: &str) -> ComponentHandle {
+    Plugin::open(&plugin_file(plugin), &format!("kiwi-{plugin}"))
+        .expect("the plugin opens")
+        .component(kind, class)
+        .unwrap_or_else(|| panic!("{plugin} registers {kind} {class}"))
+}

@@ -1,0 +1,163 @@
+//! The golden cases in `tests/golden/`: what the reference computes, as tensors by name and figures in JSON.
+
+use std::collections::BTreeMap;
+
+use kiwi_plugin_api::abi::host::{EncoderInstance, HeadInstance};
+use kiwi_plugin_api::{Batch, EncoderContext, Field, HeadContext, NamedTensors, SpecialIds};
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::built;
+
+/// One case.
+pub struct Case {
+    pub name: String,
+    pub json: Value,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Case {
+    /// Reads `tests/golden/NAME.{json,safetensors}`.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[must_use]
+    pub fn read(name: &str) -> Self {
+        let file = |extension: &str| built::root().join("tests/golden").join(format!("{name}.{extension}"));
+        let text = std::fs::read_to_string(file("json")).expect("the case's JSON");
+        Self {
+            name: name.to_owned(),
+            json: serde_json::from_str(&text).expect("JSON"),
+            tensors: Tensor::read_safetensors(file("safetensors")).expect("safetensors").into_iter().collect(),
+        }
+    }
+
+    /// The tensor of this name, if the case has it.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Panics
+    /// When the case has none.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> &Tensor {
+        self.find(name).unwrap_or_else(|| panic!("{} has no tensor {name}", self.name))
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> BTreeMap<&str, &Tensor> {
+        self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor))).collect()
+    }
+
+    /// The batch under `input.` or `input.N.`.
+    ///
+    /// # Panics
+    /// When the case has none.
+    #[must_use]
+    pub fn batch(&self, prefix: &str) -> Batch {
+        let fields = ["source", "target", "pe"].into_iter().filter_map(|field| {
+            let mut tensors: NamedTensors = self
+                .below(&format!("{prefix}{field}."))
+                .into_iter()
+                .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))
+                .collect();
+            let ids = tensors.iter().find(|(name, _)| name == Field::IDS)?.1.view(-1);
+            let special = SpecialIds::default();
+            let counted: Vec<i64> = (0..)
+                .zip(Vec::<i64>::try_from(ids).expect("ids"))
+                .filter(|(_, id)| special.counts(*id))
+                .map(|(position, _)| position)
+                .collect();
+            tensors.push((Field::COUNTED.to_owned(), Tensor::from_slice(&counted)));
+            Some(Field::new(field, tensors))
+        });
+        Batch { fields: fields.collect() }
+    }
+
+    /// The part of the config at this JSON pointer.
+    #[must_use]
+    pub fn config(&self, pointer: &str) -> Value {
+        self.json.pointer(&format!("/config{pointer}")).cloned().unwrap_or_default()
+    }
+
+    /// The encoder of the plugin, with the case's weights.
+    ///
+    /// # Panics
+    /// When it cannot be built, or a weight does not fit.
+    #[must_use]
+    pub fn encoder(&self) -> EncoderInstance {
+        let handle = built::component("encoders", "encoder", "PredictorEncoder");
+        let sizes = self.vocabulary_sizes();
+        let context = EncoderContext {
+            vocabulary_sizes: sizes,
+            special: SpecialIds::default(),
+            device: "cpu".to_owned(),
+        };
+        let mut encoder =
+            EncoderInstance::create(&handle, &self.config("/model/encoder"), &context).expect("an encoder");
+        let weights = self.below("weight.");
+        let mut loaded = 0;
+        for parameter in encoder.parameters().expect("parameters") {
+            if parameter.alias_of.is_some() {
+                continue;
+            }
+            let Some(value) = weights.get(parameter.name.as_str()) else {
+                assert!(parameter.buffer, "{} has no weight {}", self.name, parameter.name);
+                continue;
+            };
+            assert_eq!(value.size(), parameter.tensor.size(), "{}", parameter.name);
+            let mut tensor = parameter.tensor.shallow_clone();
+            tch::no_grad(|| tensor.copy_(value));
+            loaded += 1;
+        }
+        let named = self.json["parameters"].as_object().expect("parameters").len();
+        assert_eq!(loaded, named, "{}: every weight of the reference has its parameter", self.name);
+        encoder
+    }
+
+    /// The head of the plugin.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn head(&self, encoder: &EncoderInstance) -> HeadInstance {
+        let handle = built::component("heads", "head", "TLMOutputs");
+        let description = encoder.description();
+        let context = HeadContext {
+            feature_sizes: description.feature_sizes.clone(),
+            hidden_size: description.hidden_size,
+            vocabulary_sizes: self.vocabulary_sizes(),
+            special: SpecialIds::default(),
+            device: "cpu".to_owned(),
+        };
+        HeadInstance::create(&handle, &self.config("/model/tlm_outputs"), &context).expect("a head")
+    }
+
+    fn vocabulary_sizes(&self) -> BTreeMap<String, i64> {
+        serde_json::from_value(self.json["vocab_size"].clone()).expect("sizes")
+    }
+}
+
+/// The largest absolute difference; infinite where shapes differ or a value is not a number.
+#[must_use]
+pub fn difference(found: &Tensor, expected: &Tensor) -> f64 {
+    if found.size() != expected.size() {
+        return f64::INFINITY;
+    }
+    if found.numel() == 0 {
+        return 0.0;
+    }
+    let difference = found.to_kind(Kind::Double) - expected.to_kind(Kind::Double);
+    let largest = difference.abs().max().double_value(&[]);
+    if largest.is_nan() { f64::INFINITY } else { largest }
+}
+
+/// The largest absolute entry.
+#[must_use]
+pub fn largest(tensor: &Tensor) -> f64 {
+    if tensor.numel() == 0 { 0.0 } else { tensor.to_device(Device::Cpu).abs().max().double_value(&[]) }
+}
