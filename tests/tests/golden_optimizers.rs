@@ -52,8 +52,12 @@ impl Run {
     }
 
     fn compare(&mut self, case: &Case, prefix: &str) {
-        for (name, tensor) in self.weights() {
-            let off = difference(&tensor, case.tensor(&format!("{prefix}{name}")));
+        let weights = self.weights();
+        let recorded = case.below(prefix);
+        assert!(!recorded.is_empty(), "{prefix} is recorded");
+        for (name, expected) in recorded {
+            let (_, found) = weights.iter().find(|(known, _)| known == name).unwrap();
+            let off = difference(found, expected);
             assert!(off < 2e-5, "{prefix}{name} is off by {off}");
         }
     }

@@ -26,6 +26,14 @@ struct Metadata {
 struct Package {
     name: String,
     manifest_path: PathBuf,
+    targets: Vec<Target>,
+}
+
+/// What a package builds.
+#[derive(Debug, Deserialize)]
+struct Target {
+    kind: Vec<String>,
+    doctest: bool,
 }
 
 /// The workspace.
@@ -69,6 +77,15 @@ impl Workspace {
                 .is_ok_and(|path| path.starts_with("tests") || path.starts_with("xtask"))
         };
         self.packages.iter().filter(only_development).map(|package| package.name.as_str()).collect()
+    }
+
+    /// Packages whose documentation cargo can test: a plugin, which is no Rust library, has none to test.
+    pub(crate) fn documented_packages(&self) -> Vec<&str> {
+        let is_library = |target: &Target| {
+            target.doctest && target.kind.iter().any(|kind| matches!(kind.as_str(), "lib" | "rlib"))
+        };
+        let packages = self.packages.iter().filter(|package| package.targets.iter().any(is_library));
+        packages.map(|package| package.name.as_str()).collect()
     }
 
     /// A command that runs in the root folder, in the environment that the user's shell has: what `cargo run` added for
@@ -198,5 +215,13 @@ mod tests {
         let packages = workspace.development_packages();
         assert!(packages.contains(&"xtask"));
         assert!(!packages.contains(&"kiwi-host"));
+    }
+
+    #[test]
+    fn libraries_have_documentation_to_test_and_plugins_have_not() {
+        let workspace = Workspace::find().unwrap();
+        let packages = workspace.documented_packages();
+        assert!(packages.contains(&"kiwi-plugin-api"));
+        assert!(!packages.contains(&"kiwi-encoders") && !packages.contains(&"xtask"));
     }
 }

@@ -32,7 +32,7 @@ using torch::autograd::variable_list;
 namespace {
 
 // Logits in one chunk of rows: about what stays in the caches, or large enough to fill a GPU.
-constexpr int64_t kChunkOnCpu = int64_t{1} << 22;
+constexpr int64_t kChunkOnCpu = int64_t{1} << 21;
 constexpr int64_t kChunkElsewhere = int64_t{1} << 26;
 
 struct Types {

@@ -9,7 +9,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, run};
+use crate::workspace::Workspace;
 
 const MARK: &str = "<!-- test -->";
 
@@ -51,8 +51,9 @@ pub(super) fn run_commands(workspace: &Workspace) -> Result<()> {
             script += &command;
             script.push('\n');
         }
-        if let Err(error) = run(workspace.command("sh").arg("-c").arg(script)) {
-            failed.push(format!("line {}: {error:#}", block.line));
+        let status = workspace.command("sh").arg("-c").arg(script).status().context("cannot run sh")?;
+        if !status.success() {
+            failed.push(format!("that at line {}: {status}", block.line));
         }
     }
     if failed.is_empty() {

@@ -42,10 +42,12 @@ pub(super) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 
 /// The tests in documentation, which cargo-nextest does not run.
 pub(super) fn doc_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
-    cargo_test(
-        workspace.cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--", "--show-output"]),
-        tally,
-    )
+    let mut command = workspace.cargo(&["test", "--doc", "--no-fail-fast"]);
+    for package in workspace.documented_packages() {
+        command.args(["--package", package]);
+    }
+    command.args(["--", "--show-output"]);
+    cargo_test(command, tally)
 }
 
 fn nextest(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
