@@ -55,7 +55,6 @@ impl Field {
     }
 
     /// All its tensors, by name.
-    #[must_use]
     pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.tensors
     }
@@ -154,7 +153,8 @@ impl Field {
             .tensors
             .iter()
             .map(|(name, tensor)| {
-                let moved = if name == Self::LENGTHS { tensor.shallow_clone() } else { tensor.f_to(device)? };
+                let moved =
+                    if name == Self::LENGTHS { tensor.shallow_clone() } else { tensor.f_to(device)? };
                 Ok((name.clone(), moved))
             })
             .collect::<Result<_>>()?;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
 
 use crate::{
-    Batch, ConfigReport, EncoderContext, Features, HeadContext, HeadOutput, NamedTensors, Output, Parameters, Result,
+    Batch, ConfigReport, EncoderContext, Features, HeadContext, HeadOutput, NamedTensors, Output, Parameters,
+    Result,
 };
 
 /// What all components have: a name, a sentence, and a config.

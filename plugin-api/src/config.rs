@@ -204,7 +204,10 @@ fn keys_at(schema: &Value, path: &str) -> Vec<String> {
         };
         at = resolve(schema, next);
     }
-    at.get("properties").and_then(Value::as_object).map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+    at.get("properties")
+        .and_then(Value::as_object)
+        .map(|keys| keys.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// Follows references, and of alternatives takes the one that is an object.
@@ -255,7 +258,12 @@ mod tests {
         const SUMMARY: &'static str = "An example";
 
         fn check(config: &Outer, report: &mut ConfigReport) {
-            report.require(config.hidden_size > 0, "hidden_size", config.hidden_size, "an integer of at least 1");
+            report.require(
+                config.hidden_size > 0,
+                "hidden_size",
+                config.hidden_size,
+                "an integer of at least 1",
+            );
         }
     }
 

@@ -68,13 +68,19 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
-/// The message without the stack of C++ frames that libtorch appends.
+/// The message without the stack of C++ frames that libtorch appends. Where a panic quotes the message (as those of tch's functions
+/// without `f_` do), the lines of the stack are quoted too.
 pub(crate) fn without_stack(message: &str) -> &str {
-    let end = ["\nException raised from", "\nC++ CapturedTraceback"]
-        .iter()
-        .filter_map(|mark| message.find(mark))
-        .min()
-        .unwrap_or(message.len());
+    let end = [
+        "\nException raised from",
+        "\nC++ CapturedTraceback",
+        r"\nException raised from",
+        r"\nC++ CapturedTraceback",
+    ]
+    .iter()
+    .filter_map(|mark| message.find(mark))
+    .min()
+    .unwrap_or(message.len());
     message[..end].trim_end()
 }
 
@@ -92,6 +98,12 @@ mod tests {
         assert!(text.contains("cannot be multiplied"), "{text}");
         assert!(!text.contains("frame #"), "{text}");
         assert!(!text.contains("Exception raised"), "{text}");
+    }
+
+    #[test]
+    fn the_stack_is_left_out_of_what_a_panic_quotes_too() {
+        let quoted = format!("called `unwrap()`: {:?}", "no\nException raised from meta\nframe #0: x");
+        assert_eq!(without_stack(&quoted), r#"called `unwrap()`: "no"#);
     }
 
     #[test]

@@ -41,7 +41,6 @@ impl Output {
     }
 
     /// All its tensors, by name.
-    #[must_use]
     pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.tensors
     }
@@ -52,7 +51,11 @@ impl Output {
     /// When the output has none, naming those it has.
     pub fn tensor(&self, name: &str) -> Result<&Tensor> {
         find(&self.tensors, name).ok_or_else(|| {
-            Error::new(format!("output `{}` has no tensor `{name}`, only {}", self.name, names(&self.tensors)))
+            Error::new(format!(
+                "output `{}` has no tensor `{name}`, only {}",
+                self.name,
+                names(&self.tensors)
+            ))
         })
     }
 }

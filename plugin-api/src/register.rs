@@ -74,10 +74,7 @@ macro_rules! register {
     };
     (system $name:literal = encoder $encoder:literal + head $head:literal, $summary:literal) => {
         $crate::__metadata_record!(&[
-            (
-                $crate::__private::metadata::field::RECORD,
-                $crate::__private::metadata::record::SYSTEM,
-            ),
+            ($crate::__private::metadata::field::RECORD, $crate::__private::metadata::record::SYSTEM,),
             ($crate::__private::metadata::field::CLASS, $name),
             ($crate::__private::metadata::field::SUMMARY, $summary),
             ($crate::__private::metadata::field::ENCODER, $encoder),
@@ -92,22 +89,10 @@ macro_rules! register {
 macro_rules! __register_component {
     ($kind:ident, $constructor:ident, $component:ty) => {
         $crate::__metadata_record!(&[
-            (
-                $crate::__private::metadata::field::RECORD,
-                $crate::__private::metadata::record::COMPONENT,
-            ),
-            (
-                $crate::__private::metadata::field::KIND,
-                $crate::__private::metadata::kind::$kind,
-            ),
-            (
-                $crate::__private::metadata::field::CLASS,
-                <$component as $crate::Component>::CLASS_NAME,
-            ),
-            (
-                $crate::__private::metadata::field::SUMMARY,
-                <$component as $crate::Component>::SUMMARY,
-            ),
+            ($crate::__private::metadata::field::RECORD, $crate::__private::metadata::record::COMPONENT,),
+            ($crate::__private::metadata::field::KIND, $crate::__private::metadata::kind::$kind,),
+            ($crate::__private::metadata::field::CLASS, <$component as $crate::Component>::CLASS_NAME,),
+            ($crate::__private::metadata::field::SUMMARY, <$component as $crate::Component>::SUMMARY,),
         ]);
         $crate::__private::inventory::submit! {
             $crate::__private::Registration::$constructor::<$component>()
@@ -142,10 +127,7 @@ macro_rules! __metadata_record {
 macro_rules! plugin {
     () => {
         $crate::__metadata_record!(&[
-            (
-                $crate::__private::metadata::field::RECORD,
-                $crate::__private::metadata::record::PLUGIN,
-            ),
+            ($crate::__private::metadata::field::RECORD, $crate::__private::metadata::record::PLUGIN,),
             ($crate::__private::metadata::field::NAME, env!("CARGO_PKG_NAME")),
             ($crate::__private::metadata::field::VERSION, env!("CARGO_PKG_VERSION")),
             ($crate::__private::metadata::field::DESCRIPTION, env!("CARGO_PKG_DESCRIPTION")),

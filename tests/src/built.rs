@@ -19,16 +19,21 @@ pub fn folder() -> &'static Path {
         let exe = std::env::current_exe().expect("the test knows where it is");
         let folder = exe.ancestors().nth(2).expect("a test lies in <profile>/deps").to_owned();
         if std::env::var_os(ALREADY_BUILT).is_none() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--workspace", "--exclude", "xtask"]).current_dir(root());
-            if folder.file_name().is_some_and(|name| name == "release") {
-                cargo.arg("--release");
-            }
-            cargo.env("CARGO_TARGET_DIR", folder.parent().expect("a profile lies in a target folder"));
-            assert!(cargo.status().expect("cargo runs").success(), "the workspace must build");
+            build(&folder, &["--workspace", "--exclude", "xtask"]);
+            build(&folder, &["--package", "kiwi-swapped-optimizer", "--examples"]);
         }
         folder
     })
+}
+
+fn build(folder: &Path, what: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet"]).args(what).current_dir(root());
+    if folder.file_name().is_some_and(|name| name == "release") {
+        cargo.arg("--release");
+    }
+    cargo.env("CARGO_TARGET_DIR", folder.parent().expect("a profile lies in a target folder"));
+    assert!(cargo.status().expect("cargo runs").success(), "the workspace must build");
 }
 
 /// The repository.
@@ -47,6 +52,21 @@ pub fn program() -> PathBuf {
 #[must_use]
 pub fn plugin_file(name: &str) -> PathBuf {
     folder().join(format!("libkiwi_{name}.so"))
+}
+
+/// The file of the plugin whose `adam` is plain gradient descent.
+#[must_use]
+pub fn swapped_optimizer() -> PathBuf {
+    folder().join("examples/libswapped_optimizer.so")
+}
+
+/// The libtorch that everything was built against.
+///
+/// # Panics
+/// When its libraries lie at the root of the file system.
+#[must_use]
+pub fn libtorch() -> PathBuf {
+    Path::new(env!("KIWI_TESTS_LIBTORCH_LIB")).parent().expect("the libraries lie in lib/").to_owned()
 }
 
 /// A component of a plugin, loaded.

@@ -28,7 +28,10 @@ impl Case {
         Self {
             name: name.to_owned(),
             json: serde_json::from_str(&text).expect("JSON"),
-            tensors: Tensor::read_safetensors(file("safetensors")).expect("safetensors").into_iter().collect(),
+            tensors: Tensor::read_safetensors(file("safetensors"))
+                .expect("safetensors")
+                .into_iter()
+                .collect(),
         }
     }
 

@@ -1,4 +1,9 @@
-//! What the tests share: the built program and plugins, and the golden cases. The tests themselves are in `tests/tests/`.
+//! What the tests share: the built program and plugins, the golden cases, a toy corpus, and driving the program as a user would.
+//! The tests themselves are in `tests/tests/`.
 
 pub mod built;
 pub mod golden;
+pub mod outcome;
+pub mod toy_corpus;
+pub mod trained;
+pub mod workplace;

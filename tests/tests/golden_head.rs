@@ -19,7 +19,10 @@ fn sums(metric: &mut MetricInstance, output: &HeadOutput) -> Vec<f64> {
 }
 
 fn close(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1e-12), "{what}: {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() <= 1e-5 * expected.abs().max(1e-12),
+        "{what}: {found}, expected {expected}"
+    );
 }
 
 fn number(value: &Value) -> f64 {
@@ -162,10 +165,7 @@ fn perplexity_beyond_all_numbers_is_infinite() {
 
 #[test]
 fn a_contribution_is_a_float64_vector() {
-    let output = Output::new(
-        "target",
-        vec![(Output::NLL.to_owned(), Tensor::from_slice(&[0.5f32, 1.5]))],
-    );
+    let output = Output::new("target", vec![(Output::NLL.to_owned(), Tensor::from_slice(&[0.5f32, 1.5]))]);
     let found = metric("NLL").contribution(&output).unwrap();
     assert_eq!((found.kind(), found.size()), (tch::Kind::Double, vec![2]));
     assert_eq!(Vec::<f64>::try_from(found).unwrap(), [2.0, 2.0]);

@@ -77,7 +77,11 @@ fn ten_steps_of_sgd_and_adam() {
         let mut run = Run::new(class, &json!({}));
         for (step, (expected, rate)) in losses.iter().zip(rates).enumerate() {
             let loss = run.loss(step % 3);
-            close(loss.double_value(&[]), expected.as_f64().unwrap(), &format!("{class}, loss before step {step}"));
+            close(
+                loss.double_value(&[]),
+                expected.as_f64().unwrap(),
+                &format!("{class}, loss before step {step}"),
+            );
             loss.backward();
             run.step(rate.as_f64().unwrap());
         }
@@ -95,7 +99,8 @@ fn accumulation_divides_by_the_batches_really_accumulated() {
     let mut losses = ours["loss"].as_array().unwrap().iter();
     let mut run = Run::new("adam", &json!({}));
     for group in ours["steps"].as_array().unwrap() {
-        let group: Vec<usize> = group.as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as usize).collect();
+        let group: Vec<usize> =
+            group.as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as usize).collect();
         for batch in &group {
             let loss = run.loss(*batch);
             close(loss.double_value(&[]), losses.next().unwrap().as_f64().unwrap(), "accumulation");
@@ -120,7 +125,8 @@ fn a_saved_state_goes_on_exactly() {
         }
         let state = whole.optimizer.state().unwrap();
         assert!(!state.is_empty(), "{class} has a state");
-        let weights: Vec<_> = whole.weights().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
+        let weights: Vec<_> =
+            whole.weights().into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
 
         let mut resumed = Run::new(class, &options);
         for ((name, mut tensor), (saved_name, saved)) in resumed.weights().into_iter().zip(weights) {

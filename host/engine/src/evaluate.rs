@@ -26,6 +26,7 @@ pub(crate) const MODE: Mode = Mode { seed: 0, precision: Precision::F32, workers
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let (mut system, corpus, data) = open(request, outlet)?;
     let found = training::evaluate(&mut system, &data, None, MODE, |_, _| Ok(()))?;
+    outlet.diagnostics(system.close());
     match request.format {
         Format::Json => {
             let metrics: Map<String, Value> =
@@ -45,7 +46,10 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
 }
 
 /// The saved system of a command, and its corpus.
-pub(crate) fn open(request: &SystemRequest, outlet: &Outlet) -> Result<(System, ParallelCorpus, Data), Failure> {
+pub(crate) fn open(
+    request: &SystemRequest,
+    outlet: &Outlet,
+) -> Result<(System, ParallelCorpus, Data), Failure> {
     let plan = plan::prepare_system(request)?;
     outlet.diagnostics(plan.warnings.clone());
     set_threads(&request.common);

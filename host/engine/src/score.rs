@@ -21,6 +21,7 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
         }
         Ok(())
     })?;
+    outlet.diagnostics(system.close());
     Ok(ExitCode::Success)
 }
 
@@ -42,7 +43,9 @@ fn lines(corpus: &ParallelCorpus, batch: &Batch, output: &HeadOutput) -> Result<
     let mut lines = Vec::with_capacity(batch.pairs.len());
     for (pair, word_nll) in batch.pairs.iter().zip(of_words) {
         let words: Vec<&str> = match corpus.side(Field::Target) {
-            Some(side) => side.words(corpus.line(*pair)).map_err(|error| crate::data::invalid(&error))?.collect(),
+            Some(side) => {
+                side.words(corpus.line(*pair)).map_err(|error| crate::data::invalid(&error))?.collect()
+            }
             None => Vec::new(),
         };
         let counted: Vec<f64> = word_nll.iter().flatten().copied().collect();
@@ -72,7 +75,8 @@ fn figures(output: &HeadOutput) -> Result<(Vec<i64>, Vec<f32>), Failure> {
         .iter()
         .find(|output| output.name == Field::Target.name())
         .ok_or_else(|| failed("it has no output `target`".to_owned()))?;
-    let tensor = |name: &str| -> Result<&Tensor, Failure> { target.tensor(name).map_err(|e| failed(e.to_string())) };
+    let tensor =
+        |name: &str| -> Result<&Tensor, Failure> { target.tensor(name).map_err(|e| failed(e.to_string())) };
     let positions = Vec::<i64>::try_from(tensor(Output::POSITIONS)?).map_err(|e| failed(e.to_string()))?;
     let nll = Vec::<f32>::try_from(tensor(Output::NLL)?).map_err(|e| failed(e.to_string()))?;
     Ok((positions, nll))

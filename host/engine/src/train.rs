@@ -60,9 +60,10 @@ fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result
     if let Some(saved) = &saved {
         system.load(saved)?;
     }
-    system.metrics.choose_main(&config.trainer.main_metric).map_err(|errors| {
-        refused(errors.into_iter().map(|error| plan.document.place(error)).collect())
-    })?;
+    system
+        .metrics
+        .choose_main(&config.trainer.main_metric)
+        .map_err(|errors| refused(errors.into_iter().map(|error| plan.document.place(error)).collect()))?;
     describe(&system, plan, report);
     let optimizer = build_optimizer(&checked.optimizer, system.trainable())?;
 
@@ -87,7 +88,11 @@ struct CheckedComponents {
     metrics: Vec<Checked>,
 }
 
-fn check(plan: &Plan, components: &mut Components, report: &mut Report<'_>) -> Result<CheckedComponents, Failure> {
+fn check(
+    plan: &Plan,
+    components: &mut Components,
+    report: &mut Report<'_>,
+) -> Result<CheckedComponents, Failure> {
     let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
     wanted.extend(plan.optimizer.clone());
     wanted.extend(plan.metrics.clone());
@@ -98,7 +103,10 @@ fn check(plan: &Plan, components: &mut Components, report: &mut Report<'_>) -> R
         (Some(encoder), Some(head), Some(optimizer)) => {
             Ok(CheckedComponents { encoder, head, optimizer, metrics: checked.collect() })
         }
-        _ => Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the config names no optimizer to train with"))),
+        _ => Err(Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error("the config names no optimizer to train with"),
+        )),
     }
 }
 
@@ -112,7 +120,8 @@ fn open_saved(path: &std::path::Path) -> Result<SavedSystem, Failure> {
 fn data_processing(config: &RunConfig, saved: Option<&SavedSystem>) -> Value {
     match saved {
         Some(saved) => saved.header().data_processing.clone(),
-        None => serde_json::to_value(config.system.data_processing.clone().unwrap_or_default()).unwrap_or_default(),
+        None => serde_json::to_value(config.system.data_processing.clone().unwrap_or_default())
+            .unwrap_or_default(),
     }
 }
 

@@ -26,7 +26,6 @@ impl<'a> BorrowedTensor<'a> {
     }
 
     /// A handle of its own to the same tensor.
-    #[must_use]
     pub fn to_tensor(self) -> Tensor {
         // SAFETY: the pointer comes from a live `Tensor` that outlives `'a`; a shallow clone owns itself.
         unsafe { Tensor::clone_from_ptr(self.pointer.cast_mut().cast::<C_tensor>()) }
@@ -55,7 +54,6 @@ impl OwnedTensor {
     }
 
     /// Takes it over.
-    #[must_use]
     pub fn into_tensor(self) -> Tensor {
         let handle = std::mem::ManuallyDrop::new(self);
         callbacks::count_handles(-1);
@@ -116,7 +114,10 @@ pub struct OwnedGroup {
 pub(crate) fn lend(tensors: &[(String, Tensor)]) -> Vec<NamedBorrowed<'_>> {
     tensors
         .iter()
-        .map(|(name, tensor)| NamedBorrowed { name: RStr::from_str(name), tensor: BorrowedTensor::new(tensor) })
+        .map(|(name, tensor)| NamedBorrowed {
+            name: RStr::from_str(name),
+            tensor: BorrowedTensor::new(tensor),
+        })
         .collect()
 }
 
@@ -153,7 +154,10 @@ impl<'a> Lent<'a> {
     pub(crate) fn groups(&self) -> Vec<BorrowedGroup<'_>> {
         self.parts
             .iter()
-            .map(|(name, tensors)| BorrowedGroup { name: RStr::from_str(name), tensors: RSlice::from_slice(tensors) })
+            .map(|(name, tensors)| BorrowedGroup {
+                name: RStr::from_str(name),
+                tensors: RSlice::from_slice(tensors),
+            })
             .collect()
     }
 }

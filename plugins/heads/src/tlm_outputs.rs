@@ -24,7 +24,8 @@ pub(crate) struct TlmOutputs {
 impl Component for TlmOutputs {
     type Config = Config;
     const CLASS_NAME: &'static str = "TLMOutputs";
-    const SUMMARY: &'static str = "Predicts each target word: summed cross-entropy, perplexity, expected error, share correct";
+    const SUMMARY: &'static str =
+        "Predicts each target word: summed cross-entropy, perplexity, expected error, share correct";
 
     fn check(config: &Config, report: &mut ConfigReport) {
         if config.fine_tune {

@@ -46,7 +46,8 @@ fn mean(total: &[f64]) -> Option<f64> {
 impl Component for Perplexity {
     type Config = Config;
     const CLASS_NAME: &'static str = "PERP";
-    const SUMMARY: &'static str = "Perplexity of the gold tokens: exp of their mean negative log-likelihood (min)";
+    const SUMMARY: &'static str =
+        "Perplexity of the gold tokens: exp of their mean negative log-likelihood (min)";
 }
 
 impl Metric for Perplexity {
@@ -90,7 +91,8 @@ impl Metric for ExpectedError {
 impl Component for Correct {
     type Config = Config;
     const CLASS_NAME: &'static str = "CORRECT";
-    const SUMMARY: &'static str = "Share of tokens predicted exactly: the most probable class is the gold one (max)";
+    const SUMMARY: &'static str =
+        "Share of tokens predicted exactly: the most probable class is the gold one (max)";
 }
 
 impl Metric for Correct {

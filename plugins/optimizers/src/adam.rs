@@ -49,7 +49,12 @@ impl Component for Adam {
             report.require((0.0..1.0).contains(beta), &format!("betas[{i}]"), beta, "a number in [0, 1)");
         }
         report.require(config.eps >= 0.0, "eps", config.eps, "a number of at least 0");
-        report.require(config.weight_decay >= 0.0, "weight_decay", config.weight_decay, "a number of at least 0");
+        report.require(
+            config.weight_decay >= 0.0,
+            "weight_decay",
+            config.weight_decay,
+            "a number of at least 0",
+        );
     }
 }
 

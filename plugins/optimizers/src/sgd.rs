@@ -32,7 +32,12 @@ impl Component for Sgd {
 
     fn check(config: &Config, report: &mut ConfigReport) {
         report.require(config.momentum >= 0.0, "momentum", config.momentum, "a number of at least 0");
-        report.require(config.weight_decay >= 0.0, "weight_decay", config.weight_decay, "a number of at least 0");
+        report.require(
+            config.weight_decay >= 0.0,
+            "weight_decay",
+            config.weight_decay,
+            "a number of at least 0",
+        );
         if config.nesterov && (config.momentum <= 0.0 || config.dampening != 0.0) {
             report.error(
                 "nesterov",

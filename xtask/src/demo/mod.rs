@@ -71,7 +71,7 @@ pub(crate) fn demonstrate(workspace: &Workspace, options: Options) -> Result<()>
     run(&mut on("evaluate", "valid"))?;
     let sample = corpus.validation.sample(SAMPLE_PAIRS);
     sample.write(&folder, "sample")?;
-    report::show_scores(&sample, &output(on("score", "sample").args(["--format", "json"]))?)?;
+    report::show_scores(&sample, &output(&mut on("score", "sample"))?)?;
 
     println!("\nperplexity of the validation text:");
     println!("{:10.2}  a unigram model", unigram);

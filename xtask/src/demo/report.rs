@@ -46,7 +46,8 @@ impl Best {
 #[derive(Debug, Deserialize)]
 struct Score {
     words: Vec<String>,
-    nll: Vec<f64>,
+    /// Null for a word that no loss counts.
+    word_nll: Vec<Option<f64>>,
     perplexity: Option<f64>,
 }
 
@@ -70,11 +71,12 @@ pub(super) fn show_scores(pairs: &Pairs, scores: &str) -> Result<()> {
 }
 
 fn most_surprising(score: &Score) -> Result<(&str, f64)> {
-    if score.words.len() != score.nll.len() {
-        bail!("`kiwi-host score` printed {} words and {} values", score.words.len(), score.nll.len());
+    if score.words.len() != score.word_nll.len() {
+        bail!("`kiwi-host score` printed {} words and {} values", score.words.len(), score.word_nll.len());
     }
-    let words = score.words.iter().map(String::as_str).zip(score.nll.iter().copied());
+    let words = score.words.iter().map(String::as_str).zip(&score.word_nll);
     words
+        .filter_map(|(word, nll)| Some((word, (*nll)?)))
         .max_by(|one, other| one.1.total_cmp(&other.1))
         .context("`kiwi-host score` printed a pair without words")
 }
@@ -105,13 +107,13 @@ mod tests {
     #[test]
     fn scores_must_match_the_pairs() {
         let pairs = Pairs { pairs: vec![("a stone".to_owned(), "ein Stein".to_owned())] };
-        let line = r#"{"pair": 1, "words": ["ein", "Stein"], "nll": [0.5, 2.0], "sum_nll": 2.5, "perplexity": 3.49}"#;
+        let line = r#"{"pair": 1, "words": ["ein", "Stein"], "word_nll": [0.5, 2.0], "nll": 2.5, "perplexity": 3.49}"#;
         show_scores(&pairs, &format!("{line}\n")).unwrap();
         assert!(show_scores(&pairs, "").is_err());
         assert!(show_scores(&pairs, "{}\n").is_err());
         let score: Score = serde_json::from_str(line).unwrap();
         assert_eq!(most_surprising(&score).unwrap(), ("Stein", 2.0));
-        let uneven = Score { words: vec!["ein".to_owned()], nll: Vec::new(), perplexity: None };
+        let uneven = Score { words: vec!["ein".to_owned()], word_nll: Vec::new(), perplexity: None };
         assert!(most_surprising(&uneven).is_err());
     }
 }

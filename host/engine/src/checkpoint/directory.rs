@@ -22,7 +22,8 @@ impl RunDirectory {
         let path = match &config.run.output_dir {
             Some(path) => path.clone(),
             None => {
-                let id = config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
+                let id =
+                    config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
                 Path::new("runs").join("0").join(id)
             }
         };

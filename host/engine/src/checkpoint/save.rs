@@ -46,7 +46,9 @@ pub(super) fn write_text(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&partial, path)?;
     match path.parent() {
-        Some(parent) => File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all(),
+        Some(parent) => {
+            File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()
+        }
         None => Ok(()),
     }
 }

@@ -8,7 +8,8 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SystemHeader;
 use kiwi_text::{
-    BatchPlan, EncodedCorpus, Field, FitStatistics, Limits, ParallelCorpus, ParallelFiles, Vocabularies, Vocabulary,
+    BatchPlan, EncodedCorpus, Field, FitStatistics, Limits, ParallelCorpus, ParallelFiles, Vocabularies,
+    Vocabulary,
 };
 
 /// A corpus and the batches it is gone through in.
@@ -63,7 +64,9 @@ pub(crate) fn read(config: &RunConfig, saved: Option<&SystemHeader>) -> Result<T
         (None, None) => {
             return Err(Failure::new(
                 ExitCode::Invalid,
-                Diagnostic::error("there is nothing to validate on").at("data").help("give data.valid or data.split"),
+                Diagnostic::error("there is nothing to validate on")
+                    .at("data")
+                    .help("give data.valid or data.split"),
             ));
         }
     };
@@ -80,7 +83,11 @@ pub(crate) fn read(config: &RunConfig, saved: Option<&SystemHeader>) -> Result<T
     let warnings = notes
         .iter()
         .flat_map(|(name, data)| {
-            data.corpus.notes().messages().into_iter().map(move |m| Diagnostic::warning(format!("{name} corpus: {m}")))
+            data.corpus
+                .notes()
+                .messages()
+                .into_iter()
+                .map(move |m| Diagnostic::warning(format!("{name} corpus: {m}")))
         })
         .collect();
     Ok(TrainingData { train, valid, vocabularies, summary, warnings })
@@ -156,10 +163,10 @@ fn encode(
     summary: &mut Vec<String>,
 ) -> Result<Data, Failure> {
     let encoded = EncodedCorpus::encode(corpus, vocabularies).map_err(|error| invalid(&error))?;
-    let plan = BatchPlan::corpus_order(encoded.pairs(), NonZeroUsize::new(batch_size).unwrap_or(NonZeroUsize::MIN));
-    let share = |field| {
-        100.0 * encoded.unknown_words(field) as f64 / (encoded.running_words(field).max(1)) as f64
-    };
+    let plan =
+        BatchPlan::corpus_order(encoded.pairs(), NonZeroUsize::new(batch_size).unwrap_or(NonZeroUsize::MIN));
+    let share =
+        |field| 100.0 * encoded.unknown_words(field) as f64 / (encoded.running_words(field).max(1)) as f64;
     summary.push(format!(
         "{name} corpus: {} pairs, {} source words ({:.2} % <unk>), {} target words ({:.2} % <unk>), {} batches of up to {batch_size}",
         encoded.pairs(),

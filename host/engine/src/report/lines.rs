@@ -45,7 +45,11 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
 }
 
 fn training(values: &TrainingValues, when: &str) -> String {
-    let when = if when == "step" { format!("step {}", values.step) } else { format!("done at step {}", values.step) };
+    let when = if when == "step" {
+        format!("step {}", values.step)
+    } else {
+        format!("done at step {}", values.step)
+    };
     let mut text = format!("epoch {} {when}: loss {}", values.epoch, number(values.loss));
     for (name, value) in &values.values {
         text.push_str(&format!(", {name} {}", optional(*value)));

@@ -61,6 +61,8 @@ impl<'a> Report<'a> {
 
     /// Writes why a run failed into its log.
     pub(crate) fn failed(&mut self, diagnostics: &[Diagnostic]) {
+        // What plugins said on the way to the failure may explain it.
+        self.tell_of_plugins();
         for diagnostic in diagnostics.iter().filter(|d| d.severity == Severity::Error) {
             self.log.write("ERROR", &lines::of_diagnostic(diagnostic));
         }
@@ -94,13 +96,14 @@ impl<'a> Report<'a> {
             }
         }
     }
-}
 
-impl Consumer for Report<'_> {
-    fn receive(&mut self, event: &Event) {
+    /// Passes on what plugins have said since the last time.
+    fn tell_of_plugins(&mut self) {
         for (level, text) in self.plugins.drain() {
             match level {
-                kiwi_plugin_api::log::Level::Warning => self.handle(&Event::Warning(Diagnostic::warning(text))),
+                kiwi_plugin_api::log::Level::Warning => {
+                    self.handle(&Event::Warning(Diagnostic::warning(text)))
+                }
                 kiwi_plugin_api::log::Level::Info => self.handle(&Event::Note(text)),
                 kiwi_plugin_api::log::Level::Debug => {
                     self.log.write("DEBUG", &text);
@@ -110,6 +113,12 @@ impl Consumer for Report<'_> {
                 }
             }
         }
+    }
+}
+
+impl Consumer for Report<'_> {
+    fn receive(&mut self, event: &Event) {
+        self.tell_of_plugins();
         self.handle(event);
     }
 }

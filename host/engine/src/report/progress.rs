@@ -105,9 +105,7 @@ impl Progress {
 
 fn bar(length: usize, prefix: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) =
-        ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}")
-    {
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}") {
         bar.set_style(style);
     }
     bar.set_prefix(prefix.to_owned());

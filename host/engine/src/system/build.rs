@@ -7,7 +7,7 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::{Kind, Registry};
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
-use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance};
+use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
 use kiwi_plugin_api::{
     Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Parameter,
     ParameterGroup, SpecialIds,
@@ -18,7 +18,7 @@ use tch::Device;
 
 use super::metrics::MetricSet;
 use super::parameters::{self, ENCODER, HEAD};
-use super::{Checked, Components, Setup};
+use super::{Checked, Components, Setup, freed};
 use crate::torch::device_name;
 
 /// The vocabularies of a system, and how its text is processed.
@@ -68,13 +68,10 @@ impl System {
         let [unk, pad, bos, eos] = [UNK, PAD, BOS, EOS].map(i64::from);
         let special = SpecialIds { unk, pad, bos, eos };
         let device_text = device_name(device);
-        let context = EncoderContext {
-            vocabulary_sizes: sizes.clone(),
-            special,
-            device: device_text.clone(),
-        };
-        let mut encoder = EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context)
-            .map_err(Setup)?;
+        let context =
+            EncoderContext { vocabulary_sizes: sizes.clone(), special, device: device_text.clone() };
+        let mut encoder =
+            EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context).map_err(Setup)?;
         let description = encoder.description().clone();
         let context = HeadContext {
             feature_sizes: description.feature_sizes,
@@ -150,7 +147,22 @@ impl System {
     /// When a component fails.
     pub(crate) fn forward(&mut self, batch: &Batch, training: bool) -> Result<HeadOutput, CallError> {
         let features: Features = self.encoder.forward(batch, training)?;
-        self.head.forward(&features, batch, training)
+        let output = self.head.forward(&features, batch, training)?;
+        if training && !output.loss.requires_grad() {
+            let Part { class_name, plugin, .. } = &self.head_part;
+            let origin = Origin { plugin: plugin.name.clone(), class: class_name.clone() };
+            let message = "its loss depends on no parameter that trains: nothing could be learned from it";
+            return Err(CallError::new(&origin, Phase::Forward, message));
+        }
+        Ok(output)
+    }
+
+    /// Frees its components; what went wrong with that.
+    pub(crate) fn close(self) -> Vec<Diagnostic> {
+        let mut results = self.metrics.close();
+        results.push(self.head.close());
+        results.push(self.encoder.close());
+        results.into_iter().filter_map(Result::err).map(|error| freed(&error)).collect()
     }
 }
 
@@ -177,7 +189,8 @@ fn metrics(
         match registry.resolve(Kind::Metric, &request.class_name) {
             Ok(component) => resolved.push((request.output.clone(), component)),
             Err(error) => {
-                let because = format!("the head `{}` of the plugin `{}` asks for it", head.class, head.plugin);
+                let because =
+                    format!("the head `{}` of the plugin `{}` asks for it", head.class, head.plugin);
                 let diagnostic =
                     if errors.is_empty() { error.diagnostic() } else { error.brief_diagnostic() };
                 errors.push(diagnostic.note(because));
@@ -190,7 +203,8 @@ fn metrics(
     let mut entries = Vec::new();
     for (output, component) in resolved {
         let handle = components.open(&component)?;
-        let instance = MetricInstance::create(&handle, &Value::Object(serde_json::Map::new())).map_err(Setup)?;
+        let instance =
+            MetricInstance::create(&handle, &Value::Object(serde_json::Map::new())).map_err(Setup)?;
         entries.push((format!("{output}_{}", component.class), output, instance));
     }
     let mut outputs: Vec<String> = requests.into_iter().map(|request| request.output).collect();

@@ -103,7 +103,10 @@ fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, part: &str)
 fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
     let bytes = inspect::read_file(&component.file).map_err(|error| refused(component, error.to_string()))?;
     if inspect::sha256(&bytes) != component.sha256 {
-        return Err(refused(component, "the file has changed since it was looked at: run the command again".to_owned()));
+        return Err(refused(
+            component,
+            "the file has changed since it was looked at: run the command again".to_owned(),
+        ));
     }
     Plugin::open(&component.file, &component.plugin).map_err(|error| refused(component, error.to_string()))
 }

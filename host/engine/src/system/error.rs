@@ -1,6 +1,6 @@
 //! Failures of components as complaints.
 
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::abi::guard::FailureKind;
 use kiwi_plugin_api::abi::host::CallError;
@@ -24,6 +24,11 @@ pub(crate) fn running(error: &CallError) -> Failure {
     Failure::new(ExitCode::RunFailed, diagnostic(error))
 }
 
+/// A failure of a component while it is freed: what it was for is done, but someone should know.
+pub(crate) fn freed(error: &CallError) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..diagnostic(error) }
+}
+
 fn diagnostic(error: &CallError) -> Diagnostic {
     let how = match error.kind {
         FailureKind::Error => "failed",
@@ -44,6 +49,7 @@ fn diagnostic(error: &CallError) -> Diagnostic {
     }
     match error.kind {
         FailureKind::Error => diagnostic,
-        _ => diagnostic.help(format!("this is a fault of the plugin `{}`: report it to its authors", origin.plugin)),
+        _ => diagnostic
+            .help(format!("this is a fault of the plugin `{}`: report it to its authors", origin.plugin)),
     }
 }

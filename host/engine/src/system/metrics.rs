@@ -62,7 +62,9 @@ impl MetricSet {
         if orderings.windows(2).any(|pair| pair[0] != pair[1]) {
             let described: Vec<_> = main
                 .iter()
-                .map(|index| format!("{} ({})", self.entries[*index].name, ordering_name(self.ordering_of(*index))))
+                .map(|index| {
+                    format!("{} ({})", self.entries[*index].name, ordering_name(self.ordering_of(*index)))
+                })
                 .collect();
             errors.push(
                 Diagnostic::error("metrics of different orderings cannot be summed to a main metric")
@@ -107,7 +109,9 @@ impl MetricSet {
             };
             let contribution = entry.instance.contribution(figures)?;
             *sum = Some(match sum.take() {
-                Some(sum) => sum.f_add(&contribution).map_err(|error| entry.instance.failed(&error.to_string()))?,
+                Some(sum) => {
+                    sum.f_add(&contribution).map_err(|error| entry.instance.failed(&error.to_string()))?
+                }
                 None => contribution,
             });
         }
@@ -138,6 +142,11 @@ impl MetricSet {
             return None;
         }
         self.main.iter().map(|index| values.get(*index)?.1).sum()
+    }
+
+    /// Frees the metrics and says of each how that went.
+    pub(crate) fn close(self) -> Vec<Result<(), CallError>> {
+        self.entries.into_iter().map(|entry| entry.instance.close()).collect()
     }
 }
 

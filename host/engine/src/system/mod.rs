@@ -8,5 +8,5 @@ mod parameters;
 
 pub(crate) use build::{Parts, System, Vocabulary};
 pub(crate) use components::{Checked, Components};
-pub(crate) use error::{Setup, running};
+pub(crate) use error::{Setup, freed, running};
 pub(crate) use metrics::{Tally, ordering_name, refused};

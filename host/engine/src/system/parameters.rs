@@ -44,7 +44,11 @@ pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem) -> Result<(), 
             errors.push(
                 Diagnostic::error(format!("the tensor `{name}` in {file} does not fit the system"))
                     .found(format!("{:?} of shape {shape:?}", data.dtype))
-                    .expected(format!("{:?} of shape {:?}", parameter.tensor.kind(), parameter.tensor.size())),
+                    .expected(format!(
+                        "{:?} of shape {:?}",
+                        parameter.tensor.kind(),
+                        parameter.tensor.size()
+                    )),
             );
             continue;
         }

@@ -43,9 +43,9 @@ pub(crate) fn to_bytes(tensor: &Tensor) -> Result<Bytes> {
 
 /// A tensor of the elements in a file.
 pub(crate) fn tensor_from(data: &TensorData<'_>) -> Result<Tensor> {
-    let kind = kind_of(data.dtype)
-        .ok_or_else(|| Error::new(format!("`{}` has elements of {:?}, which no parameter has", data.name, data.dtype)))?;
-    let shape: Vec<i64> =
-        data.shape.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
+    let kind = kind_of(data.dtype).ok_or_else(|| {
+        Error::new(format!("`{}` has elements of {:?}, which no parameter has", data.name, data.dtype))
+    })?;
+    let shape: Vec<i64> = data.shape.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
     Ok(Tensor::f_from_data_size(data.bytes, &shape, kind)?)
 }

@@ -19,7 +19,7 @@ pub(crate) fn seed_for(seed: u64, purpose: Purpose, rank: u64) -> u64 {
         Purpose::Training(index) => (1, index),
         Purpose::Validation(index) => (2, index),
     };
-    [phase, index, rank].into_iter().fold(mix(seed), |state, part| mix(state ^ mix(part)))
+    [phase, index, rank].into_iter().fold(mix(seed), |state, part| mix(state ^ part))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit of the input changes half of the output's.

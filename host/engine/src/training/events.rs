@@ -16,11 +16,7 @@ pub(crate) enum Event {
     /// Something to act upon.
     Warning(Diagnostic),
     /// Training begins.
-    Started {
-        epochs: u64,
-        batches: usize,
-        main_metric: Option<String>,
-    },
+    Started { epochs: u64, batches: usize, main_metric: Option<String> },
     /// An epoch begins, counted from 0.
     EpochStarted { epoch: u64 },
     /// A training batch is done.
@@ -34,14 +30,7 @@ pub(crate) enum Event {
     /// A validation batch is done.
     ValidationBatch,
     /// Validation is done.
-    Validated {
-        epoch: u64,
-        step: u64,
-        loss: f64,
-        values: Values,
-        improved: bool,
-        saved: Option<PathBuf>,
-    },
+    Validated { epoch: u64, step: u64, loss: f64, values: Values, improved: bool, saved: Option<PathBuf> },
     /// The main metric no longer improves, so the learning rate was lowered.
     RateLowered { from: f64, to: f64 },
     /// Training is over.

@@ -44,14 +44,15 @@ pub(crate) fn evaluate(
         None => Arc::clone(&data.plan),
     };
     let count = plan.len();
-    let stream = BatchStream::new(Arc::clone(&data.corpus), plan, 0, mode.workers).map_err(|e| invalid(&e))?;
+    let stream =
+        BatchStream::new(Arc::clone(&data.corpus), plan, 0, mode.workers).map_err(|e| invalid(&e))?;
     let mut tally = Tally::default();
     let mut losses = 0.0;
     for (index, batch) in stream.enumerate() {
         let output = tch::no_grad(|| {
             tch::manual_seed(seed_for(mode.seed, Purpose::Validation(index as u64), 0).cast_signed());
             let tensors = to_tensors(&batch, system.device()).map_err(failed)?;
-            let _precision = autocast(mode.precision).map_err(|error| failed(error.into()))?;
+            let _precision = autocast(mode.precision).map_err(failed)?;
             system.forward(&tensors, false).map_err(|error| running(&error))
         })?;
         system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;

@@ -108,7 +108,9 @@ mod tests {
                 class_name: "adam".to_owned(),
                 learning_rate: plateau["optimizer"]["learning_rate"].as_f64().unwrap(),
                 learning_rate_decay: plateau["optimizer"]["learning_rate_decay"].as_f64().unwrap(),
-                learning_rate_decay_start: plateau["optimizer"]["learning_rate_decay_start"].as_u64().unwrap(),
+                learning_rate_decay_start: plateau["optimizer"]["learning_rate_decay_start"]
+                    .as_u64()
+                    .unwrap(),
                 options: serde_json::Map::new(),
                 path: String::new(),
             };

@@ -19,7 +19,7 @@ use super::schedule::Schedule;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
 use crate::data::{Data, invalid};
-use crate::system::{System, Tally, running};
+use crate::system::{System, Tally, freed, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
 /// Batches of validation that are tried before training, so that what would fail there fails at once.
@@ -135,11 +135,22 @@ impl<'a> Trainer<'a> {
             steps: self.step,
             elapsed: started.elapsed(),
             words_per_second: per_second(self.clock.words, self.clock.training),
-            data_wait: self.clock.waiting.as_secs_f64() / self.clock.training.as_secs_f64().max(f64::MIN_POSITIVE),
+            data_wait: self.clock.waiting.as_secs_f64()
+                / self.clock.training.as_secs_f64().max(f64::MIN_POSITIVE),
             best: self.keeper.best(),
         };
         self.emit(Event::Finished(outcome.clone()));
+        self.close();
         Ok(outcome)
+    }
+
+    /// Frees the components. The run is done by then, so that one that fails at it is worth a warning only.
+    fn close(self) {
+        let Self { system, optimizer, consumer, .. } = self;
+        let of_optimizer = optimizer.close().err().map(|error| freed(&error));
+        for warning in of_optimizer.into_iter().chain(system.close()) {
+            consumer.receive(&Event::Warning(warning));
+        }
     }
 
     fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, Failure> {
@@ -198,7 +209,7 @@ impl<'a> Trainer<'a> {
         self.batches += 1;
         let tensors = to_tensors(batch, self.system.device()).map_err(failed)?;
         let output = {
-            let _precision = autocast(self.mode.precision).map_err(|error| failed(error.into()))?;
+            let _precision = autocast(self.mode.precision).map_err(failed)?;
             self.system.forward(&tensors, true).map_err(|error| running(&error))?
         };
         let loss = scalar(&output.loss)?;
@@ -206,7 +217,8 @@ impl<'a> Trainer<'a> {
             return Err(self.not_finite(loss, epoch, batch));
         }
         let share = self.accumulation.size_at(index) as f64;
-        let scaled = if share > 1.0 { output.loss.f_div_scalar(share) } else { Ok(output.loss.shallow_clone()) };
+        let scaled =
+            if share > 1.0 { output.loss.f_div_scalar(share) } else { Ok(output.loss.shallow_clone()) };
         scaled.and_then(|loss| loss.f_backward()).map_err(|error| failed(error.into()))?;
         for window in [window, whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
@@ -219,7 +231,8 @@ impl<'a> Trainer<'a> {
     fn optimizer_step(&mut self) -> Result<(), Failure> {
         let limit = self.config.trainer.gradient_max_norm;
         if limit > 0.0 {
-            let _norm = gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
+            let _norm =
+                gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
         }
         self.optimizer.step(&[self.schedule.rate()]).map_err(|error| running(&error))?;
         gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
@@ -255,7 +268,8 @@ impl<'a> Trainer<'a> {
 
     /// What would fail in a validation fails before training; its numbers are nobody's.
     fn sanity_check(&mut self) -> Result<(), Failure> {
-        pass::evaluate(&mut self.system, &self.valid, Some(SANITY_BATCHES), self.mode, |_, _| Ok(())).map(|_| ())
+        pass::evaluate(&mut self.system, &self.valid, Some(SANITY_BATCHES), self.mode, |_, _| Ok(()))
+            .map(|_| ())
     }
 
     fn announce(&mut self) {

@@ -55,13 +55,14 @@ pub struct EncoderOutput {
 }
 
 pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
-    let functions: &'static WithMetadata<EncoderTable> = Box::leak(Box::new(WithMetadata::new(EncoderTable {
-        create: create::<T>,
-        destroy: free::<T>,
-        describe: describe::<T>,
-        parameters: parameters::<T>,
-        forward: forward::<T>,
-    })));
+    let functions: &'static WithMetadata<EncoderTable> =
+        Box::leak(Box::new(WithMetadata::new(EncoderTable {
+            create: create::<T>,
+            destroy: free::<T>,
+            describe: describe::<T>,
+            parameters: parameters::<T>,
+            forward: forward::<T>,
+        })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
     table.leak()

@@ -6,8 +6,8 @@ use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use kiwi_plugin_metadata::kind;
 
 use super::{
-    AbiBatch, AbiParameter, AbiPass, BorrowedFeature, ComponentTable, ComponentTableRef, batch, checked_config,
-    feature, from_json, hand_over_parameters, to_json,
+    AbiBatch, AbiParameter, AbiPass, BorrowedFeature, ComponentTable, ComponentTableRef, batch,
+    checked_config, feature, from_json, hand_over_parameters, to_json,
 };
 use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
 use crate::abi::tensor::{NamedOwned, OwnedGroup, OwnedTensor, hand_over};
@@ -57,7 +57,8 @@ impl AbiHeadOutput {
             .outputs
             .into_iter()
             .map(|output| {
-                let tensors = output.tensors().iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+                let tensors =
+                    output.tensors().iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
                 OwnedGroup { name: output.name.as_str().into(), tensors: hand_over(tensors) }
             })
             .collect();

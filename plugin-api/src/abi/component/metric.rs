@@ -54,7 +54,10 @@ extern "C" fn free<T: Metric>(instance: Instance) -> AbiResult<()> {
     destroy::<T>(T::CLASS_NAME, instance)
 }
 
-extern "C" fn contribution<T: Metric>(instance: &mut Instance, output: BorrowedGroup<'_>) -> AbiResult<OwnedTensor> {
+extern "C" fn contribution<T: Metric>(
+    instance: &mut Instance,
+    output: BorrowedGroup<'_>,
+) -> AbiResult<OwnedTensor> {
     call(T::CLASS_NAME, instance, |metric: &mut T| {
         let output = Output::new(output.name.as_str(), clone_all(output.tensors));
         let contribution = tch::no_grad(|| metric.contribution(&output))?;

@@ -215,7 +215,8 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<RString> {
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(what: &str, json: RStr<'_>) -> Result<T> {
-    serde_json::from_str(json.as_str()).map_err(|error| Error::from(error).context(format!("cannot read {what}")))
+    serde_json::from_str(json.as_str())
+        .map_err(|error| Error::from(error).context(format!("cannot read {what}")))
 }
 
 /// Reads a config that the host has checked before.

@@ -77,7 +77,5 @@ extern "C" fn load_state<T: Optimizer>(
     instance: &mut Instance,
     state: RSlice<'_, NamedBorrowed<'_>>,
 ) -> AbiResult<()> {
-    call(T::CLASS_NAME, instance, |optimizer: &mut T| {
-        tch::no_grad(|| optimizer.load_state(clone_all(state)))
-    })
+    call(T::CLASS_NAME, instance, |optimizer: &mut T| tch::no_grad(|| optimizer.load_state(clone_all(state))))
 }

@@ -82,7 +82,11 @@ impl EncoderInstance {
     ///
     /// # Errors
     /// When the component cannot be built.
-    pub fn create(handle: &ComponentHandle, config: &Value, context: &EncoderContext) -> Result<Self, CallError> {
+    pub fn create(
+        handle: &ComponentHandle,
+        config: &Value,
+        context: &EncoderContext,
+    ) -> Result<Self, CallError> {
         let table = handle.table.encoder().into_option().ok_or_else(|| missing_table(handle, "encoder"))?;
         let origin = handle.origin.clone();
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
@@ -142,9 +146,8 @@ impl EncoderInstance {
         let mut features = Features::new();
         for entry in output.features {
             let tensors = entry.tensors.into_iter().map(|tensor| tensor.into_tensor()).collect();
-            let feature = feature(entry.name.as_str(), entry.kind, tensors).map_err(|error| {
-                CallError::new(&self.owned.origin, Phase::Forward, error.to_string())
-            })?;
+            let feature = feature(entry.name.as_str(), entry.kind, tensors)
+                .map_err(|error| CallError::new(&self.owned.origin, Phase::Forward, error.to_string()))?;
             features.push(entry.name.as_str(), feature);
         }
         Ok((features, take_over(output.trace)))
@@ -170,7 +173,11 @@ impl HeadInstance {
     ///
     /// # Errors
     /// When the component cannot be built.
-    pub fn create(handle: &ComponentHandle, config: &Value, context: &HeadContext) -> Result<Self, CallError> {
+    pub fn create(
+        handle: &ComponentHandle,
+        config: &Value,
+        context: &HeadContext,
+    ) -> Result<Self, CallError> {
         let table = handle.table.head().into_option().ok_or_else(|| missing_table(handle, "head"))?;
         let origin = handle.origin.clone();
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
@@ -205,7 +212,12 @@ impl HeadInstance {
     ///
     /// # Errors
     /// When the plugin fails, or its loss is no scalar.
-    pub fn forward(&mut self, features: &Features, batch: &Batch, training: bool) -> Result<HeadOutput, CallError> {
+    pub fn forward(
+        &mut self,
+        features: &Features,
+        batch: &Batch,
+        training: bool,
+    ) -> Result<HeadOutput, CallError> {
         let lent = fields(batch);
         let groups = lent.groups();
         let parts: Vec<_> = features
@@ -262,8 +274,13 @@ impl OptimizerInstance {
     ///
     /// # Errors
     /// When the component cannot be built.
-    pub fn create(handle: &ComponentHandle, config: &Value, groups: &[ParameterGroup]) -> Result<Self, CallError> {
-        let table = handle.table.optimizer().into_option().ok_or_else(|| missing_table(handle, "optimizer"))?;
+    pub fn create(
+        handle: &ComponentHandle,
+        config: &Value,
+        groups: &[ParameterGroup],
+    ) -> Result<Self, CallError> {
+        let table =
+            handle.table.optimizer().into_option().ok_or_else(|| missing_table(handle, "optimizer"))?;
         let origin = handle.origin.clone();
         let config = config.to_string();
         let lent = Lent::new(groups.iter().map(|group| (group.name.as_str(), group.parameters.as_slice())));
@@ -280,8 +297,7 @@ impl OptimizerInstance {
     /// When the plugin fails.
     pub fn step(&mut self, learning_rates: &[f64]) -> Result<(), CallError> {
         let table = self.table;
-        self.owned
-            .call(Phase::Step, |instance| (table.step())(instance, RSlice::from_slice(learning_rates)))
+        self.owned.call(Phase::Step, |instance| (table.step())(instance, RSlice::from_slice(learning_rates)))
     }
 
     /// Everything the next step depends on, besides parameters and gradients.
@@ -363,9 +379,8 @@ impl MetricInstance {
     /// When the plugin fails.
     pub fn value(&mut self, total: &[f64]) -> Result<Option<f64>, CallError> {
         let table = self.table;
-        let value = self
-            .owned
-            .call(Phase::Value, |instance| (table.value())(instance, RSlice::from_slice(total)))?;
+        let value =
+            self.owned.call(Phase::Value, |instance| (table.value())(instance, RSlice::from_slice(total)))?;
         Ok(value.into())
     }
 

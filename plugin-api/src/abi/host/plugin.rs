@@ -125,8 +125,7 @@ impl ComponentHandle {
     /// When the plugin fails; what is wrong with the config is in the report.
     pub fn check(&self, config: &serde_json::Value) -> Result<ConfigReport, CallError> {
         let json = config.to_string();
-        let text =
-            guarded(&self.origin, Phase::Check, || (self.table.check())(RStr::from_str(&json)))?;
+        let text = guarded(&self.origin, Phase::Check, || (self.table.check())(RStr::from_str(&json)))?;
         serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&self.origin, Phase::Check, format!("not a report: {error}")))
     }

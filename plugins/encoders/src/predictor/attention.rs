@@ -36,7 +36,13 @@ impl Attention {
 
     /// Contexts `[B, Q, 2h]` of queries `[B, Q, 2h]` over keys `[B, S, 2h]`, where `mask` `[B, S]` allows a position.
     /// Where it allows none, weights and context are zero.
-    pub(crate) fn forward(&self, query: &Tensor, keys: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor> {
+    pub(crate) fn forward(
+        &self,
+        query: &Tensor,
+        keys: &Tensor,
+        mask: &Tensor,
+        pass: &mut Pass,
+    ) -> Result<Tensor> {
         let left = query.f_linear(&self.wide.f_narrow(1, 0, self.size)?, Some(&self.wide_bias))?;
         let right = keys.f_linear(&self.wide.f_narrow(1, self.size, self.size)?, None::<&Tensor>)?;
         let pairs = left.f_unsqueeze(2)?.f_add(&right.f_unsqueeze(1)?)?.f_tanh()?;
@@ -48,7 +54,8 @@ impl Attention {
         };
         let lowest = if scores.kind() == Kind::Double { f64::MIN } else { f64::from(f32::MIN) };
         let masked = mask.f_logical_not()?.f_unsqueeze(1)?;
-        let weights = scores.f_masked_fill(&masked, lowest)?.f_softmax(-1, None)?.f_masked_fill(&masked, 0.0)?;
+        let weights =
+            scores.f_masked_fill(&masked, lowest)?.f_softmax(-1, None)?.f_masked_fill(&masked, 0.0)?;
         pass.trace("p", &weights);
         Ok(weights.f_to_kind(keys.kind())?.f_bmm(keys)?)
     }

@@ -159,7 +159,9 @@ impl Config {
             if given {
                 report.error(
                     name,
-                    format!("{name} is of systems converted from Kiwi 0.3.4 and before, which are not supported"),
+                    format!(
+                        "{name} is of systems converted from Kiwi 0.3.4 and before, which are not supported"
+                    ),
                     "set it to false or leave it out",
                 );
             }

@@ -28,7 +28,12 @@ pub(crate) struct Sizes {
 
 impl Lstm {
     /// Fresh weights: matrices Xavier-uniform (the four gates one matrix), biases uniform in ±1/√h as PyTorch's.
-    pub(crate) fn new(name: &str, sizes: &Sizes, parameters: &mut Parameters, device: Device) -> Result<Self> {
+    pub(crate) fn new(
+        name: &str,
+        sizes: &Sizes,
+        parameters: &mut Parameters,
+        device: Device,
+    ) -> Result<Self> {
         let hidden = sizes.hidden;
         let directions = if sizes.bidirectional { 2 } else { 1 };
         let bound = 1.0 / (hidden as f64).sqrt();
@@ -71,12 +76,18 @@ impl Lstm {
 
     /// Over rows `x` `[B, T, E]` of these `lengths` (`[B]`, on the CPU), so that padding influences no state: outputs
     /// `[B, T, directions * h]`, zero at padding, and the states after each row's last word.
-    pub(crate) fn over_lengths(&self, x: &Tensor, lengths: &Tensor, training: bool) -> Result<(Tensor, States)> {
+    pub(crate) fn over_lengths(
+        &self,
+        x: &Tensor,
+        lengths: &Tensor,
+        training: bool,
+    ) -> Result<(Tensor, States)> {
         let (rows, width) = (x.size()[0], x.size()[1]);
         let (lengths, order) = lengths.f_sort_stable(true, 0, true)?;
         let back = order.f_argsort(0, false)?.f_to(x.device())?;
         let order = order.f_to(x.device())?;
-        let (data, batch_sizes) = x.f_index_select(0, &order)?.f_internal_pack_padded_sequence(&lengths, true)?;
+        let (data, batch_sizes) =
+            x.f_index_select(0, &order)?.f_internal_pack_padded_sequence(&lengths, true)?;
         let directions = if self.bidirectional { 2 } else { 1 };
         let zeros =
             Tensor::f_zeros([directions * self.layers, rows, self.hidden_size], (x.kind(), x.device()))?;

@@ -199,8 +199,7 @@ impl PredictorEncoder {
         for (name, tensor) in [("q", &query), ("a", &context), ("f", &predicted)] {
             pass.trace(name, tensor);
         }
-        let predicted =
-            if only_inner { predicted.f_constant_pad_nd([0i64, 0, 1, 1])? } else { predicted };
+        let predicted = if only_inner { predicted.f_constant_pad_nd([0i64, 0, 1, 1])? } else { predicted };
         Ok(EncodedTarget { predicted, states: Tensor::f_cat(&[forward, backward], -1)? })
     }
 

@@ -1,0 +1,92 @@
+//! An encoder of embeddings only: each target word is predicted from the mean of the source and the word before it.
+
+use std::collections::BTreeMap;
+
+use kiwi_plugin_api::prelude::*;
+
+use crate::fault::Fault;
+
+/// Options of the encoder.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// How it misbehaves.
+    fault: Fault,
+    /// Size of its embeddings.
+    dim: i64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { fault: Fault::None, dim: 16 }
+    }
+}
+
+pub(crate) struct MisbehavingEncoder {
+    config: Config,
+    vocabulary_size: i64,
+    parameters: Parameters,
+    source: Tensor,
+    target: Tensor,
+    output: Tensor,
+}
+
+impl Component for MisbehavingEncoder {
+    type Config = Config;
+    const CLASS_NAME: &'static str = "MisbehavingEncoder";
+    const SUMMARY: &'static str = "Embeddings only; misbehaves on demand";
+
+    fn check(config: &Config, report: &mut ConfigReport) {
+        config.fault.check(&[Fault::MissingFeature], report);
+        report.require(config.dim >= 1, "dim", config.dim, "an integer of at least 1");
+    }
+}
+
+impl Encoder for MisbehavingEncoder {
+    fn create(config: Config, context: &EncoderContext) -> Result<Self> {
+        config.fault.in_create()?;
+        let device = context.device()?;
+        let vocabulary_size = context.vocabulary_size("target")?;
+        let mut parameters = Parameters::new();
+        let mut table =
+            |name: &str, rows| parameters.trainable(name, init::xavier_uniform([rows, config.dim], device)?);
+        let source = table("source", context.vocabulary_size("source")?)?;
+        let target = table("target", vocabulary_size)?;
+        let output = table("output", vocabulary_size)?;
+        Ok(Self { config, vocabulary_size, parameters, source, target, output })
+    }
+
+    fn hidden_size(&self) -> i64 {
+        self.config.dim
+    }
+
+    fn feature_sizes(&self) -> BTreeMap<String, i64> {
+        BTreeMap::from([("target_logits".to_owned(), self.vocabulary_size)])
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn forward(&mut self, batch: &Batch, _pass: &mut Pass) -> Result<Features> {
+        self.config.fault.at_work()?;
+        if self.config.fault == Fault::MissingFeature {
+            return Ok(Features::new().with("something_else", Feature::Tensor(self.source.shallow_clone())));
+        }
+        let embed = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
+        let source = embed(&self.source, batch.field("source")?.ids()?)?;
+        let target = embed(&self.target, batch.field("target")?.ids()?)?;
+        let mean = source.f_mean_dim([1i64].as_slice(), true, Kind::Float)?;
+        let before = target.f_narrow(1, 0, target.size()[1] - 1)?.f_constant_pad_nd([0i64, 0, 1, 0])?;
+        let logits =
+            Projection { input: before.f_add(&mean)?, weight: self.output.shallow_clone(), bias: None };
+        self.config.fault.after_work();
+        Ok(Features::new().with("target_logits", Feature::Projection(logits)))
+    }
+}
+
+impl Drop for MisbehavingEncoder {
+    fn drop(&mut self) {
+        self.config.fault.in_drop();
+    }
+}

@@ -1,0 +1,124 @@
+//! What can go wrong, and making it so.
+
+use kiwi_plugin_api::prelude::*;
+
+use crate::throwing;
+
+/// How a component misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    /// Not at all.
+    #[default]
+    None,
+    /// Panics when its config is checked.
+    PanicInCheck,
+    /// Panics when it is created.
+    PanicInCreate,
+    /// Refuses to be created.
+    ErrorInCreate,
+    /// Panics at its work.
+    PanicAtWork,
+    /// Returns an error from its work.
+    ErrorAtWork,
+    /// Throws an `int` from C++ at its work.
+    ThrowInt,
+    /// Throws a `std::runtime_error` from C++ at its work.
+    ThrowRuntimeError,
+    /// Asks libtorch for what cannot be, by a function of tch that panics.
+    TorchPanic,
+    /// Asks libtorch for what cannot be, by a function of tch that returns the error.
+    TorchError,
+    /// Leaves grad mode off after its work.
+    GradModeOff,
+    /// Seeds libtorch's random generator at its work.
+    Reseed,
+    /// Logs from a thread of its own at its work.
+    LogFromThread,
+    /// Logs, then panics at its work.
+    LogThenPanic,
+    /// Panics when it is freed.
+    PanicInDrop,
+    /// Of an encoder: gives no logits, though it says that it does.
+    MissingFeature,
+    /// Of a head: gives a loss for each word.
+    LossNotScalar,
+    /// Of a head: gives a loss that depends on no parameter.
+    LossWithoutHistory,
+    /// Of a head: leaves out the figures that metrics need.
+    MissingFigures,
+}
+
+impl Fault {
+    /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
+    /// it would test nothing.
+    pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
+        const OF_ONE_SORT: [Fault; 4] =
+            [Fault::MissingFeature, Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures];
+        if self == Self::PanicInCheck {
+            panic!("asked to panic in check");
+        }
+        if OF_ONE_SORT.contains(&self) && !own.contains(&self) {
+            report.error("fault", format!("this component has no fault {self:?}"), "choose another");
+        }
+    }
+
+    /// What goes wrong when a component is created.
+    pub(crate) fn in_create(self) -> Result<()> {
+        match self {
+            Self::PanicInCreate => panic!("asked to panic in create"),
+            Self::ErrorInCreate => Err(Error::new("asked to fail in create").context("it cannot be created")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What goes wrong at a component's work: forward, step or contribution.
+    pub(crate) fn at_work(self) -> Result<()> {
+        match self {
+            Self::PanicAtWork => panic!("asked to panic at work"),
+            Self::ErrorAtWork => return Err(Error::new("asked to fail at work").context("it cannot work")),
+            Self::ThrowInt => throwing::int(),
+            Self::ThrowRuntimeError => throwing::runtime_error(),
+            Self::TorchPanic => drop(misfit().matmul(&misfit())),
+            Self::TorchError => drop(misfit().f_matmul(&misfit())?),
+            Self::Reseed => tch::manual_seed(20_261_125),
+            Self::LogFromThread => {
+                let thread = std::thread::spawn(|| log::info("a word from another thread"));
+                thread.join().map_err(|_| Error::new("the thread that logs panicked"))?;
+            }
+            Self::LogThenPanic => {
+                log::warning("about to panic");
+                panic!("asked to panic at work");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a component leaves behind after its work.
+    pub(crate) fn after_work(self) {
+        if self == Self::GradModeOff {
+            std::mem::forget(tch::no_grad_guard());
+        }
+    }
+
+    /// What goes wrong when a component is freed.
+    pub(crate) fn in_drop(self) {
+        if self == Self::PanicInDrop {
+            panic!("asked to panic in drop");
+        }
+    }
+}
+
+/// A matrix that cannot be multiplied with itself.
+fn misfit() -> Tensor {
+    Tensor::zeros([2, 3], (Kind::Float, Device::Cpu))
+}
+
+/// The options of head, optimizer and metric.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// How it misbehaves.
+    pub(crate) fault: Fault,
+}

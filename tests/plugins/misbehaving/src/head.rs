@@ -1,0 +1,73 @@
+//! A head that predicts each target word.
+
+use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::projection_cross_entropy;
+
+use crate::fault::{Config, Fault};
+
+pub(crate) struct MisbehavingHead {
+    config: Config,
+    parameters: Parameters,
+}
+
+impl Component for MisbehavingHead {
+    type Config = Config;
+    const CLASS_NAME: &'static str = "MisbehavingHead";
+    const SUMMARY: &'static str = "Predicts each target word; misbehaves on demand";
+
+    fn check(config: &Config, report: &mut ConfigReport) {
+        let own = [Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures];
+        config.fault.check(&own, report);
+    }
+}
+
+impl Head for MisbehavingHead {
+    fn create(config: Config, context: &HeadContext) -> Result<Self> {
+        config.fault.in_create()?;
+        context.feature_size("target_logits")?;
+        Ok(Self { config, parameters: Parameters::new() })
+    }
+
+    fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn metrics(&self) -> Vec<MetricRequest> {
+        vec![MetricRequest::new("target", "PERP")]
+    }
+
+    fn forward(&mut self, features: &Features, batch: &Batch, _pass: &mut Pass) -> Result<HeadOutput> {
+        let fault = self.config.fault;
+        fault.at_work()?;
+        let field = batch.field("target")?;
+        let positions = field.counted()?;
+        let gold = field.ids()?.f_reshape([-1])?.f_index_select(0, positions)?;
+        let logits = features.projection("target_logits")?;
+        let size = *logits.input.size().last().unwrap_or(&0);
+        let input = logits.input.f_reshape([-1, size])?.f_index_select(0, positions)?;
+        let found = projection_cross_entropy(&input, &logits.weight, None, &gold)?;
+        let loss = match fault {
+            Fault::LossNotScalar => found.nll.shallow_clone(),
+            Fault::LossWithoutHistory => found.nll.f_sum(Kind::Float)?.f_detach()?,
+            _ => found.nll.f_sum(Kind::Float)?,
+        };
+        let figures = if fault == Fault::MissingFigures {
+            Vec::new()
+        } else {
+            vec![
+                (Output::POSITIONS.to_owned(), positions.shallow_clone()),
+                (Output::NLL.to_owned(), found.nll.f_detach()?),
+                (Output::PROBABILITY.to_owned(), found.probability.f_detach()?),
+                (Output::CORRECT.to_owned(), found.correct.f_detach()?),
+            ]
+        };
+        fault.after_work();
+        Ok(HeadOutput { loss, outputs: vec![Output::new("target", figures)], scalars: Vec::new() })
+    }
+}
+
+impl Drop for MisbehavingHead {
+    fn drop(&mut self) {
+        self.config.fault.in_drop();
+    }
+}

@@ -1,0 +1,46 @@
+//! A metric that counts words.
+
+use kiwi_plugin_api::prelude::*;
+
+use crate::fault::Config;
+
+pub(crate) struct MisbehavingMetric {
+    config: Config,
+}
+
+impl Component for MisbehavingMetric {
+    type Config = Config;
+    const CLASS_NAME: &'static str = "MisbehavingMetric";
+    const SUMMARY: &'static str = "Number of words; misbehaves on demand";
+
+    fn check(config: &Config, report: &mut ConfigReport) {
+        config.fault.check(&[], report);
+    }
+}
+
+impl Metric for MisbehavingMetric {
+    const ORDERING: Ordering = Ordering::Max;
+
+    fn create(config: Config) -> Result<Self> {
+        config.fault.in_create()?;
+        Ok(Self { config })
+    }
+
+    fn contribution(&self, output: &Output) -> Result<Tensor> {
+        self.config.fault.at_work()?;
+        let nll = output.tensor(Output::NLL)?;
+        let words = Tensor::f_full([1], nll.size()[0] as f64, (Kind::Double, nll.device()))?;
+        self.config.fault.after_work();
+        Ok(words)
+    }
+
+    fn value(&self, total: &[f64]) -> Option<f64> {
+        total.first().copied()
+    }
+}
+
+impl Drop for MisbehavingMetric {
+    fn drop(&mut self) {
+        self.config.fault.in_drop();
+    }
+}

@@ -1,0 +1,252 @@
+//! A plugin that misbehaves: the run ends with a message that names plugin, class and phase, never with a signal, a backtrace or a
+//! half-written file; what is no harm is put right.
+
+use std::fs;
+
+use kiwi_tests::outcome::Outcome;
+use kiwi_tests::trained::{Trained, all_files};
+use kiwi_tests::workplace::Workplace;
+use serde_json::{Value, json};
+
+/// The component that misbehaves in a run.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Encoder,
+    Head,
+    Optimizer,
+}
+
+/// A run of the plugin's encoder, head and optimizer, one of which has this fault.
+fn changes(by: By, fault: &str) -> Vec<(&'static str, Value)> {
+    let of = |one: By| if one == by { fault } else { "none" };
+    vec![
+        ("trainer.epochs", json!(2)),
+        (
+            "system.model.encoder",
+            json!({"class_name": "MisbehavingEncoder", "dim": 8, "fault": of(By::Encoder)}),
+        ),
+        ("system.model.tlm_outputs", json!({"class_name": "MisbehavingHead", "fault": of(By::Head)})),
+        ("system.optimizer.class_name", json!("MisbehavingOptimizer")),
+        ("system.optimizer.learning_rate", json!(0.02)),
+        ("system.optimizer.options", json!({"fault": of(By::Optimizer)})),
+    ]
+}
+
+fn class(by: By) -> &'static str {
+    match by {
+        By::Encoder => "MisbehavingEncoder",
+        By::Head => "MisbehavingHead",
+        By::Optimizer => "MisbehavingOptimizer",
+    }
+}
+
+#[track_caller]
+fn run(work: &Workplace, name: &str, by: By, fault: &str) -> Outcome {
+    let outcome = work.try_train(name, &changes(by, fault));
+    for file in all_files(&work.at(name)) {
+        assert!(!file.to_string_lossy().contains("partial"), "{} is half-written", file.display());
+    }
+    outcome
+}
+
+/// The run fails with this code, and says who did what; its log says the same, if it had begun.
+#[track_caller]
+fn fails(by: By, fault: &str, code: i32, what: &str, also: &[&str]) {
+    let work = Workplace::new();
+    let outcome = run(&work, "run", by, fault).ends_with(code);
+    let sentence = format!("`{}` of the plugin `kiwi-misbehaving` {what}", class(by));
+    let outcome = outcome.says(&[&format!("error: {sentence}")]).says(also);
+    assert_eq!(outcome.stdout, "");
+    if let Ok(log) = fs::read_to_string(work.at("run/output.log")) {
+        let last = log.lines().last().unwrap();
+        assert!(last.contains(" ERROR ") && last.contains(&sentence), "{log}");
+    } else {
+        assert!(!work.at("run").exists(), "a run that did not begin leaves no directory");
+    }
+}
+
+#[test]
+fn without_a_fault_it_trains() {
+    let work = Workplace::new();
+    let mut changes = changes(By::Encoder, "none");
+    changes.push(("system.metrics", json!(["MisbehavingMetric"])));
+    let run = work.train("run", &changes);
+    let validations = run.validations();
+    assert!(validations[1].value("val_target_PERP") < validations[0].value("val_target_PERP"));
+    assert_eq!(validations[0].value("val_target_MisbehavingMetric"), 280.0, "words of the validation corpus");
+    assert!(!run.outcome.stderr.contains("warning"), "{}", run.outcome);
+}
+
+#[test]
+fn panics_are_errors() {
+    for by in [By::Encoder, By::Head, By::Optimizer] {
+        let place = ["note: at tests/plugins/misbehaving/src/fault.rs:", "this is a fault of the plugin"];
+        fails(by, "panic_in_check", 1, "panicked in check: asked to panic in check", &place);
+        fails(by, "panic_in_create", 1, "panicked in create: asked to panic in create", &place);
+        let phase = if by == By::Optimizer { "step" } else { "forward" };
+        fails(by, "panic_at_work", 1, &format!("panicked in {phase}: asked to panic at work"), &place);
+        fails(by, "torch_panic", 1, &format!("panicked in {phase}: "), &["cannot be multiplied"]);
+    }
+}
+
+#[test]
+fn cpp_exceptions_are_errors() {
+    for by in [By::Encoder, By::Head, By::Optimizer] {
+        let phase = if by == By::Optimizer { "step" } else { "forward" };
+        let what = format!("threw a C++ exception in {phase}: ");
+        fails(
+            by,
+            "throw_int",
+            1,
+            &format!("{what}int"),
+            &["this is a fault of the plugin `kiwi-misbehaving`"],
+        );
+        fails(
+            by,
+            "throw_runtime_error",
+            1,
+            &format!("{what}std::runtime_error: the kettle boiled over"),
+            &[],
+        );
+    }
+}
+
+#[test]
+fn errors_are_told_with_their_causes() {
+    for by in [By::Encoder, By::Head, By::Optimizer] {
+        let phase = if by == By::Optimizer { "step" } else { "forward" };
+        // A component that refuses to be created has nothing begun yet.
+        fails(
+            by,
+            "error_in_create",
+            2,
+            "failed in create: it cannot be created",
+            &["because asked to fail in create"],
+        );
+        let at_work = format!("failed in {phase}: it cannot work");
+        fails(by, "error_at_work", 1, &at_work, &["because asked to fail at work"]);
+        fails(by, "torch_error", 1, &format!("failed in {phase}: "), &["cannot be multiplied"]);
+    }
+}
+
+#[test]
+fn the_generator_belongs_to_the_host() {
+    for by in [By::Encoder, By::Head, By::Optimizer] {
+        let phase = if by == By::Optimizer { "step" } else { "forward" };
+        fails(by, "reseed", 1, &format!("failed in {phase}: it reseeded libtorch's random generator"), &[]);
+    }
+}
+
+#[test]
+fn a_loss_that_cannot_be_minimised_is_an_error() {
+    fails(
+        By::Head,
+        "loss_not_scalar",
+        1,
+        "failed in forward: its loss must be a scalar, not of shape [",
+        &[],
+    );
+    fails(
+        By::Head,
+        "loss_without_history",
+        1,
+        "failed in forward: its loss depends on no parameter that trains",
+        &[],
+    );
+}
+
+#[test]
+fn what_one_component_leaves_out_the_next_one_names() {
+    let work = Workplace::new();
+    let outcome = run(&work, "feature", By::Encoder, "missing_feature").ends_with(1);
+    let _ = outcome.says(&[
+        "`MisbehavingHead` of the plugin `kiwi-misbehaving` failed in forward",
+        "the encoder gives no feature `target_logits`, only something_else",
+    ]);
+    let outcome = run(&work, "figures", By::Head, "missing_figures").ends_with(1);
+    let _ = outcome.says(&[
+        "`PERP` of the plugin `kiwi-metrics` failed in forward",
+        "output `target` has no tensor `nll`, only none",
+    ]);
+}
+
+#[test]
+fn grad_mode_is_put_back() {
+    let work = Workplace::new();
+    let good = work.train("good", &changes(By::Encoder, "none"));
+    for (name, by) in [("encoder", By::Encoder), ("head", By::Head), ("optimizer", By::Optimizer)] {
+        let outcome = run(&work, name, by, "grad_mode_off").ends_with(0);
+        let run = Trained { outcome, directory: work.at(name) };
+        let (expected, found) = (good.tensors(), run.tensors());
+        assert!(expected.iter().all(|(name, tensor)| tensor.equal(&found[name])), "{name}");
+    }
+}
+
+#[test]
+fn messages_arrive_from_any_thread() {
+    let work = Workplace::new();
+    let run = work.train("run", &changes(By::Encoder, "log_from_thread"));
+    let said = "kiwi-misbehaving: a word from another thread";
+    assert!(run.messages().iter().any(|message| message == said), "{}", run.log());
+    assert!(run.outcome.stderr.contains(said), "{}", run.outcome);
+}
+
+#[test]
+fn what_was_said_before_a_failure_is_not_lost() {
+    for by in [By::Encoder, By::Optimizer] {
+        let work = Workplace::new();
+        let outcome = run(&work, "run", by, "log_then_panic").ends_with(1);
+        let said = format!("kiwi-misbehaving::{}: about to panic", class(by));
+        let outcome = outcome.says(&[&format!("warning: {said}")]);
+        assert!(outcome.stderr.find("about to panic") < outcome.stderr.find("error:"), "{outcome}");
+        let log = fs::read_to_string(work.at("run/output.log")).unwrap();
+        assert!(log.contains(&format!("WARNING {said}")), "{log}");
+    }
+}
+
+#[test]
+fn a_panic_while_a_component_is_freed_is_told_and_costs_nothing() {
+    for by in [By::Encoder, By::Head, By::Optimizer] {
+        let work = Workplace::new();
+        let outcome = run(&work, "run", by, "panic_in_drop").ends_with(0);
+        let sentence = format!(
+            "`{}` of the plugin `kiwi-misbehaving` panicked in drop: asked to panic in drop",
+            class(by)
+        );
+        let outcome = outcome.says(&[&format!("warning: {sentence}")]);
+        let run = Trained { outcome, directory: work.at("run") };
+        assert!(run.best().is_file());
+        assert!(run.log().contains(&format!("WARNING {sentence}")), "{}", run.log());
+    }
+}
+
+#[test]
+fn a_saved_system_that_misbehaves_ends_scoring_in_the_same_way() {
+    let work = Workplace::new();
+    let saved = work.train("run", &changes(By::Head, "panic_in_drop")).best();
+    let saved = saved.to_str().unwrap();
+    let corpus = ["--source", "valid.src", "--target", "valid.tgt", "--threads", "1"];
+    for command in ["evaluate", "score"] {
+        let outcome = work.run(&[&[command, saved], &corpus[..]].concat()).ends_with(0);
+        let outcome =
+            outcome.says(&["warning: `MisbehavingHead` of the plugin `kiwi-misbehaving` panicked in drop"]);
+        assert!(!outcome.stdout.is_empty(), "{outcome}");
+    }
+}
+
+#[test]
+fn what_the_config_does_not_use_is_never_asked() {
+    let work = Workplace::new();
+    // The plugin lies beside the program in all tests. Here is a config that leaves it alone.
+    let run = work.train("run", &[("trainer.epochs", json!(1))]);
+    assert!(
+        !run.log().contains("misbehaving") && !run.outcome.stderr.contains("misbehaving"),
+        "{}",
+        run.outcome
+    );
+    // A fault that a component has no place for is refused, with the path.
+    let outcome = work.try_train("none", &changes(By::Optimizer, "missing_feature")).ends_with(2);
+    let _ = outcome.says(&["system.optimizer.options.fault", "this component has no fault MissingFeature"]);
+    let outcome = work.try_train("unknown", &changes(By::Head, "explode")).ends_with(2);
+    let _ = outcome.says(&["system.model.tlm_outputs.fault", "explode", "panic_in_create"]);
+}
