@@ -45,7 +45,6 @@ impl Case {
     ///
     /// # Panics
     /// When the case has none.
-    #[must_use]
     pub fn tensor(&self, name: &str) -> &Tensor {
         self.find(name).unwrap_or_else(|| panic!("{} has no tensor {name}", self.name))
     }
