@@ -21,12 +21,6 @@ pub const KIWI_PLUGIN_PATH: Variable = Variable {
     meaning: "Directories of plugins, separated by colons; searched after those of --plugin-dir.",
 };
 
-/// What is logged.
-pub const KIWI_LOG: Variable = Variable {
-    name: "KIWI_LOG",
-    meaning: "Least level of what is logged: error, warn, info, debug or trace.",
-};
-
 /// No colours.
 pub const NO_COLOR: Variable = Variable {
     name: "NO_COLOR",
@@ -76,10 +70,9 @@ pub const HOME: Variable =
     Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
 
 /// All of them.
-pub const ALL: [Variable; 12] = [
+pub const ALL: [Variable; 11] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
-    KIWI_LOG,
     OMP_NUM_THREADS,
     NO_COLOR,
     CLICOLOR,

@@ -11,7 +11,7 @@ use tch::Device;
 
 use crate::data::{self, Data};
 use crate::outlet::Outlet;
-use crate::report::number;
+use crate::report::{Report, number};
 use crate::system::{Components, Parts, System, Vocabulary};
 use crate::torch::set_threads;
 use crate::training::{self, Mode};
@@ -24,18 +24,22 @@ pub(crate) const MODE: Mode = Mode { seed: 0, precision: Precision::F32, workers
 
 /// `kiwi-host evaluate SYSTEM --source F --target F`.
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
-    let (mut system, corpus, data) = open(request, outlet)?;
-    let found = training::evaluate(&mut system, &data, None, MODE, |_, _| Ok(()))?;
-    outlet.diagnostics(system.close());
+    let mut report = Report::new(outlet, &request.common, request.common.verbosity);
+    let (pairs, found) = report.until_done(|report| {
+        let (mut system, corpus, data) = open(request, report)?;
+        let found = training::evaluate(&mut system, &data, None, MODE, |_, _| Ok(()))?;
+        report.warnings(system.close());
+        Ok((corpus.pairs(), found))
+    })?;
     match request.format {
         Format::Json => {
             let metrics: Map<String, Value> =
                 found.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            outlet.data(json!({"pairs": corpus.pairs(), "loss": found.loss, "metrics": metrics}).to_string());
+            outlet.data(json!({"pairs": pairs, "loss": found.loss, "metrics": metrics}).to_string());
         }
         Format::Human => {
             let width = found.values.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("loss".len());
-            outlet.data(format!("{:width$}  {}", "pairs", corpus.pairs()));
+            outlet.data(format!("{:width$}  {pairs}", "pairs"));
             outlet.data(format!("{:width$}  {}", "loss", number(found.loss)));
             for (name, value) in &found.values {
                 outlet.data(format!("{name:width$}  {}", value.map_or_else(|| "none".to_owned(), number)));
@@ -48,10 +52,10 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
 /// The saved system of a command, and its corpus.
 pub(crate) fn open(
     request: &SystemRequest,
-    outlet: &Outlet,
+    report: &mut Report<'_>,
 ) -> Result<(System, ParallelCorpus, Data), Failure> {
     let plan = plan::prepare_system(request)?;
-    outlet.diagnostics(plan.warnings.clone());
+    report.warnings(plan.warnings.clone());
     set_threads(&request.common);
     let header = plan.saved.header();
     let vocabularies = data::from_saved(header).map_err(|error| {
@@ -66,10 +70,10 @@ pub(crate) fn open(
         post_edit: None,
     };
     let (corpus, data, warnings) = data::read_for(&files, &vocabularies, request.batch_size)?;
-    outlet.diagnostics(warnings);
+    report.warnings(warnings);
     let mut components = Components::default();
     let (checked, warnings) = components.check(vec![plan.encoder.clone(), plan.head.clone()], None)?;
-    outlet.diagnostics(warnings);
+    report.warnings(warnings);
     let mut checked = checked.into_iter();
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
         return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));

@@ -10,19 +10,23 @@ use tch::Tensor;
 
 use crate::evaluate::{MODE, open};
 use crate::outlet::Outlet;
+use crate::report::Report;
 use crate::training;
 
 /// `kiwi-host score SYSTEM --source F --target F`.
 pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
-    let (mut system, corpus, data) = open(request, outlet)?;
-    training::evaluate(&mut system, &data, None, MODE, |batch, output| {
-        for line in lines(&corpus, batch, output)? {
-            outlet.data(line.to_string());
-        }
-        Ok(())
-    })?;
-    outlet.diagnostics(system.close());
-    Ok(ExitCode::Success)
+    let mut report = Report::new(outlet, &request.common, request.common.verbosity);
+    report.until_done(|report| {
+        let (mut system, corpus, data) = open(request, report)?;
+        training::evaluate(&mut system, &data, None, MODE, |batch, output| {
+            for line in lines(&corpus, batch, output)? {
+                outlet.data(line.to_string());
+            }
+            Ok(())
+        })?;
+        report.warnings(system.close());
+        Ok(ExitCode::Success)
+    })
 }
 
 /// One line a pair: its number from 1, its target words, the negative log-likelihood of each in nats (null for a word spelled like

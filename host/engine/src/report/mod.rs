@@ -7,7 +7,7 @@ mod progress;
 
 use std::path::Path;
 
-use kiwi_core::diagnostic::{Diagnostic, Severity};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::request::{Common, Verbosity};
 
 use crate::outlet::Outlet;
@@ -57,6 +57,16 @@ impl<'a> Report<'a> {
         for warning in warnings {
             self.receive(&Event::Warning(warning));
         }
+    }
+
+    /// Runs a command that has no events of its own, and passes on what plugins say meanwhile, whether or not it fails.
+    pub(crate) fn until_done<T>(
+        &mut self,
+        command: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let result = command(self);
+        self.tell_of_plugins();
+        result
     }
 
     /// Writes why a run failed into its log.
