@@ -134,12 +134,7 @@ fn read<T: DeserializeOwned + JsonSchema>(json: &str) -> (Option<T>, ConfigRepor
 fn unknown_key(schema: &Value, path: &str) -> ConfigProblem {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     let known = keys_at(schema, parent);
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(key, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.clone());
+    let nearest = nearest_of(key, known.iter().map(String::as_str));
     ConfigProblem {
         path: path.to_owned(),
         message: format!("unknown key `{key}`"),
@@ -178,16 +173,32 @@ fn mistyped<T: JsonSchema>(path: &str, message: &str) -> ConfigProblem {
             help: None,
         };
     }
-    let (what, expected) = message.split_once(", expected ").unzip();
-    let found = what.and_then(|what| what.split_once(": ")).map(|(_, found)| found.to_owned());
-    ConfigProblem {
-        path,
-        message: what.and_then(|what| what.split_once(": ")).map_or(message, |(kind, _)| kind).to_owned(),
-        found,
-        expected: expected.map(str::to_owned),
-        nearest: None,
-        help: None,
+    let (what, expected) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what, Some(expected.to_owned())),
+        None => (message, None),
+    };
+    let (kind, mut found) = match what.split_once(": ") {
+        Some((kind, found)) => (kind, Some(found.to_owned())),
+        None => (what, None),
+    };
+    let mut nearest = None;
+    if let Some(variant) = kind.strip_prefix("unknown variant `").and_then(|rest| rest.strip_suffix('`')) {
+        let known: Vec<&str> =
+            expected.as_deref().unwrap_or_default().split('`').skip(1).step_by(2).collect();
+        nearest = nearest_of(variant, known);
+        found = Some(format!("\"{variant}\""));
     }
+    ConfigProblem { path, message: kind.to_owned(), found, expected, nearest, help: None }
+}
+
+/// The candidate nearest to `asked` in spelling, if one is near enough to be what was meant.
+fn nearest_of<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(asked, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
 }
 
 /// serde_ignored writes `?` for each `Option` and newtype it passes, which no reader of a config knows.
@@ -290,6 +301,26 @@ mod tests {
         assert_eq!(found[0].path, "hidden_size");
         assert_eq!(found[0].found.as_deref(), Some("floating point `2.5`"));
         assert_eq!(found[0].expected.as_deref(), Some("i64"));
+    }
+
+    #[test]
+    fn an_unknown_variant_has_the_nearest() {
+        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        enum Mode {
+            Linear,
+            Cosine,
+        }
+        #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+        struct Choice {
+            mode: Mode,
+        }
+        let (_, report) = read::<Choice>(r#"{"mode": "linaer"}"#);
+        let problem = &report.errors[0];
+        assert_eq!((problem.path.as_str(), problem.message.as_str()), ("mode", "unknown variant `linaer`"));
+        assert_eq!(problem.found.as_deref(), Some("\"linaer\""));
+        assert_eq!(problem.expected.as_deref(), Some("`linear` or `cosine`"));
+        assert_eq!(problem.nearest.as_deref(), Some("linear"));
     }
 
     #[test]
