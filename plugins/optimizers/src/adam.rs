@@ -3,7 +3,7 @@
 use kiwi_plugin_api::prelude::*;
 use kiwi_plugin_api::torch_ext::optim::{AdamSettings, AdamTensors, fused_adam};
 
-use crate::groups::{Group, copied, of_shape, split_key};
+use crate::groups::{Group, copied, find_parameter, of_shape, split_key};
 
 /// Options under `system.optimizer.options`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -127,12 +127,7 @@ impl Optimizer for Adam {
             self.groups.iter().map(|_| std::collections::BTreeMap::new()).collect();
         for (key, tensor) in &saved {
             let (name, entry) = split_key(key)?;
-            let (index, parameter) = self
-                .groups
-                .iter()
-                .enumerate()
-                .find_map(|(index, group)| group.parameter(name).map(|parameter| (index, parameter)))
-                .ok_or_else(|| Error::new(format!("the saved state is of `{name}`, which is not trained")))?;
+            let (index, parameter) = find_parameter(&self.groups, name)?;
             if !states[index].contains_key(name) {
                 states[index].insert(name.to_owned(), State::new(parameter, self.config.amsgrad)?);
             }

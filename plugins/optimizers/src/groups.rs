@@ -44,6 +44,18 @@ impl<S> Group<S> {
     }
 }
 
+/// The parameter of this name and the number of its group.
+///
+/// # Errors
+/// When none is trained that is named so.
+pub(crate) fn find_parameter<'a, S>(groups: &'a [Group<S>], name: &str) -> Result<(usize, &'a Tensor)> {
+    groups
+        .iter()
+        .enumerate()
+        .find_map(|(index, group)| group.parameter(name).map(|parameter| (index, parameter)))
+        .ok_or_else(|| Error::new(format!("the saved state is of `{name}`, which is not trained")))
+}
+
 /// Splits `{parameter}.{part}` of a saved state.
 pub(crate) fn split_key(key: &str) -> Result<(&str, &str)> {
     key.rsplit_once('.').ok_or_else(|| {

@@ -3,7 +3,7 @@
 use kiwi_plugin_api::prelude::*;
 use kiwi_plugin_api::torch_ext::optim::{SgdSettings, fused_sgd};
 
-use crate::groups::{Group, copied, of_shape, split_key};
+use crate::groups::{Group, copied, find_parameter, of_shape, split_key};
 
 /// Options under `system.optimizer.options`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -106,12 +106,7 @@ impl Optimizer for Sgd {
             if entry != "momentum_buffer" {
                 return Err(Error::new(format!("`{entry}` is no entry of this optimizer's state")));
             }
-            let (index, parameter) = self
-                .groups
-                .iter()
-                .enumerate()
-                .find_map(|(index, group)| group.parameter(name).map(|parameter| (index, parameter)))
-                .ok_or_else(|| Error::new(format!("the saved state is of `{name}`, which is not trained")))?;
+            let (index, parameter) = find_parameter(&self.groups, name)?;
             states[index].insert(name.to_owned(), of_shape(key, tensor, parameter)?);
         }
         for (group, states) in self.groups.iter_mut().zip(states) {
