@@ -29,6 +29,7 @@ fn a_run_leaves_its_config_its_log_and_its_best_system() {
     }
     let log = run.log();
     for part in [
+        "experiment default, directory ",
         "encoder PredictorEncoder of plugin kiwi-encoders 0.1.0",
         "head TLMOutputs of plugin kiwi-heads",
         "optimizer adam of plugin kiwi-optimizers",

@@ -1,4 +1,5 @@
-//! The one function that the program calls: JSON in, messages out, an exit code back. The only `unsafe` of the engine.
+//! The one function that the program calls: JSON in, messages out, an exit code back. With `outlet` it holds
+//! all `unsafe` of the engine.
 
 use std::ffi::c_void;
 

@@ -68,7 +68,12 @@ fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result
     let optimizer = build_optimizer(&checked.optimizer, system.trainable())?;
 
     directory.create(config)?;
-    report.attach(directory.path());
+    report.attach(directory.path(), config.trainer.log_save_interval);
+    report.note(format!(
+        "experiment {}, directory {}",
+        config.run.experiment_name,
+        directory.path().display()
+    ));
     let save_top_k = config.trainer.checkpoint.save_top_k;
     if save_top_k == 0 {
         report.warnings([Diagnostic::warning("save_top_k is 0: the trained system will be lost")

@@ -47,10 +47,6 @@ pub struct RunSection {
     pub output_dir: Option<PathBuf>,
     /// 32 hexadecimal digits; `None` for a new one.
     pub run_id: Option<String>,
-    /// Where runs are tracked.
-    pub mlflow_tracking_uri: String,
-    /// Whether saved systems are sent to the tracker wherever it is.
-    pub mlflow_always_log_artifacts: bool,
 }
 
 /// `trainer`: how to train.
@@ -73,8 +69,6 @@ pub struct TrainerSection {
     pub log_save_interval: u64,
     /// Type of number computed with.
     pub precision: Precision,
-    /// Only algorithms that give the same numbers each time.
-    pub deterministic: bool,
     /// When to validate, what to keep, when to stop.
     pub checkpoint: CheckpointSection,
 }

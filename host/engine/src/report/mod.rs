@@ -40,9 +40,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Writes the log to `output.log` in `directory` from now on, what was said before first.
-    pub(crate) fn attach(&mut self, directory: &Path) {
-        if let Err(error) = self.log.attach(&directory.join("output.log")) {
+    /// Writes the log to `output.log` in `directory` from now on, what was said before first; to disk at least every
+    /// `save_interval` optimizer steps that have an entry, and after each validation.
+    pub(crate) fn attach(&mut self, directory: &Path, save_interval: u64) {
+        if let Err(error) = self.log.attach(&directory.join("output.log"), save_interval) {
             self.outlet.diagnostics(vec![Diagnostic::warning(format!("no log is written: {error}"))]);
         }
     }
@@ -100,8 +101,10 @@ impl<'a> Report<'a> {
                         self.progress.print(&line.text);
                     }
                 }
-                if matches!(event, Event::Validated { .. } | Event::Finished(_)) {
-                    self.log.flush();
+                match event {
+                    Event::Logged(values) => self.log.step_logged(values.step),
+                    Event::Validated { .. } | Event::Finished(_) => self.log.flush(),
+                    _ => {}
                 }
             }
         }

@@ -57,8 +57,6 @@ fn run(mut section: Section<'_>) -> RunSection {
         experiment_name: section.or("experiment_name", "default".to_owned(), Entry::string),
         output_dir: section.optional("output_dir", Entry::file),
         run_id: section.optional("run_id", run_id),
-        mlflow_tracking_uri: section.or("mlflow_tracking_uri", "mlruns/".to_owned(), Entry::string),
-        mlflow_always_log_artifacts: section.or("mlflow_always_log_artifacts", false, Entry::boolean),
     };
     section.finish();
     run

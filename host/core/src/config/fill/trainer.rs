@@ -24,7 +24,6 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         log_interval: section.or("log_interval", 100, |entry| entry.count(1)),
         log_save_interval: section.or("log_save_interval", 100, |entry| entry.count(1)),
         precision,
-        deterministic: section.or("deterministic", true, Entry::boolean),
         checkpoint: checkpoint(section.section("checkpoint")),
     };
     section.finish();

@@ -15,14 +15,7 @@ fn defaults_are_those_of_the_documentation() {
         path: path.to_owned(),
     };
     let expected = RunConfig {
-        run: RunSection {
-            seed: 42,
-            experiment_name: "default".to_owned(),
-            output_dir: None,
-            run_id: None,
-            mlflow_tracking_uri: "mlruns/".to_owned(),
-            mlflow_always_log_artifacts: false,
-        },
+        run: RunSection { seed: 42, experiment_name: "default".to_owned(), output_dir: None, run_id: None },
         trainer: TrainerSection {
             epochs: 50,
             max_steps: None,
@@ -32,7 +25,6 @@ fn defaults_are_those_of_the_documentation() {
             log_interval: 100,
             log_save_interval: 100,
             precision: Precision::F32,
-            deterministic: true,
             checkpoint: CheckpointSection {
                 validation_interval: ValidationInterval::ShareOfEpoch(1.0),
                 save_top_k: 1,
