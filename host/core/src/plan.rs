@@ -11,7 +11,7 @@ use std::path::Path;
 use semver::Version;
 use serde_json::{Map, Value};
 
-use crate::config::{self, Document, RunConfig};
+use crate::config::{self, Document, ModelSection, RunConfig, SystemSection};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, LookupError, Registry, SearchPath};
@@ -78,7 +78,13 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Failure> {
             Ok(plan)
         }
         Ok(_) => Err(Failure { exit: ExitCode::Invalid, diagnostics: errors }),
-        Err(mut diagnostics) => {
+        Err(invalid) => {
+            let mut diagnostics = invalid.complaints;
+            if let Some((document, system)) = &invalid.readable {
+                // The names are looked up all the same, so that all is said at once.
+                diagnostics.extend(resolve_system(system, document, &registry).complaints);
+            }
+            config::sort(&mut diagnostics);
             diagnostics.extend(errors);
             Err(Failure { exit: ExitCode::Invalid, diagnostics })
         }
@@ -128,67 +134,84 @@ fn apply_command_line(config: &mut RunConfig, request: &TrainRequest) {
     };
 }
 
-/// Resolves the names of a config: the system's class stands for an encoder and a head unless the config names others,
-/// or a saved system brings its own.
+/// Resolves the names of a config.
 ///
 /// # Errors
 ///
-/// Every name that is not registered, or that more than one plugin registers; or what is wrong with the saved system.
+/// Every name that is not registered, or that more than one plugin registers; or what is wrong with a saved system.
 pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> Result<Plan, Failure> {
-    let system = &config.system;
-    let mut names = Names { registry: &registry, document, complaints: Vec::new() };
-    let mut warnings = registry.diagnostics.clone();
+    let resolved = resolve_system(&config.system, document, &registry);
+    let warnings = [registry.diagnostics.clone(), resolved.warnings].concat();
+    match (resolved.parts, resolved.optimizer) {
+        (Some((system, encoder, head)), Some(optimizer)) if resolved.complaints.is_empty() => Ok(Plan {
+            config: config.clone(),
+            document: document.clone(),
+            system,
+            encoder,
+            head,
+            optimizer: Some(optimizer),
+            metrics: resolved.metrics,
+            registry,
+            warnings,
+        }),
+        _ => Err(Failure { exit: resolved.exit, diagnostics: [resolved.complaints, warnings].concat() }),
+    }
+}
 
-    let parts = match &system.load {
-        Some(file) => {
-            let saved = open_saved(file, document)?;
-            refuse_other_class(system.class_name.as_deref(), file, saved.header(), document)?;
-            match resolve_saved(&registry, file, saved.header()) {
-                Ok(parts) => {
-                    warnings.extend(
-                        parts.warnings.iter().map(|one| document.place(one.clone().at("system.load"))),
-                    );
-                    Some((saved.header().class_name.clone(), parts.encoder, parts.head))
-                }
-                Err(failure) => {
-                    let placed = failure.diagnostics.into_iter();
-                    names.complaints.extend(placed.map(|one| document.place(one.at("system.load"))));
-                    None
-                }
-            }
-        }
-        None => names.new_system(config),
+/// What became of the names in the section `system`.
+struct Resolved {
+    parts: Option<(String, ResolvedComponent, ResolvedComponent)>,
+    optimizer: Option<ResolvedComponent>,
+    metrics: Vec<ResolvedComponent>,
+    complaints: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// The code to exit with for the complaints.
+    exit: ExitCode,
+}
+
+/// Resolves the names in the section `system`: its class stands for an encoder and a head unless the section names
+/// others, or a saved system brings its own. A name that is empty was complained about before.
+fn resolve_system(system: &SystemSection, document: &Document, registry: &Registry) -> Resolved {
+    let mut names = Names {
+        registry,
+        document,
+        complaints: Vec::new(),
+        not_registered: Vec::new(),
+        searched: Vec::new(),
     };
-    let optimizer = names.resolve(
-        Kind::Optimizer,
-        &system.optimizer.class_name,
-        &format!("{}.class_name", system.optimizer.path),
-        None,
-    );
+    let (mut warnings, mut exit) = (Vec::new(), ExitCode::Plugin);
+    let parts = match &system.load {
+        Some(file) => match saved_parts(file, system.class_name.as_deref(), document, registry) {
+            Ok((class, parts)) => {
+                let placed = parts.warnings.into_iter();
+                warnings.extend(placed.map(|one| document.place(one.at("system.load"))));
+                Some((class, parts.encoder, parts.head))
+            }
+            Err(failure) => {
+                exit = failure.exit;
+                names.complaints.extend(failure.diagnostics);
+                None
+            }
+        },
+        None => names.new_system(system),
+    };
+    if let Some(file) = &system.load_vocabs
+        && let Err(error) = open_saved(file, "system.load_vocabs", document)
+    {
+        exit = ExitCode::Invalid;
+        names.complaints.push(error);
+    }
+    let optimizer = Some(&system.optimizer).filter(|section| !section.class_name.is_empty());
+    let optimizer = optimizer.and_then(|section| {
+        let path = format!("{}.class_name", section.path);
+        let resolved = names.resolve(Kind::Optimizer, &section.class_name, &path, None)?;
+        Some(resolved.configured(section.options.clone(), section.options_path()))
+    });
     let metrics = system.metrics.iter().enumerate();
-    let metrics: Vec<_> = metrics
+    let metrics = metrics
         .filter_map(|(i, class)| names.resolve(Kind::Metric, class, &format!("system.metrics[{i}]"), None))
         .collect();
-
-    let complaints = names.complaints;
-    match (parts, optimizer) {
-        (Some((system_class, encoder, head)), Some(optimizer)) if complaints.is_empty() => {
-            let options = system.optimizer.options.clone();
-            let optimizer = Some(optimizer.configured(options, system.optimizer.options_path()));
-            Ok(Plan {
-                config: config.clone(),
-                document: document.clone(),
-                system: system_class,
-                encoder,
-                head,
-                optimizer,
-                metrics,
-                registry,
-                warnings,
-            })
-        }
-        _ => Err(Failure { exit: ExitCode::Plugin, diagnostics: [complaints, warnings].concat() }),
-    }
+    Resolved { parts, optimizer, metrics, complaints: names.complaints(), warnings, exit }
 }
 
 /// The names of a config on their way to components.
@@ -196,13 +219,20 @@ struct Names<'a> {
     registry: &'a Registry,
     document: &'a Document,
     complaints: Vec<Diagnostic>,
+    /// Complaints about names that nothing registers.
+    not_registered: Vec<Diagnostic>,
+    /// Where was searched for them.
+    searched: Vec<String>,
 }
 
 impl Names<'_> {
     /// The system that a config describes: its class, encoder and head.
-    fn new_system(&mut self, config: &RunConfig) -> Option<(String, ResolvedComponent, ResolvedComponent)> {
-        let class_name = config.system.class_name.as_deref().unwrap_or_default();
-        let model = config.system.model.as_ref()?;
+    fn new_system(
+        &mut self,
+        section: &SystemSection,
+    ) -> Option<(String, ResolvedComponent, ResolvedComponent)> {
+        let class_name = section.class_name.as_deref()?;
+        let model = section.model.clone().unwrap_or_else(|| ModelSection::empty("system.model"));
         let found = match self.registry.find_system(class_name) {
             Ok(found) => Some(found),
             Err(error) => {
@@ -250,20 +280,51 @@ impl Names<'_> {
     }
 
     fn complain(&mut self, error: &LookupError, path: &str, because: Option<String>) {
-        // Once is enough for where was searched.
-        let first = self.complaints.is_empty();
-        let mut complaint = if first { error.diagnostic() } else { error.brief_diagnostic() };
+        let mut complaint = error.brief_diagnostic();
         if let Some(because) = because {
             complaint.notes.insert(0, because);
         }
-        self.complaints.push(self.document.place(complaint.at(path)));
+        let complaint = self.document.place(complaint.at(path));
+        if let LookupError::NotRegistered { searched, .. } = error {
+            self.searched.clone_from(searched);
+            self.not_registered.push(complaint);
+        } else {
+            self.complaints.push(complaint);
+        }
+    }
+
+    /// All complaints in the order of the file. Once is enough for where was searched.
+    fn complaints(mut self) -> Vec<Diagnostic> {
+        config::sort(&mut self.not_registered);
+        if let Some(first) = self.not_registered.first_mut() {
+            first.notes.append(&mut self.searched);
+        }
+        self.complaints.append(&mut self.not_registered);
+        config::sort(&mut self.complaints);
+        self.complaints
     }
 }
 
-fn open_saved(file: &Path, document: &Document) -> Result<SavedSystem, Failure> {
+/// Class and parts of the system of `system.load`, every complaint placed.
+fn saved_parts(
+    file: &Path,
+    class_name: Option<&str>,
+    document: &Document,
+    registry: &Registry,
+) -> Result<(String, SavedParts), Failure> {
+    let saved =
+        open_saved(file, "system.load", document).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
+    refuse_other_class(class_name, file, saved.header(), document)?;
+    let parts = resolve_saved(registry, file, saved.header()).map_err(|failure| {
+        let placed = failure.diagnostics.into_iter().map(|one| document.place(one.at("system.load")));
+        Failure { exit: failure.exit, diagnostics: placed.collect() }
+    })?;
+    Ok((saved.header().class_name.clone(), parts))
+}
+
+fn open_saved(file: &Path, path: &str, document: &Document) -> Result<SavedSystem, Diagnostic> {
     SavedSystem::open(file).map_err(|error| {
-        let error = Diagnostic::error(error.to_string()).at("system.load").found(file.display().to_string());
-        Failure::new(ExitCode::Invalid, document.place(error))
+        document.place(Diagnostic::error(error.to_string()).at(path).found(file.display().to_string()))
     })
 }
 

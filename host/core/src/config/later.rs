@@ -27,15 +27,10 @@ pub(super) const KEYS: &[Later] = &[
     later("trainer.on_nonfinite", "\"stop\"", "going on after a loss that is not finite"),
     later("trainer.on_oom", "\"stop\"", "going on after a batch that does not fit into memory"),
     later("trainer.truncated_bptt_steps", "null", "carrying an encoder's state from batch to batch"),
-    later("trainer.batch_order", "\"corpus\"", "another order of batches than the corpus'"),
-    later("trainer.max_tokens_per_batch", "null", "sizing batches by tokens"),
     later("trainer.checkpoint.resume_interval", "null", "saving resume points"),
     later("data.test", "null", "testing after training"),
-    later("data.buffer_size", "null", "reading a corpus in pieces"),
-    later("data.max_length", "null", "leaving out long pairs"),
     later("data.*.input.pe", "null", "training on post-edited text"),
     later("data.*.input.post_edit", "null", "training on post-edited text"),
-    later("system.load_vocabs", "null", "taking vocabularies from a saved system"),
     later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(
         "system.data_processing.vocab.keep_rare_words_with_embeddings",
@@ -56,9 +51,6 @@ pub(super) const KEYS: &[Later] = &[
 
 /// Values, as JSON, of keys that work otherwise.
 const VALUES: &[(&str, &str, &str)] = &[("trainer.precision", "16", "16-bit precision (float16)")];
-
-/// `data.valid` with a name for each set.
-pub(super) const NAMED_VALIDATION_SETS: &str = "validating on several named sets";
 
 /// `system.optimizer` as a list.
 pub(super) const OPTIMIZER_LIST: &str = "training with a list of optimizers";

@@ -25,9 +25,9 @@ use std::path::Path;
 
 pub use document::Document;
 pub use sections::{
-    BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
+    BatchOrder, BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
     ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection, TrainerSection,
-    ValidationInterval, VocabularySection,
+    ValidationInterval, ValidationSet, VocabularySection,
 };
 
 use crate::diagnostic::Diagnostic;
@@ -46,39 +46,48 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// A config with errors.
+#[derive(Debug, Clone)]
+pub struct Invalid {
+    /// Everything that is wrong, at least one error, with warnings among it.
+    pub complaints: Vec<Diagnostic>,
+    /// What could be read all the same: the document, and its section `system` to look up names in. What is refused in
+    /// the section is at its default, or empty where it has none.
+    pub readable: Option<(Document, SystemSection)>,
+}
+
 /// Reads and checks the config in `path`. Each of `overrides` (path such as `trainer.epochs`, and JSON or else a bare
 /// string) replaces or creates a value before anything is checked; of several for one path the last holds.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at least one error, with warnings among it.
-pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Vec<Diagnostic>> {
-    let text = read::read(path).map_err(|complaint| vec![*complaint])?;
+/// Everything that is wrong.
+pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Invalid> {
+    let text =
+        read::read(path).map_err(|complaint| Invalid { complaints: vec![*complaint], readable: None })?;
     check(path, &text, overrides)
 }
 
 /// The same for a text that stands in the file `path`.
-fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Loaded, Vec<Diagnostic>> {
+fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Loaded, Invalid> {
     let mut complaints = Vec::new();
-    let mut document = Document::parse(path, text, &mut complaints).map_err(|complaint| vec![*complaint])?;
+    let mut document = Document::parse(path, text, &mut complaints)
+        .map_err(|complaint| Invalid { complaints: vec![*complaint], readable: None })?;
     for (path, value) in overrides {
         overrides::apply(&mut document, path, value, &mut complaints);
     }
-    match fill::fill(&document) {
-        Ok((config, mut warnings)) if complaints.is_empty() => {
-            sort(&mut warnings);
-            Ok(Loaded { config, document, warnings })
-        }
-        Ok((_, found)) | Err(found) => {
-            complaints.extend(found);
-            sort(&mut complaints);
-            Err(complaints)
-        }
+    let filled = fill::fill(&document);
+    let sound = complaints.is_empty();
+    complaints.extend(filled.complaints);
+    sort(&mut complaints);
+    match filled.config {
+        Some(config) if sound => Ok(Loaded { config, document, warnings: complaints }),
+        _ => Err(Invalid { complaints, readable: filled.system.map(|system| (document, system)) }),
     }
 }
 
 /// In the order of the file; what has no place in it comes last.
-fn sort(complaints: &mut [Diagnostic]) {
+pub(crate) fn sort(complaints: &mut [Diagnostic]) {
     complaints.sort_by_key(|complaint| match &complaint.location {
         Some(location) => (location.line, location.column),
         None => (usize::MAX, None),

@@ -193,6 +193,27 @@ impl<'d> Entry<'d> {
         }
     }
 
+    /// One of a few strings, each with what it means.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let listed: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let expected = match &listed[..] {
+            [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+            all => all.concat(),
+        };
+        let Value::String(text) = &self.node.value else { return self.refuse(&expected) };
+        if let Some((_, meaning)) = choices.iter().find(|(name, _)| name == text) {
+            return Some(*meaning);
+        }
+        let near = nearest(text, choices.iter().map(|(name, _)| *name));
+        let message = format!("invalid value for {}", path::last_part(&self.path));
+        let complaint = Diagnostic::error(message).found(self.node.describe()).expected(expected);
+        self.complain(match near {
+            Some(near) => complaint.nearest(Some(near)).help(format!("write \"{near}\"")),
+            None => complaint,
+        });
+        None
+    }
+
     /// A path of the file system, as it is written.
     pub(super) fn file(&self) -> Option<PathBuf> {
         match &self.node.value {
@@ -221,6 +242,16 @@ impl<'d> Entry<'d> {
             })
             .collect();
         read.into_iter().collect()
+    }
+
+    /// The members of an object, in order, to be read one by one; none of another value.
+    pub(super) fn members(&self) -> Vec<(String, Self)> {
+        let Value::Object(members) = &self.node.value else { return Vec::new() };
+        let entry = |member: &'d super::document::Member| {
+            let path = path::join(&self.path, &member.key);
+            (member.key.clone(), Entry { report: self.report, node: &member.value, path })
+        };
+        members.iter().map(entry).collect()
     }
 
     /// An object, to be read key by key.

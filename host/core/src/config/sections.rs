@@ -69,6 +69,10 @@ pub struct TrainerSection {
     pub log_save_interval: u64,
     /// Type of number computed with.
     pub precision: Precision,
+    /// In which order an epoch goes through the pairs.
+    pub batch_order: BatchOrder,
+    /// Most tokens in a training batch, padding counted; `None` for no such limit.
+    pub max_tokens_per_batch: Option<usize>,
     /// When to validate, what to keep, when to stop.
     pub checkpoint: CheckpointSection,
 }
@@ -89,6 +93,18 @@ impl Serialize for Precision {
             Self::BF16 => serializer.serialize_str("bf16"),
         }
     }
+}
+
+/// `trainer.batch_order`: in which order an epoch goes through the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchOrder {
+    /// As they stand in the files, the same in every epoch.
+    Corpus,
+    /// Shuffled anew for each epoch.
+    Random,
+    /// Shuffled anew for each epoch, pairs of like length together, so that little is padding.
+    Bucketed,
 }
 
 /// `trainer.checkpoint`: when to validate, what to keep, when to stop.
@@ -127,11 +143,25 @@ pub struct DataSection {
     /// What is trained on.
     #[serde(serialize_with = "under_input")]
     pub train: Corpora,
-    /// What is validated on.
-    #[serde(serialize_with = "under_input_if_any")]
-    pub valid: Option<Corpora>,
+    /// What is validated on; empty exactly when `split` is there. Without a name there is one set only.
+    #[serde(serialize_with = "validation_sets")]
+    pub valid: Vec<ValidationSet>,
     /// Share of `train`, in (0, 1), that is kept for training; the rest is validated on.
     pub split: Option<f64>,
+    /// Most words of a sentence; a training pair with a longer one is left out. `None` for no limit.
+    #[serde(serialize_with = "null_without_limits")]
+    pub max_length: Sides<Option<usize>>,
+    /// Pairs held for shuffling, at least 1; `None` for all. Only an order other than that of the corpus shuffles.
+    pub buffer_size: Option<usize>,
+}
+
+/// A corpus to validate on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidationSet {
+    /// Its name, which its metrics carry; `None` for the only set.
+    pub name: Option<String>,
+    /// Its files.
+    pub files: Corpora,
 }
 
 /// Pairs of files, one a side: line i of `source[n]` and line i of `target[n]` translate one another.
@@ -150,6 +180,8 @@ pub struct SystemSection {
     pub class_name: Option<String>,
     /// A saved system to go on from.
     pub load: Option<PathBuf>,
+    /// A saved system whose vocabularies a new system takes over; `None` beside `load`.
+    pub load_vocabs: Option<PathBuf>,
     /// The parts of a new system; `None` exactly when `load` is there.
     pub model: Option<ModelSection>,
     /// The vocabularies of a new system; `None` exactly when `load` is there.
@@ -171,6 +203,18 @@ pub struct ModelSection {
     pub encoder: ComponentSection,
     /// The head.
     pub tlm_outputs: ComponentSection,
+}
+
+impl ModelSection {
+    /// Two parts about which nothing is said, in a section at `path`.
+    pub(crate) fn empty(path: &str) -> Self {
+        let part = |key| ComponentSection {
+            class_name: None,
+            options: Map::new(),
+            path: super::path::join(path, key),
+        };
+        Self { encoder: part("encoder"), tlm_outputs: part("tlm_outputs") }
+    }
 }
 
 /// The section of a component that a plugin provides. Its options are the plugin's to check.
@@ -264,13 +308,28 @@ impl OptimizerSection {
     }
 }
 
-/// `system.batch_size`: pairs in one batch, at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+/// `system.batch_size`: pairs in one batch, at least 1; `None`, possible only with `trainer.max_tokens_per_batch`, for
+/// as many as its tokens allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSize {
     /// When training.
-    pub train: usize,
+    pub train: Option<usize>,
     /// When validating.
-    pub valid: usize,
+    pub valid: Option<usize>,
+}
+
+impl Serialize for BatchSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.train, self.valid) {
+            (None, None) => serializer.serialize_none(),
+            (train, valid) => {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("train", &train)?;
+                map.serialize_entry("valid", &valid)?;
+                map.end()
+            }
+        }
+    }
 }
 
 fn null_if_empty<S: Serializer>(names: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -283,9 +342,34 @@ fn under_input<S: Serializer>(corpora: &Corpora, serializer: S) -> Result<S::Ok,
     map.end()
 }
 
-fn under_input_if_any<S: Serializer>(corpora: &Option<Corpora>, serializer: S) -> Result<S::Ok, S::Error> {
-    match corpora {
-        Some(corpora) => under_input(corpora, serializer),
-        None => serializer.serialize_none(),
+/// An unnamed set as itself, named ones by their names in order, none as null.
+fn validation_sets<S: Serializer>(sets: &Vec<ValidationSet>, serializer: S) -> Result<S::Ok, S::Error> {
+    struct UnderInput<'a>(&'a Corpora);
+    impl Serialize for UnderInput<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            under_input(self.0, serializer)
+        }
+    }
+    match &sets[..] {
+        [] => serializer.serialize_none(),
+        [ValidationSet { name: None, files }] => under_input(files, serializer),
+        named => {
+            let mut map = serializer.serialize_map(Some(named.len()))?;
+            for set in named {
+                map.serialize_entry(set.name.as_deref().unwrap_or_default(), &UnderInput(&set.files))?;
+            }
+            map.end()
+        }
+    }
+}
+
+fn null_without_limits<S: Serializer>(
+    limits: &Sides<Option<usize>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if *limits == (Sides { source: None, target: None }) {
+        serializer.serialize_none()
+    } else {
+        limits.serialize(serializer)
     }
 }

@@ -141,11 +141,12 @@ fn every_name_that_is_not_registered_is_reported_at_its_place() {
     let failure = prepare(&request).unwrap_err();
     assert_eq!(failure.exit, ExitCode::Plugin);
     let text = fs::read_to_string(&request.config).unwrap();
+    // In the order of the file, whose keys are sorted.
     let expected = [
         ("system.class_name", "Predictr", Some("Predictor")),
+        ("system.metrics[1]", "BLEU", None),
         ("system.model.encoder.class_name", "LstmEncodr", Some("LstmEncoder")),
         ("system.optimizer.class_name", "adamm", Some("adam")),
-        ("system.metrics[1]", "BLEU", None),
     ];
     assert_eq!(failure.diagnostics.len(), expected.len(), "{:#?}", failure.diagnostics);
     for (diagnostic, (path, asked, nearest)) in failure.diagnostics.iter().zip(expected) {
@@ -155,9 +156,34 @@ fn every_name_that_is_not_registered_is_reported_at_its_place() {
         let line = text.lines().nth(location.line - 1).unwrap();
         assert!(line[location.column.unwrap() - 1..].starts_with(&format!("\"{asked}\"")), "{line}");
     }
-    // Where was searched is said once.
-    let says_where = |one: &&Diagnostic| one.notes.iter().any(|note| note.starts_with("searched "));
-    assert_eq!(failure.diagnostics.iter().filter(says_where).count(), 1);
+    // Where was searched is said once, and first.
+    let says_where = |one: &Diagnostic| one.notes.iter().any(|note| note.starts_with("searched "));
+    let places: Vec<_> = failure.diagnostics.iter().map(says_where).collect();
+    assert_eq!(places, [true, false, false, false]);
+}
+
+#[test]
+fn names_are_looked_up_even_where_other_things_are_wrong() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let request = bench.request(&json!({
+        "class_name": "Predictor",
+        "load_vocabs": "absent.safetensors",
+        "model": {"encoder": {"class_name": "LstmEncodr"}, "tlm_output": {}},
+        "optimizer": {"class_name": "adamm", "learning_rate": -1},
+        "batch_size": "2",
+    }));
+    let failure = prepare(&request).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Invalid);
+    let paths: Vec<_> = failure.diagnostics.iter().map(|one| one.path.as_deref().unwrap()).collect();
+    let expected = [
+        "system.batch_size",
+        "system.load_vocabs",
+        "system.model.encoder.class_name",
+        "system.model.tlm_output",
+        "system.optimizer.class_name",
+        "system.optimizer.learning_rate",
+    ];
+    assert_eq!(paths, expected, "{:#?}", failure.diagnostics);
 }
 
 #[test]

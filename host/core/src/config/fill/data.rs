@@ -1,10 +1,11 @@
 //! The section `data`: the parallel corpora. Whether the files are there and of equal length is found when they are
 //! read.
 
+use super::sides;
 use crate::config::document::{Node, Value};
-use crate::config::later;
 use crate::config::reader::{Entry, PART, Section};
-use crate::config::sections::{Corpora, DataSection};
+use crate::config::sections::{Corpora, DataSection, Sides, ValidationSet};
+use crate::config::syntax::shorten;
 use crate::diagnostic::Diagnostic;
 
 const CORPUS: &str = "an object: {\"input\": {\"source\": …, \"target\": …}}";
@@ -33,25 +34,63 @@ pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
         ),
         _ => {}
     }
-    let valid = valid.as_ref().and_then(validation_corpus);
+    let valid = match valid {
+        Some(entry) => validation_sets(&entry),
+        None => Some(Vec::new()),
+    };
     let split = split.and_then(|entry| entry.number(PART));
+    let no_limit = Sides { source: None, target: None };
+    let max_length = section.or("max_length", no_limit, |entry| sides(entry, None, length));
+    let buffer_size = section.optional("buffer_size", |entry| entry.size(1));
     section.finish();
-    Some(DataSection { train: train?, valid, split })
+    Some(DataSection { train: train?, valid: valid?, split, max_length, buffer_size })
 }
 
-fn validation_corpus(entry: &Entry<'_>) -> Option<Corpora> {
-    if is_named_sets(entry.node()) {
-        entry.refuse_later(later::NAMED_VALIDATION_SETS, "one set: {\"input\": …}", "choose one of the sets");
-        return None;
+fn length(entry: &Entry<'_>) -> Option<Option<usize>> {
+    match entry.value() {
+        Value::Null => Some(None),
+        Value::Number(_) => entry.size(1).map(Some),
+        _ => entry.refuse("an integer of at least 1 (words), null, or {source, target} with one for each"),
     }
-    entry.section().and_then(corpus)
 }
 
-/// Whether this is `{name: {"input": …}, …}`.
+/// One set, or several by their names.
+fn validation_sets(entry: &Entry<'_>) -> Option<Vec<ValidationSet>> {
+    if !is_named_sets(entry.node()) {
+        let files = entry.section().and_then(corpus)?;
+        return Some(vec![ValidationSet { name: None, files }]);
+    }
+    let sets: Vec<Option<ValidationSet>> = entry
+        .members()
+        .into_iter()
+        .map(|(name, entry)| {
+            let name = set_name(&name, &entry);
+            let files = entry.section().and_then(corpus);
+            Some(ValidationSet { name: Some(name?), files: files? })
+        })
+        .collect();
+    sets.into_iter().collect()
+}
+
+/// Names become part of metric and file names.
+fn set_name(name: &str, entry: &Entry<'_>) -> Option<String> {
+    if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c)) {
+        return Some(name.to_owned());
+    }
+    entry.complain(
+        Diagnostic::error("a validation set cannot be named so: its metrics carry the name")
+            .found(format!("`{}`", shorten(name)))
+            .expected("letters, digits, `_`, `-` and `.`, at least one of them")
+            .help("choose another name"),
+    );
+    None
+}
+
+/// Whether this is `{name: {"input": …}, …}`: a misspelt `input` of a single set holds the files itself.
 fn is_named_sets(node: &Node) -> bool {
     match &node.value {
-        Value::Object(members) if node.get("input").is_none() => {
-            !members.is_empty() && members.iter().all(|member| member.value.get("input").is_some())
+        Value::Object(members) => {
+            node.get("input").is_none() && members.iter().any(|member| member.value.get("input").is_some())
         }
         _ => false,
     }

@@ -6,25 +6,32 @@ mod data;
 mod system;
 mod trainer;
 
-use super::document::Document;
+use super::document::{Document, Value};
 use super::reader::{Entry, Report, Section};
-use super::sections::{RunConfig, RunSection};
+use super::sections::{RunConfig, RunSection, Sides, SystemSection};
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// The config of a document, with the warnings; or all that was found, at least one error among it.
-pub(super) fn fill(document: &Document) -> Result<(RunConfig, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let report = Report::new(document);
-    let config = report.root().section().and_then(root);
-    let complaints = report.into_complaints();
-    match config {
-        Some(config) if complaints.iter().all(|complaint| complaint.severity == Severity::Warning) => {
-            Ok((config, complaints))
-        }
-        _ => Err(complaints),
-    }
+/// What a document was found to say.
+pub(super) struct Filled {
+    /// The config; `None` if anything in it is wrong.
+    pub(super) config: Option<RunConfig>,
+    /// Its section `system`, as far as it could be read: enough to look up the names in it.
+    pub(super) system: Option<SystemSection>,
+    /// Errors and warnings.
+    pub(super) complaints: Vec<Diagnostic>,
 }
 
-fn root(mut section: Section<'_>) -> Option<RunConfig> {
+/// Reads a document.
+pub(super) fn fill(document: &Document) -> Filled {
+    let report = Report::new(document);
+    let mut system = None;
+    let config = report.root().section().and_then(|section| root(section, &mut system));
+    let complaints = report.into_complaints();
+    let sound = complaints.iter().all(|complaint| complaint.severity == Severity::Warning);
+    Filled { config: config.filter(|_| sound), system, complaints }
+}
+
+fn root(mut section: Section<'_>, readable: &mut Option<SystemSection>) -> Option<RunConfig> {
     // For editors, which find the JSON Schema by it.
     section.optional("$schema", Entry::string);
     let run = run(section.section("run"));
@@ -34,7 +41,8 @@ fn root(mut section: Section<'_>) -> Option<RunConfig> {
         .and_then(data::data);
     let system = section
         .required("system", "an object with class_name or load, model and optimizer", Entry::section)
-        .and_then(system::system);
+        .and_then(|section| system::system(section, trainer.max_tokens_per_batch.is_some()));
+    readable.clone_from(&system);
     let debug = section.or("debug", false, Entry::boolean);
     let verbose = section.or("verbose", false, Entry::boolean);
     let quiet = section.or("quiet", false, Entry::boolean);
@@ -65,13 +73,23 @@ fn run(mut section: Section<'_>) -> RunSection {
 fn run_id(entry: &Entry<'_>) -> Option<String> {
     const EXPECTED: &str = "a string of 32 hexadecimal digits";
     match entry.value() {
-        super::document::Value::String(id)
-            if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-        {
+        Value::String(id) if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             Some(id.clone())
         }
         _ => entry.refuse(EXPECTED),
     }
+}
+
+/// One value for both sides, or one for each; a side left out has the default.
+fn sides<T: Copy>(entry: &Entry<'_>, default: T, read: impl Fn(&Entry<'_>) -> Option<T>) -> Option<Sides<T>> {
+    if !matches!(entry.value(), Value::Object(_)) {
+        return read(entry).map(|value| Sides { source: value, target: value });
+    }
+    let mut section = entry.section()?;
+    let sides =
+        Sides { source: section.or("source", default, &read), target: section.or("target", default, &read) };
+    section.finish();
+    Some(sides)
 }
 
 /// Reads names, none of them twice.

@@ -1,18 +1,19 @@
 //! The section `system`: what to train. Whether its classes exist and what they take is found with the plugins at hand.
 
-use super::names;
+use super::{names, sides};
 use crate::config::document::Value;
 use crate::config::later;
 use crate::config::reader::{Entry, POSITIVE, SHARE, Section};
 use crate::config::sections::{
-    BatchSize, ComponentSection, DataProcessingSection, ModelSection, OptimizerSection, Sides, SystemSection,
+    BatchSize, ComponentSection, DataProcessingSection, ModelSection, OptimizerSection, SystemSection,
     VocabularySection,
 };
 use crate::diagnostic::Diagnostic;
 
 const OPTIMIZER: &str = "an object with class_name and learning_rate";
 
-pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
+/// `by_tokens`: whether tokens limit the batches, so that a number of pairs need not.
+pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<SystemSection> {
     let class_name = section.entry("class_name").filter(|entry| !entry.is_null());
     let load = section.entry("load").filter(|entry| !entry.is_null());
     let (model, data_processing) = match (&class_name, &load) {
@@ -20,6 +21,7 @@ pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
             let why = "the system of system.load brings its own";
             section.ignore("model", why);
             section.ignore("data_processing", why);
+            section.ignore("load_vocabs", why);
             (None, None)
         }
         (Some(_), None) => new_system(&mut section, true),
@@ -36,17 +38,21 @@ pub(super) fn system(mut section: Section<'_>) -> Option<SystemSection> {
         }
     };
     let class_name = class_name.and_then(|entry| entry.string());
+    let load_vocabs = if load.is_some() { None } else { section.optional("load_vocabs", Entry::file) };
     let load = load.and_then(|entry| entry.file());
     let optimizer = section.required("optimizer", OPTIMIZER, optimizer);
     let metrics = section.or("metrics", Vec::new(), |entry| {
         entry.list("a list of class names", Entry::string).and_then(|list| names(entry, list))
     });
-    let batch_size = section.or("batch_size", BatchSize { train: 1, valid: 1 }, batch_size);
+    let one = (!by_tokens).then_some(1);
+    let default = BatchSize { train: one, valid: one };
+    let batch_size = section.or("batch_size", default, |entry| batch_size(entry, by_tokens));
     let num_data_workers = section.or("num_data_workers", 4, |entry| entry.size(0));
     section.finish();
     Some(SystemSection {
         class_name,
         load,
+        load_vocabs,
         model,
         data_processing,
         optimizer: optimizer?,
@@ -124,18 +130,6 @@ fn data_processing(mut section: Section<'_>) -> DataProcessingSection {
     }
 }
 
-/// One value for both sides, or one for each; a side left out has the default.
-fn sides<T: Copy>(entry: &Entry<'_>, default: T, read: impl Fn(&Entry<'_>) -> Option<T>) -> Option<Sides<T>> {
-    if !matches!(entry.value(), Value::Object(_)) {
-        return read(entry).map(|value| Sides { source: value, target: value });
-    }
-    let mut section = entry.section()?;
-    let sides =
-        Sides { source: section.or("source", default, &read), target: section.or("target", default, &read) };
-    section.finish();
-    Some(sides)
-}
-
 fn frequency(entry: &Entry<'_>) -> Option<u64> {
     match entry.value() {
         Value::Number(_) => entry.count(1),
@@ -167,8 +161,8 @@ fn optimizer(entry: &Entry<'_>) -> Option<OptimizerSection> {
     let options = section.or("options", serde_json::Map::new(), |entry| entry.options(None));
     section.finish();
     Some(OptimizerSection {
-        class_name: class_name?,
-        learning_rate: learning_rate?,
+        class_name: class_name.unwrap_or_default(),
+        learning_rate: learning_rate.unwrap_or(1.0),
         learning_rate_decay,
         learning_rate_decay_start,
         options,
@@ -176,13 +170,19 @@ fn optimizer(entry: &Entry<'_>) -> Option<OptimizerSection> {
     })
 }
 
-fn batch_size(entry: &Entry<'_>) -> Option<BatchSize> {
+/// Pairs in a batch; where tokens limit the batches of training too, null leaves it to them.
+fn batch_size(entry: &Entry<'_>, by_tokens: bool) -> Option<BatchSize> {
+    let size = |entry: &Entry<'_>| match entry.value() {
+        Value::Null if by_tokens => Some(None),
+        _ => entry.size(1).map(Some),
+    };
     match entry.value() {
-        Value::Number(_) => entry.size(1).map(|size| BatchSize { train: size, valid: size }),
+        Value::Null if by_tokens => Some(BatchSize { train: None, valid: None }),
+        Value::Number(_) => entry.size(1).map(|size| BatchSize { train: Some(size), valid: Some(size) }),
         Value::Object(_) => {
             let mut section = entry.section()?;
-            let train = section.required("train", "an integer of at least 1", |entry| entry.size(1));
-            let valid = section.entry("valid").map(|entry| entry.size(1));
+            let train = section.required("train", "an integer of at least 1", size);
+            let valid = section.entry("valid").map(|entry| size(&entry));
             section.finish();
             let train = train?;
             Some(BatchSize { train, valid: valid.unwrap_or(Some(train))? })

@@ -4,7 +4,7 @@ use super::names;
 use crate::config::document::Value;
 use crate::config::later;
 use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
-use crate::config::sections::{CheckpointSection, Precision, TrainerSection, ValidationInterval};
+use crate::config::sections::{BatchOrder, CheckpointSection, Precision, TrainerSection, ValidationInterval};
 use crate::diagnostic::Diagnostic;
 
 const PRECISIONS: &str = "32 or \"bf16\"";
@@ -24,6 +24,8 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         log_interval: section.or("log_interval", 100, |entry| entry.count(1)),
         log_save_interval: section.or("log_save_interval", 100, |entry| entry.count(1)),
         precision,
+        batch_order: section.or("batch_order", BatchOrder::Corpus, batch_order),
+        max_tokens_per_batch: section.optional("max_tokens_per_batch", |entry| entry.size(1)),
         checkpoint: checkpoint(section.section("checkpoint")),
     };
     section.finish();
@@ -71,6 +73,14 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
         }
         _ => entry.refuse("\"O0\" or \"O1\""),
     }
+}
+
+fn batch_order(entry: &Entry<'_>) -> Option<BatchOrder> {
+    entry.choice(&[
+        ("corpus", BatchOrder::Corpus),
+        ("random", BatchOrder::Random),
+        ("bucketed", BatchOrder::Bucketed),
+    ])
 }
 
 fn main_metric(entry: &Entry<'_>) -> Option<Vec<String>> {

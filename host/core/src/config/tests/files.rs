@@ -11,7 +11,7 @@ fn said(files: &[(&str, &[u8])], name: &str) -> String {
         fs::write(directory.path().join(name), content).unwrap();
     }
     let errors = load(&directory.path().join(name), &[]).unwrap_err();
-    render_all(&errors).join("\n").replace(directory.path().to_str().unwrap(), "DIR")
+    render_all(&errors.complaints).join("\n").replace(directory.path().to_str().unwrap(), "DIR")
 }
 
 #[test]

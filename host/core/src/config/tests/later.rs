@@ -35,16 +35,7 @@ fn keys_that_come_later_have_their_place() {
 }
 
 #[test]
-fn named_validation_sets_and_optimizer_lists_are_recognised() {
-    let named = LEAST.replace(
-        r#""split": 0.9"#,
-        r#""valid": {"news": {"input": {"source": "a", "target": "b"}}, "talks": {"input": {}}}"#,
-    );
-    assert_eq!(
-        complaints(&named, &[]),
-        ["data.valid@2:73 | validating on several named sets is not supported yet | \
-            found an object | expected one set: {\"input\": …} | help choose one of the sets"]
-    );
+fn optimizer_lists_are_recognised() {
     let list = LEAST.replace(
         r#"{"class_name": "adam", "learning_rate": 1}"#,
         r#"[{"class_name": "adam", "learning_rate": 1, "parameters": ["*"]}]"#,

@@ -113,7 +113,7 @@ fn changed(from: &str, to: &str) -> String {
 fn load_text(text: &str, overrides: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     let overrides: Vec<(String, String)> =
         overrides.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
-    check(Path::new("run.json"), text, &overrides)
+    check(Path::new("run.json"), text, &overrides).map_err(|invalid| invalid.complaints)
 }
 
 /// The config of a text that has nothing wrong in it.

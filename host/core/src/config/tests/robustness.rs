@@ -13,7 +13,7 @@ fn check_outcome(text: &str, overrides: &[(String, String)]) -> Result<(), TestC
             let again = check(Path::new("run.json"), &written, &[]);
             prop_assert_eq!(&again.unwrap().config, &loaded.config);
         }
-        Err(errors) => {
+        Err(Invalid { complaints: errors, .. }) => {
             prop_assert!(errors.iter().any(|error| error.severity == Severity::Error));
             let lines = text.split('\n').count();
             for error in errors {

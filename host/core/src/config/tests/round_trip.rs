@@ -34,11 +34,18 @@ fn a_config_written_out_means_the_same() {
             ("system.optimizer.options", r#"{"eps": 1e-08, "x": [null, true, "é\n", 1.0, 1]}"#),
             ("system.metrics", r#"["NLL", "other::BLEU"]"#),
             ("system.batch_size", r#"{"train": 8, "valid": 1}"#),
+            ("system.load_vocabs", "other.safetensors"),
+            ("trainer.batch_order", "bucketed"),
+            ("data.max_length", r#"{"target": 50}"#),
+            ("data.buffer_size", "100"),
             ("verbose", "true"),
             ("debug", "true"),
         ],
     );
     check_round_trip(FULL, &[("trainer.checkpoint.validation_steps", "0.3"), ("quiet", "true")]);
+    check_round_trip(FULL, &[("trainer.max_tokens_per_batch", "9"), ("system.batch_size", "null")]);
+    let sets = r#"{"b.1": {"input": {"source": "a", "target": "b"}}, "ä": {"input": {"source": "c", "target": "d"}}}"#;
+    check_round_trip(FULL, &[("data.valid", sets)]);
     let load = [("system.load", "best"), ("system.model", "null"), ("system.data_processing", "null")];
     check_round_trip(FULL, &load);
 }

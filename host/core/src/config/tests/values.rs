@@ -25,6 +25,8 @@ fn defaults_are_those_of_the_documentation() {
             log_interval: 100,
             log_save_interval: 100,
             precision: Precision::F32,
+            batch_order: BatchOrder::Corpus,
+            max_tokens_per_batch: None,
             checkpoint: CheckpointSection {
                 validation_interval: ValidationInterval::ShareOfEpoch(1.0),
                 save_top_k: 1,
@@ -33,12 +35,15 @@ fn defaults_are_those_of_the_documentation() {
         },
         data: DataSection {
             train: Corpora { source: vec![PathBuf::from("a")], target: vec![PathBuf::from("b")] },
-            valid: None,
+            valid: Vec::new(),
             split: Some(0.9),
+            max_length: Sides { source: None, target: None },
+            buffer_size: None,
         },
         system: SystemSection {
             class_name: Some("Predictor".to_owned()),
             load: None,
+            load_vocabs: None,
             model: Some(ModelSection {
                 encoder: component("system.model.encoder"),
                 tlm_outputs: component("system.model.tlm_outputs"),
@@ -59,7 +64,7 @@ fn defaults_are_those_of_the_documentation() {
                 path: "system.optimizer".to_owned(),
             },
             metrics: Vec::new(),
-            batch_size: BatchSize { train: 1, valid: 1 },
+            batch_size: BatchSize { train: Some(1), valid: Some(1) },
             num_data_workers: 4,
         },
         debug: false,
@@ -81,9 +86,24 @@ fn values_take_their_forms() {
     assert_eq!(interval("25e-2"), ValidationInterval::ShareOfEpoch(0.25));
 
     let batch_size = |value| set("system.batch_size", value).system.batch_size;
-    assert_eq!(batch_size("3"), BatchSize { train: 3, valid: 3 });
-    assert_eq!(batch_size(r#"{"train": 3}"#), BatchSize { train: 3, valid: 3 });
-    assert_eq!(batch_size(r#"{"valid": 5, "train": 3}"#), BatchSize { train: 3, valid: 5 });
+    assert_eq!(batch_size("3"), BatchSize { train: Some(3), valid: Some(3) });
+    assert_eq!(batch_size(r#"{"train": 3}"#), BatchSize { train: Some(3), valid: Some(3) });
+    assert_eq!(batch_size(r#"{"valid": 5, "train": 3}"#), BatchSize { train: Some(3), valid: Some(5) });
+
+    let unlimited = set("trainer.max_tokens_per_batch", "4096");
+    assert_eq!(unlimited.trainer.max_tokens_per_batch, Some(4096));
+    assert_eq!(unlimited.system.batch_size, BatchSize { train: None, valid: None });
+    let both =
+        [("trainer.max_tokens_per_batch", "4096"), ("system.batch_size", r#"{"train": null, "valid": 5}"#)];
+    assert_eq!(config_of(LEAST, &both).system.batch_size, BatchSize { train: None, valid: Some(5) });
+    assert_eq!(set("trainer.batch_order", "random").trainer.batch_order, BatchOrder::Random);
+    assert_eq!(set("trainer.batch_order", "bucketed").trainer.batch_order, BatchOrder::Bucketed);
+    assert_eq!(set("data.buffer_size", "1000").data.buffer_size, Some(1000));
+    assert_eq!(set("data.max_length", "50").data.max_length, Sides { source: Some(50), target: Some(50) });
+    assert_eq!(
+        set("data.max_length", r#"{"target": 9}"#).data.max_length,
+        Sides { source: None, target: Some(9) }
+    );
 
     let metric = |value| set("trainer.main_metric", value).trainer.main_metric;
     assert_eq!(metric("null"), [""; 0]);
@@ -119,6 +139,20 @@ fn several_files_a_side() {
     let train = config_of(&text, &[]).data.train;
     assert_eq!(train.source, [Path::new("a.src"), Path::new("b.src")]);
     assert_eq!(train.target, [Path::new("a.tgt"), Path::new("b.tgt")]);
+}
+
+#[test]
+fn several_validation_sets_by_their_names() {
+    let named = LEAST.replace(
+        r#""split": 0.9"#,
+        r#""valid": {"news": {"input": {"source": "a", "target": "b"}}, "talks": {"input": {"source": "c", "target": "d"}}}"#,
+    );
+    let sets = config_of(&named, &[]).data.valid;
+    let names: Vec<_> = sets.iter().map(|set| set.name.as_deref()).collect();
+    assert_eq!(names, [Some("news"), Some("talks")]);
+    assert_eq!(sets[1].files.source, [Path::new("c")]);
+    let one = config_of(FULL, &[]).data.valid;
+    assert_eq!((one.len(), &one[0].name), (1, &None));
 }
 
 #[test]
