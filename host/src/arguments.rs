@@ -24,8 +24,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Train(TrainArguments),
+    Check(CheckArguments),
     Evaluate(EvaluateArguments),
     Score(ScoreArguments),
+    Inspect(InspectSystemArguments),
     Plugins(PluginsArguments),
 }
 
@@ -57,6 +59,31 @@ pub(crate) struct TrainArguments {
     pub(crate) common: CommonArguments,
 }
 
+/// Find out all that training would find out before its first step, and train nothing.
+///
+/// Reads the config, opens its plugins, reads the corpora and fits vocabularies, builds the system, and computes the largest
+/// batches once. Prints what the run would be: counts, vocabularies, optimizer steps, parameters, the memory it needs.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host check config.json
+  kiwi-host check config.json --set system.batch_size=64 --format json")]
+pub(crate) struct CheckArguments {
+    /// The config, a JSON file.
+    pub(crate) config: PathBuf,
+    /// Give a value of the config in place of the file's, as for `train`.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Directory of the run, in place of the config's `run.output_dir`. Nothing is written there.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// How the findings are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
 /// A saved system and a parallel corpus.
 #[derive(Debug, Args)]
 pub(crate) struct CorpusArguments {
@@ -71,6 +98,16 @@ pub(crate) struct CorpusArguments {
     /// Pairs in one batch.
     #[arg(long, value_name = "N", default_value = "32")]
     pub(crate) batch_size: NonZeroUsize,
+    /// Give a value in place of the one that the system was saved with.
+    ///
+    /// PATH leads to the value: an option of its parts as `system.model.encoder.dropout`, `system.metrics` for metrics
+    /// besides the head's own, `system.batch_size`, `system.num_data_workers`, `trainer.precision`. VALUE is JSON; what
+    /// is no JSON is taken as a string. May be given more than once.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override)]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// Where to compute: cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
@@ -79,26 +116,48 @@ pub(crate) struct CorpusArguments {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  kiwi-host evaluate runs/first/checkpoints/best.safetensors --source test.src --target test.tgt
-  kiwi-host evaluate best.safetensors --source test.src --target test.tgt --format json")]
+  kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
+  kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt --format json
+  kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt --set 'system.metrics=[\"NLL\"]'")]
 pub(crate) struct EvaluateArguments {
-    #[command(flatten)]
-    pub(crate) corpus: CorpusArguments,
     /// How the metrics are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArguments,
 }
 
 /// Score each pair of a parallel corpus with a saved system.
 ///
-/// Prints one JSON object a line, in the order of the corpus.
+/// Prints one line a pair, in the order of the corpus: its words, the negative log-likelihood of each in nats, their sum and
+/// the perplexity. A pair's numbers do not depend on the others.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
-  kiwi-host score best.safetensors --source test.src --target test.tgt > scores.jsonl")]
+Examples:
+  kiwi-host score SYSTEM.safetensors --source test.src --target test.tgt > scores.jsonl
+  kiwi-host score SYSTEM.safetensors --source test.src --target test.tgt --format human")]
 pub(crate) struct ScoreArguments {
+    /// How the scores are printed.
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: FormatArgument,
     #[command(flatten)]
     pub(crate) corpus: CorpusArguments,
+}
+
+/// Show what a saved system holds: parts and their options, plugins, vocabularies, tensors. No plugin is opened.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host inspect SYSTEM.safetensors
+  kiwi-host inspect SYSTEM.safetensors --format json")]
+pub(crate) struct InspectSystemArguments {
+    /// The saved system, as training leaves it in the run's `checkpoints`.
+    pub(crate) system: PathBuf,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
 }
 
 /// See which plugins are installed and what they say about themselves. Nothing of them is run.
@@ -186,8 +245,10 @@ impl Arguments {
         let before = &self.common;
         let after = match &self.command {
             Command::Train(arguments) => &arguments.common,
+            Command::Check(arguments) => &arguments.common,
             Command::Evaluate(arguments) => &arguments.corpus.common,
             Command::Score(arguments) => &arguments.corpus.common,
+            Command::Inspect(arguments) => &arguments.common,
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,
                 PluginsCommand::Inspect(arguments) => &arguments.common,
@@ -254,7 +315,8 @@ fn long_help() -> String {
 Examples:
   kiwi-host train --example > config.json
   kiwi-host train config.json
-  kiwi-host evaluate best.safetensors --source test.src --target test.tgt
+  kiwi-host check config.json
+  kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host plugins list
 
 Exit codes:

@@ -14,3 +14,4 @@ pub mod plan;
 pub mod plugins;
 pub mod request;
 pub mod saved_system;
+pub mod system_options;

@@ -11,12 +11,13 @@ use std::path::Path;
 use semver::Version;
 use serde_json::{Map, Value};
 
-use crate::config::{self, Document, ModelSection, RunConfig, SystemSection};
+use crate::config::{self, ComponentSection, Document, ModelSection, RunConfig, SystemSection};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, LookupError, Registry, SearchPath};
 use crate::request::{Common, SystemRequest, TrainRequest, Verbosity};
 use crate::saved_system::{Part, SavedSystem, SystemHeader};
+use crate::system_options::SystemOptions;
 
 pub use crate::plugins::ResolvedComponent;
 
@@ -52,10 +53,32 @@ pub struct SystemPlan {
     pub encoder: ResolvedComponent,
     /// The head.
     pub head: ResolvedComponent,
+    /// Metrics besides the head's own.
+    pub metrics: Vec<ResolvedComponent>,
+    /// How it is run.
+    pub options: SystemOptions,
     /// What is installed.
     pub registry: Registry,
     /// What is worth knowing and stops nothing.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A command that cannot be carried out.
+#[derive(Debug, Clone)]
+pub struct Unprepared {
+    /// Everything that is wrong.
+    pub failure: Failure,
+    /// The components that could be resolved all the same, with what the config says to them: what is wrong with their
+    /// options only they can tell.
+    pub components: Vec<ResolvedComponent>,
+    /// Where the config says what, if it could be parsed.
+    pub document: Option<Document>,
+}
+
+impl From<Failure> for Unprepared {
+    fn from(failure: Failure) -> Self {
+        Self { failure, components: Vec::new(), document: None }
+    }
 }
 
 /// Reads the config of a `train` command, looks for plugins, and resolves every name.
@@ -64,8 +87,8 @@ pub struct SystemPlan {
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the config and the plugin directories; or else every name that is not registered.
-pub fn prepare(request: &TrainRequest) -> Result<Plan, Failure> {
+/// Everything that is wrong with the config and the plugin directories, and every name that is not registered.
+pub fn prepare(request: &TrainRequest) -> Result<Plan, Unprepared> {
     let loaded = config::load(&request.config, &request.overrides);
     let registry = discover(&request.common);
     let errors: Vec<_> = registry.errors().cloned().collect();
@@ -77,16 +100,21 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Failure> {
             plan.warnings.splice(0..0, loaded.warnings);
             Ok(plan)
         }
-        Ok(_) => Err(Failure { exit: ExitCode::Invalid, diagnostics: errors }),
+        Ok(_) => Err(Failure { exit: ExitCode::Invalid, diagnostics: errors }.into()),
         Err(invalid) => {
             let mut diagnostics = invalid.complaints;
-            if let Some((document, system)) = &invalid.readable {
+            let (mut components, mut document) = (Vec::new(), None);
+            if let Some((readable, system)) = invalid.readable {
                 // The names are looked up all the same, so that all is said at once.
-                diagnostics.extend(resolve_system(system, document, &registry).complaints);
+                let resolved = resolve_system(&system, &readable, &registry);
+                diagnostics.extend(resolved.complaints.iter().cloned());
+                components = resolved.components();
+                document = Some(readable);
             }
             config::sort(&mut diagnostics);
             diagnostics.extend(errors);
-            Err(Failure { exit: ExitCode::Invalid, diagnostics })
+            let failure = Failure { exit: ExitCode::Invalid, diagnostics };
+            Err(Unprepared { failure, components, document })
         }
     }
 }
@@ -110,9 +138,55 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
             return Err(Failure { exit: ExitCode::Invalid, diagnostics });
         }
     };
+    let options = SystemOptions::new(&request.system, saved.header(), request.batch_size, &request.overrides);
+    let device = check_device(&request.device);
+    let options = match (options, device) {
+        (Ok(options), None) => options,
+        (options, device) => {
+            let diagnostics = [options.err().unwrap_or_default(), device.into_iter().collect()].concat();
+            return Err(Failure { exit: ExitCode::Invalid, diagnostics });
+        }
+    };
     let parts = resolve_saved(&registry, &request.system, saved.header())?;
+    let mut names = Names::new(&registry, &options.document);
+    let metrics = names.metrics(&options.metrics);
+    let complaints = names.complaints();
+    if !complaints.is_empty() {
+        return Err(Failure { exit: ExitCode::Plugin, diagnostics: complaints });
+    }
     let warnings = [registry.diagnostics.clone(), parts.warnings].concat();
-    Ok(SystemPlan { saved, encoder: parts.encoder, head: parts.head, registry, warnings })
+    let configured = |part: ResolvedComponent, section: &ComponentSection| {
+        part.configured(section.options.clone(), section.path.clone())
+    };
+    Ok(SystemPlan {
+        saved,
+        encoder: configured(parts.encoder, &options.encoder),
+        head: configured(parts.head, &options.head),
+        metrics,
+        options,
+        registry,
+        warnings,
+    })
+}
+
+/// What is wrong with a device.
+fn check_device(device: &str) -> Option<Diagnostic> {
+    let wrong = |message: String| Diagnostic::error(message).found(format!("--device {device}"));
+    match device.split_once(':') {
+        _ if device == "cpu" => None,
+        _ if device == "cuda" => Some(()),
+        Some(("cuda", index)) if index.parse::<u16>().is_ok() => Some(()),
+        _ => {
+            return Some(
+                wrong(format!("no device is named `{device}`")).expected("`cpu`, `cuda` or `cuda:N`"),
+            );
+        }
+    }
+    .map(|()| {
+        wrong("computing on GPUs is not supported yet".to_owned())
+            .expected("`cpu`")
+            .help("leave --device out")
+    })
 }
 
 /// The plugins that a command finds.
@@ -139,28 +213,35 @@ fn apply_command_line(config: &mut RunConfig, request: &TrainRequest) {
 /// # Errors
 ///
 /// Every name that is not registered, or that more than one plugin registers; or what is wrong with a saved system.
-pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> Result<Plan, Failure> {
+pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> Result<Plan, Unprepared> {
     let resolved = resolve_system(&config.system, document, &registry);
-    let warnings = [registry.diagnostics.clone(), resolved.warnings].concat();
-    match (resolved.parts, resolved.optimizer) {
-        (Some((system, encoder, head)), Some(optimizer)) if resolved.complaints.is_empty() => Ok(Plan {
+    let warnings = [registry.diagnostics.clone(), resolved.warnings.clone()].concat();
+    let sound = resolved.complaints.is_empty();
+    match (&resolved.parts, &resolved.optimizer) {
+        (Some((system, encoder, head)), Some(optimizer)) if sound => Ok(Plan {
             config: config.clone(),
             document: document.clone(),
-            system,
-            encoder,
-            head,
-            optimizer: Some(optimizer),
+            system: system.clone(),
+            encoder: encoder.clone(),
+            head: head.clone(),
+            optimizer: Some(optimizer.clone()),
             metrics: resolved.metrics,
             registry,
             warnings,
         }),
-        _ => Err(Failure { exit: resolved.exit, diagnostics: [resolved.complaints, warnings].concat() }),
+        _ => Err(Unprepared {
+            components: resolved.components(),
+            failure: Failure { exit: resolved.exit, diagnostics: [resolved.complaints, warnings].concat() },
+            document: Some(document.clone()),
+        }),
     }
 }
 
 /// What became of the names in the section `system`.
 struct Resolved {
     parts: Option<(String, ResolvedComponent, ResolvedComponent)>,
+    /// Encoder and head, whichever could be resolved, of a new system.
+    of_new_system: Vec<ResolvedComponent>,
     optimizer: Option<ResolvedComponent>,
     metrics: Vec<ResolvedComponent>,
     complaints: Vec<Diagnostic>,
@@ -169,16 +250,17 @@ struct Resolved {
     exit: ExitCode,
 }
 
+impl Resolved {
+    /// All that could be resolved.
+    fn components(&self) -> Vec<ResolvedComponent> {
+        [&self.of_new_system[..], self.optimizer.as_slice(), &self.metrics].concat()
+    }
+}
+
 /// Resolves the names in the section `system`: its class stands for an encoder and a head unless the section names
 /// others, or a saved system brings its own. A name that is empty was complained about before.
 fn resolve_system(system: &SystemSection, document: &Document, registry: &Registry) -> Resolved {
-    let mut names = Names {
-        registry,
-        document,
-        complaints: Vec::new(),
-        not_registered: Vec::new(),
-        searched: Vec::new(),
-    };
+    let mut names = Names::new(registry, document);
     let (mut warnings, mut exit) = (Vec::new(), ExitCode::Plugin);
     let parts = match &system.load {
         Some(file) => match saved_parts(file, system.class_name.as_deref(), document, registry) {
@@ -195,6 +277,7 @@ fn resolve_system(system: &SystemSection, document: &Document, registry: &Regist
         },
         None => names.new_system(system),
     };
+    let of_new_system = std::mem::take(&mut names.parts);
     if let Some(file) = &system.load_vocabs
         && let Err(error) = open_saved(file, "system.load_vocabs", document)
     {
@@ -207,11 +290,8 @@ fn resolve_system(system: &SystemSection, document: &Document, registry: &Regist
         let resolved = names.resolve(Kind::Optimizer, &section.class_name, &path, None)?;
         Some(resolved.configured(section.options.clone(), section.options_path()))
     });
-    let metrics = system.metrics.iter().enumerate();
-    let metrics = metrics
-        .filter_map(|(i, class)| names.resolve(Kind::Metric, class, &format!("system.metrics[{i}]"), None))
-        .collect();
-    Resolved { parts, optimizer, metrics, complaints: names.complaints(), warnings, exit }
+    let metrics = names.metrics(&system.metrics);
+    Resolved { parts, of_new_system, optimizer, metrics, complaints: names.complaints(), warnings, exit }
 }
 
 /// The names of a config on their way to components.
@@ -219,13 +299,33 @@ struct Names<'a> {
     registry: &'a Registry,
     document: &'a Document,
     complaints: Vec<Diagnostic>,
+    /// Encoder and head of a new system, whichever could be resolved.
+    parts: Vec<ResolvedComponent>,
     /// Complaints about names that nothing registers.
     not_registered: Vec<Diagnostic>,
     /// Where was searched for them.
     searched: Vec<String>,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    fn new(registry: &'a Registry, document: &'a Document) -> Self {
+        Self {
+            registry,
+            document,
+            complaints: Vec::new(),
+            parts: Vec::new(),
+            not_registered: Vec::new(),
+            searched: Vec::new(),
+        }
+    }
+
+    fn metrics(&mut self, classes: &[String]) -> Vec<ResolvedComponent> {
+        let classes = classes.iter().enumerate();
+        classes
+            .filter_map(|(i, class)| self.resolve(Kind::Metric, class, &format!("system.metrics[{i}]"), None))
+            .collect()
+    }
+
     /// The system that a config describes: its class, encoder and head.
     fn new_system(
         &mut self,
@@ -260,6 +360,7 @@ impl Names<'_> {
         };
         let encoder = part(Kind::Encoder, &model.encoder);
         let head = part(Kind::Head, &model.tlm_outputs);
+        self.parts = [&encoder, &head].into_iter().flatten().cloned().collect();
         Some((found?.1.class.clone(), encoder?, head?))
     }
 

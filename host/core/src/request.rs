@@ -8,16 +8,21 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
+use crate::plugins::ResolvedComponent;
 
 /// Name of the engine's one exported function.
 pub const ENGINE_ENTRY: &str = "kiwi_engine_run";
 
 /// A command for the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Train a system as a config says.
     Train(TrainRequest),
+    /// Find out all that training would find out before its first step.
+    Check(CheckRequest),
+    /// Have components check what a config says to them, and do nothing else.
+    CheckOptions(OptionsRequest),
     /// Compute the metrics of a saved system on a parallel corpus.
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
@@ -38,6 +43,24 @@ pub struct TrainRequest {
     pub common: Common,
 }
 
+/// `kiwi-host check CONFIG`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRequest {
+    /// What training would be asked.
+    pub train: TrainRequest,
+    /// Whether findings are printed for people or as JSON.
+    pub format: Format,
+}
+
+/// The components of a config that is wrong elsewhere: what is wrong with their options is told all the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptionsRequest {
+    /// The components, each with what the config says to it.
+    pub components: Vec<ResolvedComponent>,
+}
+
 /// `kiwi-host evaluate SYSTEM` and `kiwi-host score SYSTEM`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +73,10 @@ pub struct SystemRequest {
     pub target: PathBuf,
     /// Pairs in one batch.
     pub batch_size: usize,
+    /// Values that replace those the system was saved with: (path such as `system.metrics`, JSON value or bare string).
+    pub overrides: Vec<(String, String)>,
+    /// Where to compute: `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
     /// Whether data is printed for people or as JSON.
     pub format: Format,
     /// What holds for every command.

@@ -1,6 +1,5 @@
 //! `kiwi-host evaluate SYSTEM`: loss and metrics of a saved system on a parallel corpus. What `score` shares with it is here too.
 
-use kiwi_core::config::Precision;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
@@ -16,18 +15,12 @@ use crate::system::{Components, Parts, System, Vocabulary};
 use crate::torch::set_threads;
 use crate::training::{self, Mode};
 
-/// Threads that prepare batches.
-const WORKERS: usize = 1;
-
-/// How a saved system is run: nothing random is drawn in evaluation.
-pub(crate) const MODE: Mode = Mode { seed: 0, precision: Precision::F32, workers: WORKERS };
-
 /// `kiwi-host evaluate SYSTEM --source F --target F`.
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     let (pairs, found) = report.until_done(|report| {
-        let (mut system, corpus, data) = open(request, report)?;
-        let found = training::evaluate(&mut system, &data, None, MODE, |_, _| Ok(()))?;
+        let Evaluated { mut system, corpus, data, mode } = open(request, report)?;
+        let found = training::evaluate(&mut system, &data, None, mode, |_, _| Ok(()))?;
         report.warnings(system.close());
         Ok((corpus.pairs(), found))
     })?;
@@ -49,38 +42,48 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
     Ok(ExitCode::Success)
 }
 
+/// A saved system, its corpus, and how it is run.
+pub(crate) struct Evaluated {
+    pub(crate) system: System,
+    pub(crate) corpus: ParallelCorpus,
+    pub(crate) data: Data,
+    pub(crate) mode: Mode,
+}
+
 /// The saved system of a command, and its corpus.
-pub(crate) fn open(
-    request: &SystemRequest,
-    report: &mut Report<'_>,
-) -> Result<(System, ParallelCorpus, Data), Failure> {
+pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<Evaluated, Failure> {
     let plan = plan::prepare_system(request)?;
     report.warnings(plan.warnings.clone());
     set_threads(&request.common);
     let header = plan.saved.header();
+    let options = &plan.options;
     let vocabularies = data::from_saved(header).map_err(|error| {
         Failure::new(
             ExitCode::Invalid,
             Diagnostic::error(format!("{} holds a broken vocabulary: {error}", request.system.display())),
         )
     })?;
+    let mut components = Components::default();
+    let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
+    wanted.extend(plan.metrics.clone());
+    let (checked, warnings) = components.check(wanted, Some(&options.document))?;
+    report.warnings(warnings);
     let files = ParallelFiles {
         source: vec![request.source.clone()],
         target: vec![request.target.clone()],
         post_edit: None,
     };
-    let (corpus, data, warnings) = data::read_for(&files, &vocabularies, request.batch_size)?;
-    report.warnings(warnings);
-    let mut components = Components::default();
-    let (checked, warnings) = components.check(vec![plan.encoder.clone(), plan.head.clone()], None)?;
+    let (corpus, data, warnings) = data::read_for(&files, &vocabularies, options.batch_size)?;
     report.warnings(warnings);
     let mut checked = checked.into_iter();
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
         return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));
     };
-    let parts = Parts { class: header.class_name.clone(), encoder, head, metrics: Vec::new() };
+    let parts = Parts { class: header.class_name.clone(), encoder, head, metrics: checked.collect() };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
     let system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
     system.load(&plan.saved)?;
-    Ok((system, corpus, data))
+    // Nothing random is drawn in evaluation.
+    let mode = Mode { seed: 0, precision: options.precision, workers: options.num_data_workers };
+    Ok(Evaluated { system, corpus, data, mode })
 }

@@ -1,14 +1,18 @@
 //! The engine of kiwi-host: everything that touches libtorch. A shared library beside the program, which opens it once libtorch
 //! is loaded and calls its one function, [`kiwi_engine_run`].
 //!
-//! [`train`] is the way of a training run, top to bottom; [`evaluate`] and [`score`] use a saved system. Beneath them:
+//! [`train`] is the way of a training run, top to bottom, [`assembly`] what comes before its first step; [`evaluate`] and [`score`] use a saved system. Beneath them:
 //! [`system`] (components from opened plugins, put together), [`data`] (corpora to batches), [`training`] (the loop, which emits
 //! events and prints nothing), [`checkpoint`] (what is kept on disk), [`report`] (what consumes the events), [`torch`] (tensors).
 
+mod assembly;
+mod check;
 mod checkpoint;
 mod data;
 mod entry;
 mod evaluate;
+mod memory;
+mod options;
 mod outlet;
 mod report;
 mod score;

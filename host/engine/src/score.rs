@@ -2,25 +2,31 @@
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::request::SystemRequest;
+use kiwi_core::request::{Format, SystemRequest};
 use kiwi_plugin_api::{HeadOutput, Output};
 use kiwi_text::{Batch, Field, ParallelCorpus};
-use serde_json::{Value, json};
+use serde_json::json;
 use tch::Tensor;
 
-use crate::evaluate::{MODE, open};
+use crate::evaluate::{Evaluated, open};
 use crate::outlet::Outlet;
-use crate::report::Report;
+use crate::report::{Report, number};
 use crate::training;
 
 /// `kiwi-host score SYSTEM --source F --target F`.
 pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     report.until_done(|report| {
-        let (mut system, corpus, data) = open(request, report)?;
-        training::evaluate(&mut system, &data, None, MODE, |batch, output| {
-            for line in lines(&corpus, batch, output)? {
-                outlet.data(line.to_string());
+        let Evaluated { mut system, corpus, data, mode } = open(request, report)?;
+        if request.format == Format::Human {
+            outlet.data(format!("{:>8}  {:>5}  {:>10}  {:>10}  text", "pair", "words", "nll", "perplexity"));
+        }
+        training::evaluate(&mut system, &data, None, mode, |batch, output| {
+            for score in scores(&corpus, batch, output)? {
+                outlet.data(match request.format {
+                    Format::Json => score.to_json(),
+                    Format::Human => score.to_line(),
+                });
             }
             Ok(())
         })?;
@@ -29,9 +35,49 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
     })
 }
 
-/// One line a pair: its number from 1, its target words, the negative log-likelihood of each in nats (null for a word spelled like
-/// a special token, which no loss counts), their sum, and the perplexity (null without words).
-fn lines(corpus: &ParallelCorpus, batch: &Batch, output: &HeadOutput) -> Result<Vec<Value>, Failure> {
+/// The score of a pair.
+struct Score<'a> {
+    /// Its number in the corpus, from 1.
+    pair: usize,
+    /// Its target words.
+    words: Vec<&'a str>,
+    /// The negative log-likelihood of each in nats; `None` for a word spelled like a special token, which no loss counts.
+    word_nll: Vec<Option<f64>>,
+}
+
+impl Score<'_> {
+    /// Sum over the words that count, and the perplexity; no perplexity without words.
+    fn totals(&self) -> (f64, Option<f64>) {
+        let counted: Vec<f64> = self.word_nll.iter().flatten().copied().collect();
+        let sum: f64 = counted.iter().sum();
+        (sum, (!counted.is_empty()).then(|| (sum / counted.len() as f64).exp()))
+    }
+
+    fn to_json(&self) -> String {
+        let (nll, perplexity) = self.totals();
+        json!({
+            "pair": self.pair,
+            "words": self.words,
+            "word_nll": self.word_nll,
+            "nll": nll,
+            "perplexity": perplexity,
+        })
+        .to_string()
+    }
+
+    fn to_line(&self) -> String {
+        let (nll, perplexity) = self.totals();
+        let perplexity = perplexity.map_or_else(|| "none".to_owned(), number);
+        let (pair, count, text) = (self.pair, self.words.len(), self.words.join(" "));
+        format!("{pair:>8}  {count:>5}  {:>10}  {perplexity:>10}  {text}", number(nll))
+    }
+}
+
+fn scores<'a>(
+    corpus: &'a ParallelCorpus,
+    batch: &Batch,
+    output: &HeadOutput,
+) -> Result<Vec<Score<'a>>, Failure> {
     let width = batch.target.width;
     let mut of_words: Vec<Vec<Option<f64>>> =
         batch.target.number_of_tokens.iter().map(|words| vec![None; words.unsigned_abs() as usize]).collect();
@@ -44,26 +90,19 @@ fn lines(corpus: &ParallelCorpus, batch: &Batch, output: &HeadOutput) -> Result<
             *slot = Some(f64::from(nll));
         }
     }
-    let mut lines = Vec::with_capacity(batch.pairs.len());
-    for (pair, word_nll) in batch.pairs.iter().zip(of_words) {
-        let words: Vec<&str> = match corpus.side(Field::Target) {
-            Some(side) => {
-                side.words(corpus.line(*pair)).map_err(|error| crate::data::invalid(&error))?.collect()
-            }
-            None => Vec::new(),
-        };
-        let counted: Vec<f64> = word_nll.iter().flatten().copied().collect();
-        let sum: f64 = counted.iter().sum();
-        let perplexity = (!counted.is_empty()).then(|| (sum / counted.len() as f64).exp());
-        lines.push(json!({
-            "pair": pair + 1,
-            "words": words,
-            "word_nll": word_nll,
-            "nll": sum,
-            "perplexity": perplexity,
-        }));
-    }
-    Ok(lines)
+    let words_of = |pair: usize| match corpus.side(Field::Target) {
+        Some(side) => side.words(corpus.line(pair)).map(Iterator::collect),
+        None => Ok(Vec::new()),
+    };
+    batch
+        .pairs
+        .iter()
+        .zip(of_words)
+        .map(|(pair, word_nll)| {
+            let words = words_of(*pair).map_err(|error| crate::data::invalid(&error))?;
+            Ok(Score { pair: pair + 1, words, word_nll })
+        })
+        .collect()
 }
 
 /// Positions and negative log-likelihoods of the output `target`.

@@ -1,5 +1,6 @@
 //! What each command does. A command that needs the engine first finds out all that is wrong without it.
 
+mod inspect;
 mod plugins;
 mod system;
 mod train;
@@ -30,9 +31,11 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
     .write_global();
 
     let done = match arguments.command {
-        Command::Train(arguments) => train::run(arguments, &options),
+        Command::Train(arguments) => train::train(arguments, &options),
+        Command::Check(arguments) => train::check(arguments, &options),
         Command::Evaluate(arguments) => system::evaluate(arguments, &options),
         Command::Score(arguments) => system::score(arguments, &options),
+        Command::Inspect(arguments) => inspect::run(arguments),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };
     done.unwrap_or_else(|failure| {

@@ -13,7 +13,7 @@ pub(super) fn evaluate(arguments: EvaluateArguments, options: &CommonOptions) ->
 }
 
 pub(super) fn score(arguments: ScoreArguments, options: &CommonOptions) -> Result<i32, Failure> {
-    let request = request(arguments.corpus, Format::Json, options)?;
+    let request = request(arguments.corpus, arguments.format.into(), options)?;
     run_engine(&Request::Score(request), options, WhenClosed::Leave)
 }
 
@@ -27,6 +27,8 @@ fn request(
         source: arguments.source,
         target: arguments.target,
         batch_size: arguments.batch_size.get(),
+        overrides: arguments.overrides,
+        device: arguments.device,
         format,
         common: common(options)?,
     };

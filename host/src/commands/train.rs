@@ -1,14 +1,16 @@
-//! `train`: the config is read and every name in it resolved before libtorch is looked for.
+//! `train` and `check`: the config is read and every name in it resolved before libtorch is looked for.
 
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::request::{Request, TrainRequest};
+use kiwi_core::plan::Unprepared;
+use kiwi_core::request::{CheckRequest, Message, OptionsRequest, Request, TrainRequest};
 use kiwi_core::{config, plan};
 
-use super::{WhenClosed, common, print_data, run_engine};
-use crate::arguments::{CommonOptions, TrainArguments};
+use super::{WhenClosed, common, print_data, program, run_engine};
+use crate::arguments::{CheckArguments, CommonOptions, TrainArguments};
+use crate::engine;
 
-pub(super) fn run(arguments: TrainArguments, options: &CommonOptions) -> Result<i32, Failure> {
+pub(super) fn train(arguments: TrainArguments, options: &CommonOptions) -> Result<i32, Failure> {
     if arguments.example {
         print_data([config::example().trim_end().to_owned()])?;
         return Ok(ExitCode::Success.number());
@@ -25,7 +27,45 @@ pub(super) fn run(arguments: TrainArguments, options: &CommonOptions) -> Result<
         output_dir: arguments.output_dir,
         common: common(options)?,
     };
-    // The engine does the same again and tells the warnings, which belong into the run's log.
-    plan::prepare(&request)?;
+    prepare(&request, options)?;
     run_engine(&Request::Train(request), options, WhenClosed::GoOn)
+}
+
+pub(super) fn check(arguments: CheckArguments, options: &CommonOptions) -> Result<i32, Failure> {
+    let train = TrainRequest {
+        config: arguments.config,
+        overrides: arguments.overrides,
+        output_dir: arguments.output_dir,
+        common: common(options)?,
+    };
+    prepare(&train, options)?;
+    let request = CheckRequest { train, format: arguments.format.into() };
+    run_engine(&Request::Check(request), options, WhenClosed::Leave)
+}
+
+/// Finds out what is wrong. The engine does the same again and tells the warnings, which belong into the run's log.
+fn prepare(request: &TrainRequest, options: &CommonOptions) -> Result<(), Failure> {
+    plan::prepare(request).map(drop).map_err(|unprepared| with_options(unprepared, options))
+}
+
+/// Adds what the components say about their options, so that everything wrong is told at once. Only they know, so that
+/// it takes libtorch; where there is none, the rest is told alone.
+fn with_options(unprepared: Unprepared, options: &CommonOptions) -> Failure {
+    let Unprepared { mut failure, components, document } = unprepared;
+    let (Some(document), Ok(program), false) = (document, program(), components.is_empty()) else {
+        return failure;
+    };
+    let mut found = Vec::new();
+    let request = Request::CheckOptions(OptionsRequest { components });
+    let ran = engine::run(&request, options.libtorch.clone(), &program, |message| {
+        if let Message::Diagnostics(diagnostics) = message {
+            found.extend(diagnostics.into_iter().map(|diagnostic| document.place(diagnostic)));
+        }
+    });
+    if ran.is_ok() && found.iter().any(|one| one.severity == Severity::Error) {
+        failure.exit = ExitCode::Invalid;
+    }
+    failure.diagnostics.extend(found);
+    config::sort(&mut failure.diagnostics);
+    failure
 }

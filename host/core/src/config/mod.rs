@@ -30,6 +30,8 @@ pub use sections::{
     ValidationInterval, ValidationSet, VocabularySection,
 };
 
+pub(crate) use sections::SavedSystemConfig;
+
 use crate::diagnostic::Diagnostic;
 
 /// A config as it was parsed, before it is checked.
@@ -86,8 +88,30 @@ fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Load
     }
 }
 
-/// In the order of the file; what has no place in it comes last.
-pub(crate) fn sort(complaints: &mut [Diagnostic]) {
+/// Reads a saved system's config, which is generated and so right in itself, with `overrides`.
+///
+/// # Errors
+///
+/// Everything that is wrong with the overrides.
+pub(crate) fn load_saved_system(
+    file: &Path,
+    text: &str,
+    overrides: &[(String, String)],
+) -> Result<(Document, SavedSystemConfig), Vec<Diagnostic>> {
+    let mut complaints = Vec::new();
+    let mut document = Document::parse(file, text, &mut complaints).map_err(|complaint| vec![*complaint])?;
+    for (path, value) in overrides {
+        overrides::apply(&mut document, path, value, &mut complaints);
+    }
+    match fill::saved_system::fill(&document) {
+        Ok(config) if complaints.is_empty() => Ok((document, config)),
+        Ok(_) => Err(complaints),
+        Err(found) => Err([complaints, found].concat()),
+    }
+}
+
+/// Puts complaints in the order of the file; those that have no place in it come last.
+pub fn sort(complaints: &mut [Diagnostic]) {
     complaints.sort_by_key(|complaint| match &complaint.location {
         Some(location) => (location.line, location.column),
         None => (usize::MAX, None),

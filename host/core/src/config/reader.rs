@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Map;
 
-use super::document::{self, Document, Node, Place, Value};
+use super::document::{self, Document, Member, Node, Place, Value};
 use super::later::{self, Later};
 use super::path;
 use super::syntax::shorten;
@@ -247,7 +247,7 @@ impl<'d> Entry<'d> {
     /// The members of an object, in order, to be read one by one; none of another value.
     pub(super) fn members(&self) -> Vec<(String, Self)> {
         let Value::Object(members) = &self.node.value else { return Vec::new() };
-        let entry = |member: &'d super::document::Member| {
+        let entry = |member: &'d Member| {
             let path = path::join(&self.path, &member.key);
             (member.key.clone(), Entry { report: self.report, node: &member.value, path })
         };
@@ -393,18 +393,36 @@ impl<'d> Section<'d> {
 
     /// Ends the reading: a key that was not asked for comes later or is unknown.
     pub(super) fn finish(self) {
-        let Some(Node { value: Value::Object(members), .. }) = self.node else { return };
-        for member in members.iter().filter(|member| !self.asked.contains(&member.key.as_str())) {
+        for member in self.not_asked_for() {
             let entry = Entry { report: self.report, node: &member.value, path: self.path_of(&member.key) };
             match later::key(&entry.path) {
                 Some(later) => check_later(&entry, later),
-                None => self.report.add_at(self.unknown(&member.key), &member.key_place),
+                None => self.complain_unknown(member, later::keys_of(&self.path)),
             }
         }
     }
 
-    fn unknown(&self, key: &str) -> Diagnostic {
-        let mut known: Vec<&str> = self.asked.iter().copied().chain(later::keys_of(&self.path)).collect();
+    /// Ends the reading where nothing comes later: a key that was not asked for is unknown.
+    pub(super) fn finish_as_they_are(self) {
+        for member in self.not_asked_for() {
+            self.complain_unknown(member, []);
+        }
+    }
+
+    fn not_asked_for(&self) -> impl Iterator<Item = &'d Member> + use<'_, 'd> {
+        let members = match self.node {
+            Some(Node { value: Value::Object(members), .. }) => &members[..],
+            _ => &[],
+        };
+        members.iter().filter(|member| !self.asked.contains(&member.key.as_str()))
+    }
+
+    fn complain_unknown(&self, member: &Member, later: impl IntoIterator<Item = &'static str>) {
+        self.report.add_at(self.unknown(&member.key, later), &member.key_place);
+    }
+
+    fn unknown(&self, key: &str, later: impl IntoIterator<Item = &'static str>) -> Diagnostic {
+        let mut known: Vec<&str> = self.asked.iter().copied().chain(later).collect();
         known.sort_unstable();
         let near = nearest(key, known.iter().copied());
         let complaint = Diagnostic::error(format!("unknown key `{}`", shorten(key)))

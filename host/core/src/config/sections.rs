@@ -196,6 +196,21 @@ pub struct SystemSection {
     pub num_data_workers: usize,
 }
 
+/// The part of a config that holds for a saved system that is run without training.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SavedSystemConfig {
+    /// Options of its parts.
+    pub(crate) model: ModelSection,
+    /// Class names of metrics besides the head's own.
+    pub(crate) metrics: Vec<String>,
+    /// Type of number computed with.
+    pub(crate) precision: Precision,
+    /// Pairs in one batch.
+    pub(crate) batch_size: usize,
+    /// Threads that prepare batches.
+    pub(crate) num_data_workers: usize,
+}
+
 /// `system.model`: the two parts of a system.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ModelSection {

@@ -138,7 +138,7 @@ fn every_name_that_is_not_registered_is_reported_at_its_place() {
         "metrics": ["Perplexity", "BLEU"],
         "optimizer": {"class_name": "adamm", "learning_rate": 0.1},
     }));
-    let failure = prepare(&request).unwrap_err();
+    let failure = prepare(&request).unwrap_err().failure;
     assert_eq!(failure.exit, ExitCode::Plugin);
     let text = fs::read_to_string(&request.config).unwrap();
     // In the order of the file, whose keys are sorted.
@@ -172,7 +172,7 @@ fn names_are_looked_up_even_where_other_things_are_wrong() {
         "optimizer": {"class_name": "adamm", "learning_rate": -1},
         "batch_size": "2",
     }));
-    let failure = prepare(&request).unwrap_err();
+    let failure = prepare(&request).unwrap_err().failure;
     assert_eq!(failure.exit, ExitCode::Invalid);
     let paths: Vec<_> = failure.diagnostics.iter().map(|one| one.path.as_deref().unwrap()).collect();
     let expected = [
@@ -191,7 +191,8 @@ fn a_part_that_the_system_stands_for_may_be_missing() {
     let systems =
         PluginMetadata { systems: vec![system("Predictor", "Lstm", "Outputs")], ..metadata("systems") };
     let bench = Bench::new(&[systems, models_without_system(), optimizers()]);
-    let failure = prepare(&bench.request(&json!({"class_name": "Predictor", "model": {}}))).unwrap_err();
+    let failure =
+        prepare(&bench.request(&json!({"class_name": "Predictor", "model": {}}))).unwrap_err().failure;
     let [error] = &failure.diagnostics[..] else { panic!("{:#?}", failure.diagnostics) };
     assert_eq!(error.message, "no encoder named `Lstm` is registered");
     assert_eq!(error.path.as_deref(), Some("system.class_name"));
@@ -215,7 +216,7 @@ fn config_and_directories_are_complained_about_together() {
     let bench = Bench::new(&[]);
     let mut request = bench.request(&json!({"class_name": "Predictor", "model": {}, "colour": 1}));
     request.common.plugin_directories.push(bench.at("absent"));
-    let failure = prepare(&request).unwrap_err();
+    let failure = prepare(&request).unwrap_err().failure;
     assert_eq!(failure.exit, ExitCode::Invalid);
     let all = failure.diagnostics.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("\n");
     assert!(all.contains("colour") && all.contains("absent"), "{all}");
@@ -250,7 +251,8 @@ fn a_loaded_system_brings_its_classes_and_their_options() {
     for class in ["Predictor", "models::Predictor"] {
         prepare(&bench.request(&json!({"load": saved, "class_name": class}))).unwrap();
     }
-    let failure = prepare(&bench.request(&json!({"load": saved, "class_name": "Estimator"}))).unwrap_err();
+    let failure =
+        prepare(&bench.request(&json!({"load": saved, "class_name": "Estimator"}))).unwrap_err().failure;
     assert_eq!(failure.exit, ExitCode::Invalid);
     let error = &failure.diagnostics[0];
     assert!(
@@ -276,7 +278,7 @@ fn a_plugin_that_is_not_the_saved_one_is_told_by_how_far_it_is_off() {
         assert_eq!(warnings[0].severity, Severity::Warning);
         assert_eq!(warnings[0].path.as_deref(), Some("system.load"));
     }
-    let failure = prepared("2.0.0").unwrap_err();
+    let failure = prepared("2.0.0").unwrap_err().failure;
     assert_eq!(failure.exit, ExitCode::Plugin);
     assert!(failure.diagnostics[0].message.contains("models 2.0.0, and models 1.2.3 is installed"));
 }
@@ -290,6 +292,8 @@ fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
         source: "a".into(),
         target: "b".into(),
         batch_size: 1,
+        overrides: Vec::new(),
+        device: "cpu".to_owned(),
         format: crate::request::Format::Json,
         common: bench.common(),
     };
@@ -302,4 +306,33 @@ fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
     let missing = SystemRequest { system: bench.at("absent"), ..request };
     let failure = prepare_system(&missing).unwrap_err();
     assert_eq!(failure.exit, ExitCode::Invalid);
+}
+
+#[test]
+fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
+    let bench = Bench::new(&[models()]);
+    let request = |device: &str, overrides: &[(&str, &str)]| SystemRequest {
+        system: bench.save("LstmEncoder", identity("1.2.3", "00")),
+        source: "a".into(),
+        target: "b".into(),
+        batch_size: 1,
+        overrides: overrides.iter().map(|(path, value)| ((*path).into(), (*value).into())).collect(),
+        device: device.to_owned(),
+        format: crate::request::Format::Json,
+        common: bench.common(),
+    };
+    let plan = prepare_system(&request("cpu", &[("system.model.encoder.dim", "7")])).unwrap();
+    assert_eq!(plan.encoder.config["dim"], json!(7));
+    assert_eq!(plan.encoder.config_path, "system.model.encoder");
+
+    let failure = prepare_system(&request("gpu", &[("system.batchsize", "7")])).unwrap_err();
+    let messages: Vec<_> = failure.diagnostics.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(messages, ["unknown key `batchsize`", "no device is named `gpu`"]);
+    for device in ["cuda", "cuda:1"] {
+        let failure = prepare_system(&request(device, &[])).unwrap_err();
+        assert_eq!(failure.diagnostics[0].message, "computing on GPUs is not supported yet");
+    }
+    let failure = prepare_system(&request("cpu", &[("system.metrics", "[\"BLEU\"]")])).unwrap_err();
+    assert_eq!(failure.exit, ExitCode::Plugin);
+    assert_eq!(failure.diagnostics[0].message, "no metric named `BLEU` is registered");
 }

@@ -47,11 +47,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Keeps the best systems by the main metric `metric` (without its prefix): `save_top_k` as in the config.
+    /// Keeps the best systems by the main metric `metric`, as `val_target_PERP`: `save_top_k` as in the config.
     pub(crate) fn new(directory: RunDirectory, metric: &str, ordering: Ordering, save_top_k: i64) -> Self {
         Self {
             directory,
-            metric: format!("val_{metric}"),
+            metric: metric.to_owned(),
             ordering,
             limit: usize::try_from(save_top_k).ok(),
             kept: Vec::new(),
@@ -159,7 +159,7 @@ mod tests {
         )
         .unwrap()
         .config;
-        Keeper::new(RunDirectory::choose(&config).unwrap(), "a/b", Ordering::Min, 2)
+        Keeper::new(RunDirectory::choose(&config).unwrap(), "val_a/b", Ordering::Min, 2)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use kiwi_core::diagnostic::Diagnostic;
 
+use crate::data::counted;
 use crate::training::{Event, Outcome, StopReason, TrainingValues};
 
 /// An event as a line.
@@ -23,11 +24,10 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
         | Event::ValidationStarted { .. }
         | Event::ValidationBatch
         | Event::Warning(_) => return None,
-        Event::Validated { epoch, step, loss, values, improved, saved } => {
-            let mut text = format!("epoch {epoch} validation at step {step}: val_loss {}", number(*loss));
-            for (name, value) in values {
-                text.push_str(&format!(", val_{name} {}", optional(*value)));
-            }
+        Event::Validated { epoch, step, values, improved, saved } => {
+            let values: Vec<_> =
+                values.iter().map(|(name, value)| format!("{name} {}", optional(*value))).collect();
+            let mut text = format!("epoch {epoch} validation at step {step}: {}", values.join(", "));
             if *improved {
                 text.push_str(", best so far");
             }
@@ -65,9 +65,9 @@ fn finished(outcome: &Outcome) -> String {
         StopReason::Debug => "debug asks for one batch only",
     };
     format!(
-        "finished: {reason}; {} epochs, {} optimizer steps in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches",
-        outcome.epochs,
-        outcome.steps,
+        "finished: {reason}; {}, {} in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches",
+        counted(outcome.epochs, "epoch"),
+        counted(outcome.steps, "optimizer step"),
         outcome.elapsed.as_secs_f64(),
         outcome.words_per_second,
         100.0 * outcome.data_wait

@@ -104,7 +104,9 @@ impl System {
     /// # Errors
     /// Everything that does not fit; then nothing is taken over.
     pub(crate) fn load(&self, saved: &SavedSystem) -> Result<(), Failure> {
-        parameters::load(&self.parameters, saved)
+        let Vocabularies { source, target } = &self.vocabulary.vocabularies;
+        let sizes = format!("source {} entries, target {} entries", source.len(), target.len());
+        parameters::load(&self.parameters, saved, &sizes)
     }
 
     /// What a file of this system says about it.
@@ -123,6 +125,14 @@ impl System {
     /// Its parameters and buffers, by their names in a file.
     pub(crate) fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    /// How many numbers the parameters have whose names begin with `prefix`: those that train, and those that do not.
+    pub(crate) fn count(&self, prefix: &str) -> (usize, usize) {
+        let chosen = self.parameters.iter().filter(|one| !one.buffer && one.name.starts_with(prefix));
+        let (trainable, frozen): (Vec<_>, Vec<_>) = chosen.partition(|one| one.trainable);
+        let numbers = |all: Vec<&Parameter>| all.iter().map(|one| one.tensor.numel()).sum();
+        (numbers(trainable), numbers(frozen))
     }
 
     /// The parameters that train.

@@ -82,6 +82,11 @@ impl MetricSet {
         }
     }
 
+    /// The names of all metrics, in order.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.entries.iter().map(|entry| entry.name.as_str()).collect()
+    }
+
     /// Name of the main metric: its parts joined by `+`; `None` where there are no metrics.
     pub(crate) fn main_name(&self) -> Option<String> {
         let names: Vec<_> = self.main.iter().map(|index| self.entries[*index].name.as_str()).collect();

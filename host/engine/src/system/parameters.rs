@@ -6,7 +6,7 @@ use kiwi_core::saved_system::SavedSystem;
 use kiwi_plugin_api::Parameter;
 use tch::{Tensor, no_grad};
 
-use crate::torch::{kind_of, tensor_from};
+use crate::torch::{dtype_of, kind_of, tensor_from};
 
 /// The prefix of the encoder's names.
 pub(crate) const ENCODER: &str = "encoder.";
@@ -22,33 +22,32 @@ pub(crate) fn prefixed(prefix: &str, parameters: Vec<Parameter>) -> Vec<Paramete
         .collect()
 }
 
-/// Copies the values of a saved system into `parameters`.
+/// Tensors that are complained about one by one; of more than these only the number is told.
+const TOLD: usize = 6;
+
+/// Copies the values of a saved system into `parameters`. `vocabularies` says how large they are, for the complaints.
 ///
 /// # Errors
 /// Every tensor that is missing, of another shape or type, or that no parameter is named after; then nothing is copied.
-pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem) -> Result<(), Failure> {
+pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem, vocabularies: &str) -> Result<(), Failure> {
     let file = saved.path().display();
     let mut errors = Vec::new();
     let mut values: Vec<(Tensor, Tensor)> = Vec::new();
     for parameter in parameters {
         let name = &parameter.name;
+        let shape = parameter.tensor.size();
+        let kind = dtype_of(parameter.tensor.kind());
+        let expected = format!("{kind} of shape {shape:?}");
         let Some(data) = saved.tensor(name) else {
-            errors.push(
-                Diagnostic::error(format!("{file} has no tensor `{name}`"))
-                    .expected(format!("shape {:?}", parameter.tensor.size())),
-            );
+            errors.push(Diagnostic::error(format!("{file} has no tensor `{name}`")).expected(expected));
             continue;
         };
-        let shape: Vec<i64> = data.shape.iter().map(|size| *size as i64).collect();
-        if shape != parameter.tensor.size() || kind_of(data.dtype) != Some(parameter.tensor.kind()) {
+        let found: Vec<i64> = data.shape.iter().map(|size| *size as i64).collect();
+        if found != shape || kind_of(data.dtype) != Some(parameter.tensor.kind()) {
             errors.push(
                 Diagnostic::error(format!("the tensor `{name}` in {file} does not fit the system"))
-                    .found(format!("{:?} of shape {shape:?}", data.dtype))
-                    .expected(format!(
-                        "{:?} of shape {:?}",
-                        parameter.tensor.kind(),
-                        parameter.tensor.size()
-                    )),
+                    .found(format!("{:?} of shape {found:?}", data.dtype))
+                    .expected(expected),
             );
             continue;
         }
@@ -68,12 +67,7 @@ pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem) -> Result<(), 
         }
     }
     if !errors.is_empty() {
-        if let Some(first) = errors.first_mut() {
-            first.help = Some(
-                "the file is damaged or was made by another version of a plugin: load the system it was saved as".to_owned(),
-            );
-        }
-        return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: shortened(errors, vocabularies) });
     }
     for (mut parameter, value) in values {
         no_grad(|| parameter.f_copy_(&value)).map_err(|error| {
@@ -81,4 +75,22 @@ pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// The first complaints, the last of which says how many more there are and what to do.
+fn shortened(mut errors: Vec<Diagnostic>, vocabularies: &str) -> Vec<Diagnostic> {
+    let more = errors.len().saturating_sub(TOLD);
+    errors.truncate(TOLD);
+    if let Some(last) = errors.last_mut() {
+        if more > 0 {
+            last.notes.push(format!("{more} more tensors are missing, do not fit, or are too many"));
+        }
+        last.notes.push(format!("nothing was loaded; the file's vocabularies: {vocabularies}"));
+        last.help = Some(
+            "the file is damaged, or its options are not those it was saved with, or the plugin has changed: \
+             `kiwi-host inspect` shows what it holds"
+                .to_owned(),
+        );
+    }
+    errors
 }

@@ -27,6 +27,12 @@ pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
     TYPES.iter().find(|(_, known)| *known == dtype).map(|(kind, _)| *kind)
 }
 
+/// What tensors of this kind are called in a file, as `F32`.
+pub(crate) fn dtype_of(kind: Kind) -> String {
+    let known = TYPES.iter().find(|(known, _)| *known == kind);
+    known.map_or_else(|| format!("{kind:?}"), |(_, dtype)| format!("{dtype:?}"))
+}
+
 /// Copies a tensor's elements to host memory.
 pub(crate) fn to_bytes(tensor: &Tensor) -> Result<Bytes> {
     let dtype = TYPES

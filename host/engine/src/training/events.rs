@@ -29,8 +29,8 @@ pub(crate) enum Event {
     ValidationStarted { batches: usize },
     /// A validation batch is done.
     ValidationBatch,
-    /// Validation is done.
-    Validated { epoch: u64, step: u64, loss: f64, values: Values, improved: bool, saved: Option<PathBuf> },
+    /// Validation is done: loss and metrics of each set, by their full names such as `val_target_PERP`.
+    Validated { epoch: u64, step: u64, values: Values, improved: bool, saved: Option<PathBuf> },
     /// The main metric no longer improves, so the learning rate was lowered.
     RateLowered { from: f64, to: f64 },
     /// Training is over.

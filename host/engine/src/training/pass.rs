@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kiwi_core::config::Precision;
+use kiwi_core::config::{Precision, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::HeadOutput;
@@ -19,6 +19,17 @@ pub(crate) struct Mode {
     pub(crate) seed: u64,
     pub(crate) precision: Precision,
     pub(crate) workers: usize,
+}
+
+impl Mode {
+    /// As the config says.
+    pub(crate) fn of(config: &RunConfig) -> Self {
+        Self {
+            seed: config.run.seed,
+            precision: config.trainer.precision,
+            workers: config.system.num_data_workers,
+        }
+    }
 }
 
 /// What a pass found.
@@ -64,7 +75,7 @@ pub(crate) fn evaluate(
 }
 
 /// A failure of libtorch outside any component.
-pub(super) fn failed(error: kiwi_plugin_api::Error) -> Failure {
+pub(crate) fn failed(error: kiwi_plugin_api::Error) -> Failure {
     Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("libtorch failed: {error}")))
 }
 

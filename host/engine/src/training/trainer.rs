@@ -1,6 +1,5 @@
 //! The loop: epochs of batches, steps of the optimizer, validations.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
@@ -18,7 +17,7 @@ use super::pass::{self, Mode, failed, scalar};
 use super::schedule::Schedule;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
-use crate::data::{Data, invalid};
+use crate::data::{TrainingBatches, ValidationData, invalid};
 use crate::system::{System, Tally, freed, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
@@ -31,13 +30,11 @@ pub(crate) struct Trainer<'a> {
     system: System,
     optimizer: OptimizerInstance,
     parameters: Vec<Tensor>,
-    train: Data,
-    valid: Data,
+    train: TrainingBatches,
+    valid: Vec<ValidationData>,
     keeper: Keeper,
     schedule: Schedule,
     progress: Progress,
-    interval: Interval,
-    accumulation: Accumulation,
     consumer: &'a mut dyn Consumer,
     mode: Mode,
     step: u64,
@@ -66,36 +63,20 @@ struct Window {
 
 impl<'a> Trainer<'a> {
     /// Puts a run together.
-    ///
-    /// # Errors
-    /// When the epoch is shorter than the interval of validations.
     pub(crate) fn new(
         config: &'a RunConfig,
         system: System,
         optimizer: OptimizerInstance,
-        (train, valid): (Data, Data),
+        (train, valid): (TrainingBatches, Vec<ValidationData>),
         keeper: Keeper,
         consumer: &'a mut dyn Consumer,
-    ) -> Result<Self, Failure> {
-        let batches = if config.debug { 1 } else { train.plan.len() };
-        let interval = match Interval::new(config, batches) {
-            Ok(interval) => interval,
-            Err(failure) if !config.debug => return Err(*failure),
-            Err(_) => Interval::new(&RunConfig { trainer: every_epoch(config), ..config.clone() }, batches)
-                .map_err(|failure| *failure)?,
-        };
+    ) -> Self {
         let ordering = system.metrics.main_ordering();
         let parameters = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
-        Ok(Self {
+        Self {
             schedule: Schedule::new(&config.system.optimizer, ordering),
             progress: Progress::new(ordering, config.trainer.checkpoint.early_stop_patience),
-            accumulation: Accumulation::new(batches, config.trainer.gradient_accumulation_steps),
-            mode: Mode {
-                seed: config.run.seed,
-                precision: config.trainer.precision,
-                workers: config.system.num_data_workers,
-            },
-            interval,
+            mode: Mode::of(config),
             parameters,
             system,
             optimizer,
@@ -107,7 +88,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             batches: 0,
             clock: Clock::default(),
-        })
+        }
     }
 
     /// Trains until the epochs are done, or the config says to stop.
@@ -154,8 +135,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, Failure> {
-        let count = self.accumulated_batches();
-        let mut stream = self.stream()?;
+        let plan = self.train.plan(epoch);
+        let count = if self.config.debug { 1 } else { plan.len() };
+        let accumulation = self.accumulation(count);
+        let interval = Interval::new(self.config, count);
+        let mut stream = BatchStream::new(self.train.corpus(), plan, 0, self.mode.workers)
+            .map_err(|error| invalid(&error))?;
         let (mut window, mut whole) = (Window::default(), Window::default());
         for index in 0..count {
             let started = Instant::now();
@@ -163,8 +148,9 @@ impl<'a> Trainer<'a> {
             let Some(batch) = stream.next() else { break };
             self.clock.waiting += stream.waited() - waited;
 
-            let words = self.batch(epoch, index, &batch, &mut window, &mut whole)?;
-            let step_ended = self.accumulation.ends_at(index);
+            let share = accumulation.size_at(index);
+            let words = self.batch(epoch, share, &batch, &mut window, &mut whole)?;
+            let step_ended = accumulation.ends_at(index);
             if step_ended {
                 self.optimizer_step()?;
             }
@@ -182,7 +168,7 @@ impl<'a> Trainer<'a> {
                 self.emit(Event::Logged(values));
             }
             let stop = self.step_limit(step_ended);
-            if self.interval.due_after(index) || stop.is_some() {
+            if interval.due_after(index) || stop.is_some() {
                 self.validate(epoch)?;
             }
             let stop = stop.or_else(|| self.progress.exhausted().then_some(StopReason::EarlyStopping));
@@ -195,11 +181,11 @@ impl<'a> Trainer<'a> {
         Ok(self.config.debug.then_some(StopReason::Debug))
     }
 
-    /// Forward, backward and figures of one batch; its target words.
+    /// Forward, backward and figures of one of `share` batches of a step; its target words.
     fn batch(
         &mut self,
         epoch: u64,
-        index: usize,
+        share: usize,
         batch: &Batch,
         window: &mut Window,
         whole: &mut Window,
@@ -216,9 +202,8 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Err(self.not_finite(loss, epoch, batch));
         }
-        let share = self.accumulation.size_at(index) as f64;
         let scaled =
-            if share > 1.0 { output.loss.f_div_scalar(share) } else { Ok(output.loss.shallow_clone()) };
+            if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
         scaled.and_then(|loss| loss.f_backward()).map_err(|error| failed(error.into()))?;
         for window in [window, whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
@@ -242,25 +227,25 @@ impl<'a> Trainer<'a> {
 
     fn validate(&mut self, epoch: u64) -> Result<(), Failure> {
         let limit = self.config.debug.then_some(1);
-        let batches = limit.unwrap_or(self.valid.plan.len());
+        let batches = self.valid.iter().map(|set| limit.unwrap_or(set.data.plan.len())).sum();
         self.emit(Event::ValidationStarted { batches });
-        let consumer = &mut *self.consumer;
-        let found = pass::evaluate(&mut self.system, &self.valid, limit, self.mode, |_, _| {
-            consumer.receive(&Event::ValidationBatch);
-            Ok(())
-        })?;
-        let value = self.system.metrics.main_value(&found.values);
-        let improved = self.progress.observe(value);
-        let saved = self.keeper.offer(&self.system, epoch, self.step, value)?;
-        self.emit(Event::Validated {
-            epoch,
-            step: self.step,
-            loss: found.loss,
-            values: found.values,
-            improved,
-            saved,
-        });
-        if let Some((from, to)) = self.schedule.validated(value) {
+        let (mut values, mut main) = (Vec::new(), None);
+        for (index, set) in self.valid.iter().enumerate() {
+            let consumer = &mut *self.consumer;
+            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| {
+                consumer.receive(&Event::ValidationBatch);
+                Ok(())
+            })?;
+            if index == 0 {
+                main = self.system.metrics.main_value(&found.values);
+            }
+            values.push((set.name_of("loss"), Some(found.loss)));
+            values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
+        }
+        let improved = self.progress.observe(main);
+        let saved = self.keeper.offer(&self.system, epoch, self.step, main)?;
+        self.emit(Event::Validated { epoch, step: self.step, values, improved, saved });
+        if let Some((from, to)) = self.schedule.validated(main) {
             self.emit(Event::RateLowered { from, to });
         }
         Ok(())
@@ -268,24 +253,18 @@ impl<'a> Trainer<'a> {
 
     /// What would fail in a validation fails before training; its numbers are nobody's.
     fn sanity_check(&mut self) -> Result<(), Failure> {
-        pass::evaluate(&mut self.system, &self.valid, Some(SANITY_BATCHES), self.mode, |_, _| Ok(()))
-            .map(|_| ())
+        for set in &self.valid {
+            pass::evaluate(&mut self.system, &set.data, Some(SANITY_BATCHES), self.mode, |_, _| Ok(()))?;
+        }
+        Ok(())
     }
 
     fn announce(&mut self) {
-        let batches = self.accumulated_batches();
-        let steps = self.accumulation.steps_an_epoch() as u64;
-        let epochs = self.config.trainer.epochs;
-        let total = steps.saturating_mul(epochs);
-        let total = self.config.trainer.max_steps.map_or(total, |limit| limit.min(total));
-        self.emit(Event::Note(format!(
-            "{epochs} epochs of {batches} batches, {steps} optimizer steps each: {total} steps in all; a validation every {} batches \
-             and at the end of each epoch",
-            self.interval.every()
-        )));
+        let batches = if self.config.debug { 1 } else { self.train.batches(0) };
+        self.emit(Event::Note(super::extent(self.config, batches)));
         self.emit(Event::Note(self.schedule.describe()));
         let main_metric = self.system.metrics.main_name();
-        self.emit(Event::Started { epochs, batches, main_metric });
+        self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
 
     fn values(&mut self, epoch: u64, window: Window) -> Result<TrainingValues, Failure> {
@@ -304,13 +283,8 @@ impl<'a> Trainer<'a> {
         (step_ended && self.step >= limit).then_some(StopReason::MaxSteps)
     }
 
-    fn accumulated_batches(&self) -> usize {
-        if self.config.debug { 1 } else { self.train.plan.len() }
-    }
-
-    fn stream(&self) -> Result<BatchStream, Failure> {
-        BatchStream::new(Arc::clone(&self.train.corpus), Arc::clone(&self.train.plan), 0, self.mode.workers)
-            .map_err(|error| invalid(&error))
+    fn accumulation(&self, batches: usize) -> Accumulation {
+        Accumulation::new(batches, self.config.trainer.gradient_accumulation_steps)
     }
 
     fn emit(&mut self, event: Event) {
@@ -318,10 +292,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn not_finite(&self, loss: f64, epoch: u64, batch: &Batch) -> Failure {
+        let corpus = self.train.corpus();
         let lines: Vec<_> = batch
             .pairs
             .iter()
-            .filter_map(|pair| self.train.corpus.location(*pair, Field::Target))
+            .filter_map(|pair| corpus.location(*pair, Field::Target))
             .map(|location| location.to_string())
             .collect();
         Failure::new(
@@ -334,13 +309,6 @@ impl<'a> Trainer<'a> {
             .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
         )
     }
-}
-
-/// The trainer section with a validation at the end of each epoch: `debug` has epochs of one batch.
-fn every_epoch(config: &RunConfig) -> kiwi_core::config::TrainerSection {
-    let mut trainer = config.trainer.clone();
-    trainer.checkpoint.validation_interval = kiwi_core::config::ValidationInterval::ShareOfEpoch(1.0);
-    trainer
 }
 
 fn per_second(count: u64, time: Duration) -> f64 {

@@ -41,9 +41,7 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
     let load_vocabs = if load.is_some() { None } else { section.optional("load_vocabs", Entry::file) };
     let load = load.and_then(|entry| entry.file());
     let optimizer = section.required("optimizer", OPTIMIZER, optimizer);
-    let metrics = section.or("metrics", Vec::new(), |entry| {
-        entry.list("a list of class names", Entry::string).and_then(|list| names(entry, list))
-    });
+    let metrics = section.or("metrics", Vec::new(), metrics);
     let one = (!by_tokens).then_some(1);
     let default = BatchSize { train: one, valid: one };
     let batch_size = section.or("batch_size", default, |entry| batch_size(entry, by_tokens));
@@ -60,6 +58,10 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
         batch_size,
         num_data_workers,
     })
+}
+
+pub(super) fn metrics(entry: &Entry<'_>) -> Option<Vec<String>> {
+    entry.list("a list of class names", Entry::string).and_then(|list| names(entry, list))
 }
 
 fn new_system(

@@ -32,7 +32,7 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
     trainer
 }
 
-fn precision(entry: &Entry<'_>) -> Option<Precision> {
+pub(super) fn precision(entry: &Entry<'_>) -> Option<Precision> {
     let json = later_json(entry.node());
     if let Some(feature) = later::value(entry.path(), &json) {
         entry.refuse_later(feature, PRECISIONS, "choose one of these");

@@ -1,0 +1,143 @@
+//! Everything that a run needs before its first step: components opened and checked, corpora read, the system built. All of
+//! it is the same for `train` and for `check`, so that what one finds wrong the other does too.
+
+use kiwi_core::config::RunConfig;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::Plan;
+use kiwi_core::saved_system::SavedSystem;
+use kiwi_plugin_api::ParameterGroup;
+use kiwi_plugin_api::abi::host::OptimizerInstance;
+use serde_json::Value;
+use tch::Device;
+
+use crate::data::{self, Source, TrainingData};
+use crate::report::Report;
+use crate::system::{Checked, Components, Parts, Setup, System, Vocabulary, refused};
+use crate::torch::{Purpose, seed_for};
+use crate::training::Interval;
+
+/// A run, put together and not begun.
+pub(crate) struct Assembly {
+    pub(crate) system: System,
+    pub(crate) optimizer: OptimizerInstance,
+    pub(crate) data: TrainingData,
+}
+
+/// Puts a run together, and tells its warnings.
+///
+/// # Errors
+/// Everything that is wrong with the components' options and the files; or else what is wrong with the text in them; or
+/// else what the built system says.
+pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly, Failure> {
+    let config = &plan.config;
+    let mut components = Components::default();
+    let checked = check(plan, &mut components, report)?;
+    let saved = saved(config)?;
+
+    let opened = data::open(config, &plan.document)?;
+    let mut data = data::read(config, &plan.document, opened, source(config, saved.as_ref()))?;
+    data.summary.lines().for_each(|line| report.note(line));
+    report.warnings(std::mem::take(&mut data.warnings));
+    if !config.debug {
+        Interval::check(config, data.train.batches(0)).map_err(|failure| place(plan, *failure))?;
+    }
+
+    let loaded = saved.as_ref().filter(|_| config.system.load.is_some());
+    tch::manual_seed(seed_for(config.run.seed, Purpose::Initialization, 0).cast_signed());
+    let vocabulary = Vocabulary {
+        vocabularies: data.vocabularies.clone(),
+        data_processing: data_processing(config, loaded),
+    };
+    let parts = Parts {
+        class: plan.system.clone(),
+        encoder: checked.encoder,
+        head: checked.head,
+        metrics: checked.metrics,
+    };
+    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
+    if let Some(saved) = loaded {
+        system.load(saved)?;
+    }
+    system.metrics.choose_main(&config.trainer.main_metric).map_err(|errors| place(plan, refused(errors)))?;
+    let optimizer = build_optimizer(&checked.optimizer, system.trainable())?;
+    Ok(Assembly { system, optimizer, data })
+}
+
+/// The components of a run, their configs checked.
+struct CheckedComponents {
+    encoder: Checked,
+    head: Checked,
+    optimizer: Checked,
+    metrics: Vec<Checked>,
+}
+
+/// Opens and checks the components. Files that are missing are told beside what is wrong with their options, before any
+/// file is read.
+fn check(
+    plan: &Plan,
+    components: &mut Components,
+    report: &mut Report<'_>,
+) -> Result<CheckedComponents, Failure> {
+    let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
+    wanted.extend(plan.optimizer.clone());
+    wanted.extend(plan.metrics.clone());
+    let (checked, warnings) = components.check(wanted, Some(&plan.document)).map_err(|mut failure| {
+        if failure.exit == ExitCode::Invalid {
+            failure.diagnostics.extend(data::missing_files(&plan.config, &plan.document));
+            kiwi_core::config::sort(&mut failure.diagnostics);
+        }
+        failure
+    })?;
+    report.warnings(warnings);
+    let mut checked = checked.into_iter();
+    match (checked.next(), checked.next(), checked.next()) {
+        (Some(encoder), Some(head), Some(optimizer)) => {
+            Ok(CheckedComponents { encoder, head, optimizer, metrics: checked.collect() })
+        }
+        _ => Err(Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error("the config names no optimizer to train with"),
+        )),
+    }
+}
+
+/// The saved system that a config names, whichever key does.
+fn saved(config: &RunConfig) -> Result<Option<SavedSystem>, Failure> {
+    let open = |(path, key): (&std::path::PathBuf, &str)| {
+        SavedSystem::open(path)
+            .map_err(|error| Failure::new(ExitCode::Invalid, Diagnostic::error(error.to_string()).at(key)))
+    };
+    named_system(config).map(open).transpose()
+}
+
+fn named_system(config: &RunConfig) -> Option<(&std::path::PathBuf, &'static str)> {
+    let load = config.system.load.as_ref().map(|path| (path, "system.load"));
+    load.or_else(|| config.system.load_vocabs.as_ref().map(|path| (path, "system.load_vocabs")))
+}
+
+/// Where the vocabularies of a run come from.
+fn source<'a>(config: &'a RunConfig, saved: Option<&'a SavedSystem>) -> Source<'a> {
+    match (named_system(config), saved) {
+        (Some((file, key)), Some(saved)) => Source::Saved { file, header: saved.header(), key },
+        _ => Source::Corpus,
+    }
+}
+
+/// How text is processed: a loaded system's own way, else the config's.
+fn data_processing(config: &RunConfig, loaded: Option<&SavedSystem>) -> Value {
+    match loaded {
+        Some(loaded) => loaded.header().data_processing.clone(),
+        None => serde_json::to_value(config.system.data_processing.clone().unwrap_or_default())
+            .unwrap_or_default(),
+    }
+}
+
+fn build_optimizer(optimizer: &Checked, group: ParameterGroup) -> Result<OptimizerInstance, Failure> {
+    Ok(OptimizerInstance::create(&optimizer.handle, &optimizer.config, &[group]).map_err(Setup)?)
+}
+
+fn place(plan: &Plan, failure: Failure) -> Failure {
+    let placed = failure.diagnostics.into_iter().map(|one| plan.document.place(one));
+    Failure { exit: failure.exit, diagnostics: placed.collect() }
+}

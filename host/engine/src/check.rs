@@ -1,0 +1,261 @@
+//! `kiwi-host check CONFIG`: everything that a run finds out before its first step, and nothing trained. What a run would
+//! need of memory is found by trying: the largest batches are computed once, and what comes of it is thrown away.
+
+use std::time::Instant;
+
+use kiwi_core::config::RunConfig;
+use kiwi_core::diagnostic::Failure;
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::{self, Plan, ResolvedComponent};
+use kiwi_core::request::{CheckRequest, Format, Verbosity};
+use kiwi_plugin_api::torch_ext::gradients;
+use kiwi_text::Batch;
+use serde_json::{Value, json};
+
+use crate::assembly::{Assembly, assemble};
+use crate::checkpoint::RunDirectory;
+use crate::data::{Data, counted};
+use crate::memory;
+use crate::outlet::Outlet;
+use crate::report::Report;
+use crate::system::{System, Tally, ordering_name, running};
+use crate::torch::{Purpose, autocast, seed_for, set_threads, to_bytes, to_tensors};
+use crate::training::{self, Mode, failed};
+
+/// `kiwi-host check CONFIG`.
+pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
+    let plan = plan::prepare(&request.train).map_err(|unprepared| unprepared.failure)?;
+    let directory = RunDirectory::choose(&plan.config)?;
+    // The findings are the output; warnings alone go to standard error.
+    let mut report = Report::new(outlet, &request.train.common, Verbosity::Quiet);
+    report.warnings(plan.warnings.clone());
+    set_threads(&request.train.common);
+    let findings = report.until_done(|report| {
+        let mut assembly = assemble(&plan, report)?;
+        let trial = try_largest_batches(&plan.config, &mut assembly)?;
+        let findings = Findings::new(&plan, &assembly, &trial, &directory);
+        report.warnings(assembly.system.close());
+        Ok(findings)
+    })?;
+    match request.format {
+        Format::Json => outlet.data(Value::Object(findings.json).to_string()),
+        Format::Human => {
+            let width = findings.lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+            let mut last = "";
+            for (label, text) in &findings.lines {
+                let shown = if *label == last { "" } else { *label };
+                outlet.data(format!("{shown:width$}  {text}"));
+                last = label;
+            }
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+/// What the largest batches took.
+struct Trial {
+    /// Largest memory of the process so far, in bytes; `None` where the system does not tell.
+    peak: Option<u64>,
+    /// Seconds that a training step on the largest batch took, the second time.
+    step: f64,
+    /// Pairs, source and target width of the largest training batch.
+    largest: (usize, usize, usize),
+}
+
+/// Trains on the largest batches, validates on the largest, and copies all parameters as saving does.
+fn try_largest_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
+    let Assembly { system, optimizer, data } = assembly;
+    let training = Data { corpus: data.train.corpus(), plan: data.train.plan(0) };
+    let mode = Mode::of(config);
+    let parameters: Vec<_> = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
+    let rate = config.system.optimizer.learning_rate;
+    let (mut step, mut largest) = (0.0, (0, 0, 0));
+    let [by_positions, by_area] = largest_batches(&training);
+    // The first step of all also makes what later steps find made: the second is what a run's steps are like.
+    for batch in [by_positions, by_area, by_positions] {
+        let Some(batch) = training.plan.batch(batch).map(|pairs| Batch::new(&training.corpus, pairs)) else {
+            continue;
+        };
+        let started = Instant::now();
+        tch::manual_seed(seed_for(mode.seed, Purpose::Training(0), 0).cast_signed());
+        forward(system, &batch, mode, true)?;
+        optimizer.step(&[rate]).map_err(|error| running(&error))?;
+        gradients::clear_gradients(&parameters).map_err(|error| failed(error.into()))?;
+        step = started.elapsed().as_secs_f64();
+        largest = (batch.pairs.len(), batch.source.width, batch.target.width);
+    }
+    for set in &data.valid {
+        for batch in largest_batches(&set.data) {
+            if let Some(pairs) = set.data.plan.batch(batch) {
+                let batch = Batch::new(&set.data.corpus, pairs);
+                tch::no_grad(|| forward(system, &batch, mode, false))?;
+            }
+        }
+    }
+    let copies: Vec<_> = system
+        .parameters()
+        .iter()
+        .map(|parameter| to_bytes(&parameter.tensor))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    drop(copies);
+    Ok(Trial { peak: memory::peak(), step, largest })
+}
+
+fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Result<(), Failure> {
+    let tensors = to_tensors(batch, system.device()).map_err(failed)?;
+    let output = {
+        let _precision = autocast(mode.precision).map_err(failed)?;
+        system.forward(&tensors, training).map_err(|error| running(&error))?
+    };
+    let mut tally = Tally::default();
+    system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;
+    if training {
+        output.loss.f_backward().map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
+
+/// The batch with the most positions on both sides, padding counted, and the one with the most pairs of positions, which
+/// attention computes.
+fn largest_batches(data: &Data) -> [usize; 2] {
+    let widths = |pairs: &[usize]| {
+        let width = |field| pairs.iter().map(|pair| data.corpus.sentence(*pair, field).len() + 2).max();
+        let source = width(kiwi_text::Field::Source).unwrap_or(0);
+        (pairs.len(), source, width(kiwi_text::Field::Target).unwrap_or(0))
+    };
+    let sizes: Vec<_> = data.plan.batches().map(widths).collect();
+    let largest = |size: &dyn Fn(&(usize, usize, usize)) -> usize| {
+        let sizes = sizes.iter().map(size).enumerate();
+        sizes.max_by_key(|(_, size)| *size).map_or(0, |(batch, _)| batch)
+    };
+    [largest(&|(rows, s, t)| rows * (s + t)), largest(&|(rows, s, t)| rows * s * t)]
+}
+
+/// What was found, for people and for programs.
+struct Findings {
+    lines: Vec<(&'static str, String)>,
+    json: serde_json::Map<String, Value>,
+}
+
+impl Findings {
+    fn new(plan: &Plan, assembly: &Assembly, trial: &Trial, directory: &RunDirectory) -> Self {
+        let mut findings = Self { lines: Vec::new(), json: serde_json::Map::new() };
+        findings.components(plan, &assembly.system);
+        findings.data(assembly);
+        findings.training(&plan.config, assembly);
+        findings.trial(trial, &assembly.system);
+        let directory = directory.path().display().to_string();
+        findings.say("output", directory.clone());
+        findings.set("output_dir", json!(directory));
+        findings
+    }
+
+    fn say(&mut self, label: &'static str, text: impl Into<String>) {
+        self.lines.push((label, text.into()));
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        self.json.insert(key.to_owned(), value);
+    }
+
+    fn components(&mut self, plan: &Plan, system: &System) {
+        self.say("system", plan.system.clone());
+        self.set("system", json!(plan.system));
+        let parts = [
+            ("encoder", Some(&plan.encoder), Some(system.count("encoder."))),
+            ("head", Some(&plan.head), Some(system.count("tlm_outputs."))),
+            ("optimizer", plan.optimizer.as_ref(), None),
+        ];
+        let parts = parts.into_iter().filter_map(|(label, one, count)| Some((label, one?, count)));
+        let metrics = plan.metrics.iter().map(|metric| ("metric", metric, None));
+        let mut all = Vec::new();
+        for (label, component, count) in parts.chain(metrics) {
+            let ResolvedComponent { class, plugin, version, file, sha256, .. } = component;
+            let mut text = format!("{class} of plugin {plugin} {version} ({})", file.display());
+            match count {
+                None => {}
+                Some((0, 0)) => text += ", no parameters",
+                Some((trainable, frozen)) => {
+                    text += &format!(", {} to train, {frozen} frozen", counted(trainable, "parameter"));
+                }
+            }
+            self.say(label, text);
+            all.push(json!({
+                "kind": label, "class_name": class, "plugin": plugin, "version": version, "file": file, "sha256": sha256,
+                "parameters": count.map(|(trainable, frozen)| json!({"trainable": trainable, "frozen": frozen})),
+            }));
+        }
+        self.set("components", Value::Array(all));
+    }
+
+    fn data(&mut self, assembly: &Assembly) {
+        let summary = &assembly.data.summary;
+        for line in summary.lines() {
+            self.say("data", line);
+        }
+        let vocabularies = summary.vocabularies.iter().map(|one| one.to_json()).collect();
+        self.set("vocabularies", Value::Array(vocabularies));
+        self.set("corpora", Value::Array(summary.corpora.iter().map(|one| one.to_json()).collect()));
+    }
+
+    fn training(&mut self, config: &RunConfig, assembly: &Assembly) {
+        let batches = assembly.data.train.batches(0);
+        self.say("training", training::extent(config, batches));
+        let schedule = training::describe_schedule(config, assembly);
+        self.say("training", schedule.clone());
+        let metrics = &assembly.system.metrics;
+        let ordering = ordering_name(metrics.main_ordering());
+        let set = assembly.data.valid.first();
+        let name_of = |name: String| set.map_or_else(|| name.clone(), |set| set.name_of(&name));
+        let main = metrics.main_name().map(name_of);
+        self.say(
+            "metrics",
+            format!(
+                "{} (main metric {}, {ordering})",
+                metrics.names().join(", "),
+                main.clone().unwrap_or_default()
+            ),
+        );
+        self.say("device", format!("cpu, {}", counted(tch::get_num_threads().unsigned_abs(), "thread")));
+        self.set("device", json!("cpu"));
+        self.set("threads", json!(tch::get_num_threads()));
+        self.set("metrics", json!(metrics.names()));
+        self.set("main_metric", json!({"name": main, "ordering": ordering}));
+        self.set(
+            "training",
+            json!({
+                "epochs": config.trainer.epochs,
+                "batches_per_epoch": batches,
+                "optimizer_steps_per_epoch": training::steps_an_epoch(config, batches),
+                "optimizer_steps": training::steps(config, batches),
+                "batches_between_validations": training::Interval::new(config, batches).every(),
+                "schedule": schedule,
+            }),
+        );
+    }
+
+    fn trial(&mut self, trial: &Trial, system: &System) {
+        let bytes: usize =
+            system.parameters().iter().map(|p| p.tensor.numel() * p.tensor.kind().elt_size_in_bytes()).sum();
+        let (pairs, source, target) = trial.largest;
+        let mebibytes = |bytes: u64| format!("{:.0} MiB", bytes as f64 / 1_048_576.0);
+        let peak = trial
+            .peak
+            .map_or_else(|| "unknown on this system".to_owned(), |peak| format!("about {}", mebibytes(peak)));
+        self.say(
+            "memory",
+            format!(
+                "{peak} at the peak, {} of it parameters; the largest batch has {} of {source} source and {target} target \
+                 positions",
+                mebibytes(bytes as u64),
+                counted(pairs, "pair"),
+            ),
+        );
+        self.say("speed", format!("{:.3} s for a step on the largest batch", trial.step));
+        self.set("memory", json!({"peak_bytes": trial.peak, "parameter_bytes": bytes}));
+        self.set("largest_batch", json!({
+            "pairs": pairs, "source_positions": source, "target_positions": target, "step_seconds": trial.step,
+        }));
+    }
+}

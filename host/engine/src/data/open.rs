@@ -1,0 +1,115 @@
+//! Opening the corpora of a config: everything that is wrong with the files, with the place in the config that names them.
+
+use kiwi_core::config::{Corpora, Document, RunConfig};
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_text::{Corpus, Field, ParallelCorpus, ParallelFiles};
+
+/// Opened and checked corpora.
+pub(crate) struct Opened {
+    pub(crate) train: ParallelCorpus,
+    /// Validation sets by their names; at least one.
+    pub(crate) valid: Vec<(Option<String>, ParallelCorpus)>,
+    pub(crate) warnings: Vec<Diagnostic>,
+    /// How the training corpus was split, if it was.
+    pub(crate) split: Option<String>,
+}
+
+/// The corpora of a config by the paths of the sections that name them.
+fn sections(config: &RunConfig) -> Vec<(String, &Corpora)> {
+    let mut sections = vec![("data.train.input".to_owned(), &config.data.train)];
+    for set in &config.data.valid {
+        let path = match &set.name {
+            Some(name) => format!("data.valid.{name}.input"),
+            None => "data.valid.input".to_owned(),
+        };
+        sections.push((path, &set.files));
+    }
+    sections
+}
+
+/// The files that are not there, without reading any.
+pub(crate) fn missing_files(config: &RunConfig, document: &Document) -> Vec<Diagnostic> {
+    let mut missing = Vec::new();
+    for (path, corpora) in sections(config) {
+        for (field, files) in [(Field::Source, &corpora.source), (Field::Target, &corpora.target)] {
+            for file in files.iter().filter(|file| std::fs::metadata(file).is_err()) {
+                if let Err(error) = Corpus::open(field, std::slice::from_ref(file)) {
+                    missing.push(complaint(&error, &format!("{path}.{}", field.name()), document));
+                }
+            }
+        }
+    }
+    missing
+}
+
+/// Opens and checks the corpora of a config, splits the training corpus where the config says so, and leaves out its
+/// pairs that are too long.
+///
+/// # Errors
+/// All that is wrong: files that are missing, not UTF-8 or empty, sides with different line counts, a split or limits
+/// that leave nothing.
+pub(crate) fn open(config: &RunConfig, document: &Document) -> Result<Opened, Failure> {
+    let mut errors = missing_files(config, document);
+    if !errors.is_empty() {
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
+    }
+    let mut opened = Vec::new();
+    for (path, corpora) in sections(config) {
+        match ParallelCorpus::open(&files(corpora)) {
+            Ok(corpus) => opened.push(corpus),
+            Err(error) => errors.push(complaint(&error, &path, document)),
+        }
+    }
+    let mut opened = opened.into_iter();
+    let Some(train) = opened.next().filter(|_| errors.is_empty()) else {
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
+    };
+    let names = config.data.valid.iter().map(|set| set.name.clone());
+    let mut valid: Vec<_> = names.zip(opened).collect();
+
+    let refuse = |error: kiwi_text::Error, path: &str| {
+        Failure::new(ExitCode::Invalid, complaint(&error, path, document))
+    };
+    let (mut train, mut split) = (train, None);
+    if let Some(share) = config.data.split {
+        let (kept, held_out) =
+            train.split(share, config.run.seed).map_err(|error| refuse(error, "data.split"))?;
+        split = Some(format!(
+            "split {share} of {} pairs, seed {}: {} for training, {} for validation; vocabularies are fitted on the \
+             training part only",
+            train.pairs(),
+            config.run.seed,
+            kept.pairs(),
+            held_out.pairs()
+        ));
+        train = kept;
+        valid.push((None, held_out));
+    }
+    let mut warnings = Vec::new();
+    let limits = config.data.max_length;
+    if limits.source.is_some() || limits.target.is_some() {
+        let (kept, dropped) = train
+            .within_lengths(limits.source, limits.target)
+            .map_err(|error| refuse(error, "data.max_length"))?;
+        if dropped.dropped.count > 0 {
+            let message = format!(
+                "{} of {} training pairs are left out: a side is longer than data.max_length, first {}",
+                dropped.dropped.count,
+                dropped.pairs,
+                dropped.dropped.places()
+            );
+            warnings.push(document.place(Diagnostic::warning(message).at("data.max_length")));
+        }
+        train = kept;
+    }
+    Ok(Opened { train, valid, warnings, split })
+}
+
+fn files(corpora: &Corpora) -> ParallelFiles {
+    ParallelFiles { source: corpora.source.clone(), target: corpora.target.clone(), post_edit: None }
+}
+
+fn complaint(error: &kiwi_text::Error, path: &str, document: &Document) -> Diagnostic {
+    document.place(Diagnostic::error(error.to_string()).at(path))
+}

@@ -1,0 +1,111 @@
+//! The vocabularies of a run: fitted on the training corpus, or taken over from a saved system.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kiwi_core::config::{DataProcessingSection, Document, RunConfig};
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::saved_system::SystemHeader;
+use kiwi_text::{Field, Limits, ParallelCorpus, Vocabularies, Vocabulary};
+
+use super::VocabularySummary;
+
+/// Where vocabularies come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The training corpus.
+    Corpus,
+    /// A saved system: its file, what it says, and the key of the config that names it.
+    Saved { file: &'a Path, header: &'a SystemHeader, key: &'static str },
+}
+
+/// The vocabularies, and what is worth saying about each.
+///
+/// # Errors
+/// When they cannot be fitted, or those of a saved system are broken or not shared as the config asks.
+pub(super) fn prepare(
+    train: &ParallelCorpus,
+    config: &RunConfig,
+    source: Source<'_>,
+    document: &Document,
+) -> Result<(Vocabularies, Vec<VocabularySummary>), Failure> {
+    let section = config.system.data_processing.clone().unwrap_or_default();
+    let (file, header, key) = match source {
+        Source::Corpus => return fit(train, &section).map_err(|error| super::invalid(&error)),
+        Source::Saved { file, header, key } => (file, header, key),
+    };
+    let refuse = |error: Diagnostic| Failure::new(ExitCode::Invalid, document.place(error.at(key)));
+    let vocabularies = from_saved(header).map_err(|error| {
+        refuse(Diagnostic::error(format!("{} holds a broken vocabulary: {error}", file.display())))
+    })?;
+    if config.system.load_vocabs.is_some() && section.share_input_fields_encoders && !vocabularies.is_shared()
+    {
+        return Err(refuse(
+            Diagnostic::error(format!("{} has a vocabulary for each side", file.display()))
+                .found("two vocabularies")
+                .expected("one, which system.data_processing.share_input_fields_encoders asks for")
+                .help("set share_input_fields_encoders to false, or name a system with a shared vocabulary"),
+        ));
+    }
+    let taken = |name: &str, vocabulary: &Vocabulary| VocabularySummary {
+        name: name.to_owned(),
+        entries: vocabulary.len(),
+        fit: None,
+        taken_from: Some(file.to_owned()),
+    };
+    let summaries = if vocabularies.is_shared() {
+        vec![taken("shared", &vocabularies.target)]
+    } else {
+        vec![taken("source", &vocabularies.source), taken("target", &vocabularies.target)]
+    };
+    Ok((vocabularies, summaries))
+}
+
+/// The vocabularies of a saved system.
+///
+/// # Errors
+/// When a list of words is no vocabulary.
+pub(crate) fn from_saved(header: &SystemHeader) -> Result<Vocabularies, kiwi_text::Error> {
+    let target = Arc::new(Vocabulary::from_words(header.target_vocabulary.clone())?);
+    let source = if header.source_vocabulary == header.target_vocabulary {
+        Arc::clone(&target)
+    } else {
+        Arc::new(Vocabulary::from_words(header.source_vocabulary.clone())?)
+    };
+    Ok(Vocabularies { source, target })
+}
+
+fn fit(
+    train: &ParallelCorpus,
+    section: &DataProcessingSection,
+) -> Result<(Vocabularies, Vec<VocabularySummary>), kiwi_text::Error> {
+    let vocab = &section.vocab;
+    let limits = |min_frequency, max_size: Option<u64>| Limits {
+        min_frequency,
+        max_size: max_size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
+    };
+    let source_limits = limits(vocab.min_frequency.source, vocab.max_size.source);
+    let target_limits = limits(vocab.min_frequency.target, vocab.max_size.target);
+    let mut summaries = Vec::new();
+    let mut describe = |name: &str, entries, statistics| {
+        let fit = Some(statistics);
+        summaries.push(VocabularySummary { name: name.to_owned(), entries, fit, taken_from: None });
+    };
+    let vocabularies = if section.share_input_fields_encoders {
+        let (shared, statistics) = Vocabularies::fit_shared(train, target_limits)?;
+        describe("shared", shared.target.len(), statistics);
+        shared
+    } else {
+        let mut fit_side = |field: Field, limits| -> Result<Arc<Vocabulary>, kiwi_text::Error> {
+            let fitted = Vocabulary::fit(train, &[field], limits)?;
+            describe(field.name(), fitted.vocabulary.len(), fitted.statistics);
+            Ok(Arc::new(fitted.vocabulary))
+        };
+        Vocabularies {
+            source: fit_side(Field::Source, source_limits)?,
+            target: fit_side(Field::Target, target_limits)?,
+        }
+    };
+    Ok((vocabularies, summaries))
+}
