@@ -61,8 +61,8 @@ pub(crate) struct TrainArguments {
 
 /// Find out all that training would find out before its first step, and train nothing.
 ///
-/// Reads the config, opens its plugins, reads the corpora and fits vocabularies, builds the system, and computes the largest
-/// batches once. Prints what the run would be: counts, vocabularies, optimizer steps, parameters, the memory it needs.
+/// Reads the config, opens its plugins, reads the corpora and fits vocabularies, builds the system, and trains on a
+/// few batches of all sizes, to throw the result away. Prints what the run would be: counts, vocabularies, optimizer steps, parameters, the memory it needs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -330,5 +330,5 @@ fn words_that_training_never_saw_are_told_of() {
             ("data.valid.input", json!({"source": "odd.src", "target": "odd.tgt"})),
         ],
     );
-    says(&run, "validation corpus: 1 pairs, 6 source words (16.67 % <unk>), 6 target words (16.67 % <unk>)");
+    says(&run, "validation corpus: 1 pair, 6 source words (16.67 % <unk>), 6 target words (16.67 % <unk>)");
 }

@@ -72,7 +72,7 @@ pub struct Unprepared {
     /// options only they can tell.
     pub components: Vec<ResolvedComponent>,
     /// Where the config says what, if it could be parsed.
-    pub document: Option<Document>,
+    pub document: Option<Box<Document>>,
 }
 
 impl From<Failure> for Unprepared {
@@ -104,12 +104,12 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Unprepared> {
         Err(invalid) => {
             let mut diagnostics = invalid.complaints;
             let (mut components, mut document) = (Vec::new(), None);
-            if let Some((readable, system)) = invalid.readable {
+            if let Some((readable, system)) = invalid.readable.map(|readable| *readable) {
                 // The names are looked up all the same, so that all is said at once.
                 let resolved = resolve_system(&system, &readable, &registry);
                 diagnostics.extend(resolved.complaints.iter().cloned());
                 components = resolved.components();
-                document = Some(readable);
+                document = Some(Box::new(readable));
             }
             config::sort(&mut diagnostics);
             diagnostics.extend(errors);
@@ -232,7 +232,7 @@ pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> R
         _ => Err(Unprepared {
             components: resolved.components(),
             failure: Failure { exit: resolved.exit, diagnostics: [resolved.complaints, warnings].concat() },
-            document: Some(document.clone()),
+            document: Some(Box::new(document.clone())),
         }),
     }
 }

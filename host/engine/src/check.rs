@@ -1,5 +1,5 @@
 //! `kiwi-host check CONFIG`: everything that a run finds out before its first step, and nothing trained. What a run would
-//! need of memory is found by trying: the largest batches are computed once, and what comes of it is thrown away.
+//! need of memory is found by trying: a few batches of all sizes are trained on, and what comes of it is thrown away.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan, ResolvedComponent};
 use kiwi_core::request::{CheckRequest, Format, Verbosity};
 use kiwi_plugin_api::torch_ext::gradients;
-use kiwi_text::Batch;
+use kiwi_text::{Batch, Field};
 use serde_json::{Value, json};
 
 use crate::assembly::{Assembly, assemble};
@@ -32,7 +32,7 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
     set_threads(&request.train.common);
     let findings = report.until_done(|report| {
         let mut assembly = assemble(&plan, report)?;
-        let trial = try_largest_batches(&plan.config, &mut assembly)?;
+        let trial = try_batches(&plan.config, &mut assembly)?;
         let findings = Findings::new(&plan, &assembly, &trial, &directory);
         report.warnings(assembly.system.close());
         Ok(findings)
@@ -52,28 +52,30 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
     Ok(ExitCode::Success)
 }
 
-/// What the largest batches took.
+/// Batches that are tried.
+const TRIED: usize = 12;
+
+/// What the batches took.
 struct Trial {
     /// Largest memory of the process so far, in bytes; `None` where the system does not tell.
     peak: Option<u64>,
-    /// Seconds that a training step on the largest batch took, the second time.
+    /// Seconds that a training step on the largest batch took.
     step: f64,
     /// Pairs, source and target width of the largest training batch.
     largest: (usize, usize, usize),
 }
 
-/// Trains on the largest batches, validates on the largest, and copies all parameters as saving does.
-fn try_largest_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
+/// Trains on batches of all sizes, validates on the largest, and copies all parameters as saving does.
+fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
     let Assembly { system, optimizer, data } = assembly;
     let training = Data { corpus: data.train.corpus(), plan: data.train.plan(0) };
     let mode = Mode::of(config);
     let parameters: Vec<_> = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
     let rate = config.system.optimizer.learning_rate;
     let (mut step, mut largest) = (0.0, (0, 0, 0));
-    let [by_positions, by_area] = largest_batches(&training);
-    // The first step of all also makes what later steps find made: the second is what a run's steps are like.
-    for batch in [by_positions, by_area, by_positions] {
-        let Some(batch) = training.plan.batch(batch).map(|pairs| Batch::new(&training.corpus, pairs)) else {
+    let tried = tried_batches(&training);
+    for (index, batch) in tried.iter().enumerate() {
+        let Some(batch) = training.plan.batch(*batch).map(|pairs| Batch::new(&training.corpus, pairs)) else {
             continue;
         };
         let started = Instant::now();
@@ -81,15 +83,17 @@ fn try_largest_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Tr
         forward(system, &batch, mode, true)?;
         optimizer.step(&[rate]).map_err(|error| running(&error))?;
         gradients::clear_gradients(&parameters).map_err(|error| failed(error.into()))?;
-        step = started.elapsed().as_secs_f64();
-        largest = (batch.pairs.len(), batch.source.width, batch.target.width);
+        if index + 1 == tried.len() {
+            step = started.elapsed().as_secs_f64();
+            largest = (batch.pairs.len(), batch.source.width, batch.target.width);
+        }
     }
     for set in &data.valid {
-        for batch in largest_batches(&set.data) {
-            if let Some(pairs) = set.data.plan.batch(batch) {
-                let batch = Batch::new(&set.data.corpus, pairs);
-                tch::no_grad(|| forward(system, &batch, mode, false))?;
-            }
+        // A validation batch leaves nothing behind, so that the largest alone matters.
+        let largest = tried_batches(&set.data).last().and_then(|batch| set.data.plan.batch(*batch));
+        if let Some(pairs) = largest {
+            let batch = Batch::new(&set.data.corpus, pairs);
+            tch::no_grad(|| forward(system, &batch, mode, false))?;
         }
     }
     let copies: Vec<_> = system
@@ -116,20 +120,28 @@ fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Re
     Ok(())
 }
 
-/// The batch with the most positions on both sides, padding counted, and the one with the most pairs of positions, which
-/// attention computes.
-fn largest_batches(data: &Data) -> [usize; 2] {
-    let widths = |pairs: &[usize]| {
+/// Batches of all sizes, spread evenly from small to large and mixed, the largest first and last: memory is taken in other
+/// pieces for each size, so that the largest alone does not tell what a run takes. A batch's size is that of what attention
+/// computes, a number for each pair of a source and a target position, padding counted.
+fn tried_batches(data: &Data) -> Vec<usize> {
+    let size = |pairs: &[usize]| {
         let width = |field| pairs.iter().map(|pair| data.corpus.sentence(*pair, field).len() + 2).max();
-        let source = width(kiwi_text::Field::Source).unwrap_or(0);
-        (pairs.len(), source, width(kiwi_text::Field::Target).unwrap_or(0))
+        pairs.len() * width(Field::Source).unwrap_or(0) * width(Field::Target).unwrap_or(0)
     };
-    let sizes: Vec<_> = data.plan.batches().map(widths).collect();
-    let largest = |size: &dyn Fn(&(usize, usize, usize)) -> usize| {
-        let sizes = sizes.iter().map(size).enumerate();
-        sizes.max_by_key(|(_, size)| *size).map_or(0, |(batch, _)| batch)
-    };
-    [largest(&|(rows, s, t)| rows * (s + t)), largest(&|(rows, s, t)| rows * s * t)]
+    let mut by_size: Vec<(usize, usize)> = data.plan.batches().map(size).zip(0..).collect();
+    by_size.sort_unstable_by(|a, b| b.cmp(a));
+    let count = TRIED.min(by_size.len());
+    let spread = (0..count).map(|i| by_size[i * (by_size.len() - 1) / count.saturating_sub(1).max(1)].1);
+    // Large and small in turn.
+    let spread: Vec<usize> = spread.collect();
+    let (large, small) = spread.split_at(count.div_ceil(2));
+    let mut tried: Vec<usize> = Vec::with_capacity(count + 1);
+    for i in 0..large.len() {
+        tried.extend(large.get(i));
+        tried.extend(small.get(i));
+    }
+    tried.extend(spread.first());
+    tried
 }
 
 /// What was found, for people and for programs.

@@ -55,7 +55,7 @@ pub struct Invalid {
     pub complaints: Vec<Diagnostic>,
     /// What could be read all the same: the document, and its section `system` to look up names in. What is refused in
     /// the section is at its default, or empty where it has none.
-    pub readable: Option<(Document, SystemSection)>,
+    pub readable: Option<Box<(Document, SystemSection)>>,
 }
 
 /// Reads and checks the config in `path`. Each of `overrides` (path such as `trainer.epochs`, and JSON or else a bare
@@ -84,7 +84,7 @@ fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Load
     sort(&mut complaints);
     match filled.config {
         Some(config) if sound => Ok(Loaded { config, document, warnings: complaints }),
-        _ => Err(Invalid { complaints, readable: filled.system.map(|system| (document, system)) }),
+        _ => Err(Invalid { complaints, readable: filled.system.map(|system| Box::new((document, system))) }),
     }
 }
 

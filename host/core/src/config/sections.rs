@@ -358,14 +358,14 @@ fn under_input<S: Serializer>(corpora: &Corpora, serializer: S) -> Result<S::Ok,
 }
 
 /// An unnamed set as itself, named ones by their names in order, none as null.
-fn validation_sets<S: Serializer>(sets: &Vec<ValidationSet>, serializer: S) -> Result<S::Ok, S::Error> {
+fn validation_sets<S: Serializer>(sets: &[ValidationSet], serializer: S) -> Result<S::Ok, S::Error> {
     struct UnderInput<'a>(&'a Corpora);
     impl Serialize for UnderInput<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             under_input(self.0, serializer)
         }
     }
-    match &sets[..] {
+    match sets {
         [] => serializer.serialize_none(),
         [ValidationSet { name: None, files }] => under_input(files, serializer),
         named => {
