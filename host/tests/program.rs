@@ -134,6 +134,16 @@ fn broken_files_are_listed_with_the_reason_and_are_no_failure() {
     fs::write(plugins.join("libtext.so"), "text").unwrap();
     library(&plugins, "libold.so", &PluginMetadata { torch: "2.9.1".into(), ..metadata("old") });
     library(&plugins, "libmodels.so", &with_component("models", "encoder", "Other"));
+    let whole = fs::read(plugins.join("libold.so")).unwrap();
+    fs::write(plugins.join("libtruncated.so"), &whole[..whole.len() / 2]).unwrap();
+    let newer = PluginMetadata { minimum_host_api: "9.1.0".into(), ..metadata("newer") };
+    library(&plugins, "libnewer.so", &newer);
+    let elsewhere = PluginMetadata { target: "aarch64-unknown-linux-gnu".into(), ..metadata("elsewhere") };
+    library(&plugins, "libelsewhere.so", &elsewhere);
+    let mut other = whole;
+    // The processor of an ELF file stands in its bytes 18 and 19; 183 is AArch64.
+    other[18..20].copy_from_slice(&183_u16.to_le_bytes());
+    fs::write(plugins.join("libarm.so"), other).unwrap();
     let arguments = ["--plugin-dir", text(&plugins), "plugins", "list"];
 
     let list = installation.run(&arguments).ends_with(0).stdout_has(&[
@@ -142,6 +152,11 @@ fn broken_files_are_listed_with_the_reason_and_are_no_failure() {
         "plugins/libempty.so: it is empty",
         "plugins/libtext.so: it is a text file, not an ELF shared library",
         "plugins/libold.so: it is built against torch 2.9.1, this host needs torch 2.11.*",
+        "plugins/libtruncated.so: it is a truncated or damaged ELF file",
+        "plugins/libnewer.so: it needs a host with plugin API 9.1.0 or a compatible later one",
+        "update kiwi-host, or rebuild the plugin",
+        "plugins/libelsewhere.so: it is built for the target aarch64-unknown-linux-gnu",
+        "plugins/libarm.so: it is built for aarch64, this host runs on",
         "not used: ",
         "another plugin of this name",
     ]);
@@ -153,7 +168,7 @@ fn broken_files_are_listed_with_the_reason_and_are_no_failure() {
     assert_eq!(of("usable").len(), 1);
     assert_eq!(of("usable")[0]["metadata"]["components"][0]["class"], "Other");
     assert_eq!(of("hidden")[0]["file"], text(&installation.at("bin/plugins/libmodels.so")));
-    assert_eq!(of("unusable").len(), 3);
+    assert_eq!(of("unusable").len(), 7);
 }
 
 #[test]

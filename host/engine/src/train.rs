@@ -82,7 +82,9 @@ fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {
 
 fn conclude(outcome: &Outcome, directory: &RunDirectory, report: &mut Report<'_>) {
     match &outcome.best {
-        Some((file, value)) => report.note(format!("best system: {} ({})", file.display(), number(*value))),
+        Some((file, metric, value)) => {
+            report.note(format!("best system: {} ({metric} {})", file.display(), number(*value)));
+        }
         None => report.note(format!("no system was saved in {}", directory.path().display())),
     }
 }

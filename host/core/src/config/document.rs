@@ -174,7 +174,13 @@ fn location(file: &Path, place: &Place) -> Option<Location> {
 pub(super) fn at_place(file: &Path, diagnostic: Diagnostic, place: &Place) -> Diagnostic {
     match (location(file, place), place) {
         (Some(location), _) => diagnostic.located(location),
-        (None, Place::Override(path)) => diagnostic.note(format!("set by --set {path}")),
+        (None, Place::Override(path)) => {
+            let mut diagnostic = diagnostic.note(format!("set by --set {path}"));
+            // There is no key in the file to remove.
+            diagnostic.help =
+                diagnostic.help.map(|help| help.replace("remove the key", "leave out this --set"));
+            diagnostic
+        }
         (None, Place::File(_)) => diagnostic,
     }
 }

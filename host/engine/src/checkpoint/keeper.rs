@@ -98,9 +98,10 @@ impl Keeper {
         Ok(Some(path))
     }
 
-    /// The best system so far: its file and the value of the main metric.
-    pub(crate) fn best(&self) -> Option<(PathBuf, f64)> {
-        self.kept.first().map(|kept| (self.directory.path().join(&kept.file), kept.value))
+    /// The best system so far: its file, and name and value of the main metric.
+    pub(crate) fn best(&self) -> Option<(PathBuf, String, f64)> {
+        let best = self.kept.first()?;
+        Some((self.directory.path().join(&best.file), self.metric.clone(), best.value))
     }
 
     fn better(&self, value: f64, other: f64) -> bool {

@@ -41,7 +41,7 @@ impl Progress {
                 self.main_metric.clone_from(main_metric);
             }
             Event::EpochStarted { epoch } => {
-                let bar = bar(self.batches, &format!("epoch {}/{}", epoch + 1, self.epochs));
+                let bar = bar(self.batches, &format!("epoch {epoch} ({} of {})", epoch + 1, self.epochs));
                 self.words = 0;
                 self.bar = Some(bar);
             }

@@ -73,8 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) words_per_second: f64,
     /// Share of the training time that was spent waiting for batches.
     pub(crate) data_wait: f64,
-    /// The best system: its file and the value of the main metric.
-    pub(crate) best: Option<(PathBuf, f64)>,
+    /// The best system: its file, and name and value of the main metric.
+    pub(crate) best: Option<(PathBuf, String, f64)>,
 }
 
 /// What listens to a run.

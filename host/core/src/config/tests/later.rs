@@ -17,8 +17,10 @@ fn every_key_that_comes_later_is_refused_unless_it_asks_for_nothing() {
             let said = complaints(FULL, &[(&path, value)]);
             assert_eq!(said.len(), 1, "{path}: {said:#?}");
             let start = format!("{path}@- | {} is not supported yet | found ", later.feature);
-            let end =
-                format!(" | expected {} | note set by --set {path} | help remove the key", later.default);
+            let end = format!(
+                " | expected {} | note set by --set {path} | help leave out this --set",
+                later.default
+            );
             assert!(said[0].starts_with(&start) && said[0].ends_with(&end), "{said:#?}");
         }
     }
@@ -56,6 +58,6 @@ fn a_key_that_comes_later_is_the_nearest_of_a_misspelt_one() {
             expected one of class_name, encoder_learning_rate, learning_rate, learning_rate_decay, \
             learning_rate_decay_start, load, options, parameters, training_steps, warmup_steps | \
             nearest warmup_steps | note set by --set system.optimizer.warmupsteps | \
-            help write `warmup_steps`, or remove the key"]
+            help write `warmup_steps`, or leave out this --set"]
     );
 }

@@ -43,7 +43,7 @@ fn overrides_are_checked_like_the_file_and_named_in_complaints() {
             gradient_accumulation_steps, gradient_max_norm, log_interval, log_save_interval, main_metric, \
             max_steps, max_tokens_per_batch, on_nonfinite, on_oom, precision, resume, truncated_bptt_steps | \
             nearest epochs | note set by --set trainer.epoch | \
-            help write `epochs`, or remove the key"]
+            help write `epochs`, or leave out this --set"]
     );
     assert_eq!(
         said("run.experiment_name", "7"),
