@@ -4,7 +4,7 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::{Format, SystemRequest};
 use kiwi_plugin_api::{HeadOutput, Output};
-use kiwi_text::{Batch, Field, ParallelCorpus};
+use kiwi_text::{Batch, Corpus, Field, ParallelCorpus};
 use serde_json::json;
 use tch::Tensor;
 
@@ -36,16 +36,16 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
 }
 
 /// The score of a pair.
-struct Score<'a> {
+struct Score {
     /// Its number in the corpus, from 1.
     pair: usize,
     /// Its target words.
-    words: Vec<&'a str>,
+    words: Vec<String>,
     /// The negative log-likelihood of each in nats; `None` for a word spelled like a special token, which no loss counts.
     word_nll: Vec<Option<f64>>,
 }
 
-impl Score<'_> {
+impl Score {
     /// Sum over the words that count, and the perplexity; no perplexity without words.
     fn totals(&self) -> (f64, Option<f64>) {
         let counted: Vec<f64> = self.word_nll.iter().flatten().copied().collect();
@@ -73,11 +73,7 @@ impl Score<'_> {
     }
 }
 
-fn scores<'a>(
-    corpus: &'a ParallelCorpus,
-    batch: &Batch,
-    output: &HeadOutput,
-) -> Result<Vec<Score<'a>>, Failure> {
+fn scores(corpus: &ParallelCorpus, batch: &Batch, output: &HeadOutput) -> Result<Vec<Score>, Failure> {
     let width = batch.target.width;
     let mut of_words: Vec<Vec<Option<f64>>> =
         batch.target.number_of_tokens.iter().map(|words| vec![None; words.unsigned_abs() as usize]).collect();
@@ -90,9 +86,10 @@ fn scores<'a>(
             *slot = Some(f64::from(nll));
         }
     }
-    let words_of = |pair: usize| match corpus.side(Field::Target) {
-        Some(side) => side.words(corpus.line(pair)).map(Iterator::collect),
-        None => Ok(Vec::new()),
+    let mut reader = corpus.side(Field::Target).map(Corpus::reader);
+    let mut words_of = |pair: usize| -> Result<Vec<String>, kiwi_text::Error> {
+        let Some(reader) = &mut reader else { return Ok(Vec::new()) };
+        Ok(kiwi_text::words(reader.line(corpus.line(pair))?).map(str::to_owned).collect())
     };
     batch
         .pairs

@@ -32,8 +32,9 @@ impl FieldBatch {
         self.lengths.len()
     }
 
-    fn new(corpus: &EncodedCorpus, pairs: &[usize], field: Field) -> Self {
-        let longest = pairs.iter().map(|pair| corpus.sentence(*pair, field).len()).max().unwrap_or(0);
+    fn new(corpus: &EncodedCorpus, pairs: &[u32], field: Field) -> Self {
+        let longest =
+            pairs.iter().map(|pair| corpus.sentence(*pair as usize, field).len()).max().unwrap_or(0);
         let width = longest + 2;
         let size = pairs.len() * width;
         let mut batch = Self {
@@ -47,7 +48,7 @@ impl FieldBatch {
             counted: Vec::new(),
         };
         for pair in pairs {
-            batch.push(corpus.sentence(*pair, field));
+            batch.push(corpus.sentence(*pair as usize, field));
         }
         let special = |id: i64| [PAD, BOS, EOS].into_iter().any(|special| id == i64::from(special));
         batch.counted =
@@ -69,7 +70,8 @@ impl FieldBatch {
         self.bounds.resize(end, -1);
         self.lengths.push(words as i64 + 2);
         self.bounds_lengths.push(words as i64 + 2);
-        self.number_of_tokens.push(i32::try_from(words).unwrap_or(i32::MAX));
+        // A line has less than 2^31 bytes.
+        self.number_of_tokens.push(words as i32);
     }
 }
 
@@ -92,9 +94,9 @@ impl Batch {
     /// # Panics
     /// When there is no such pair, as indexing a slice does.
     #[must_use]
-    pub fn new(corpus: &EncodedCorpus, pairs: &[usize]) -> Self {
+    pub fn new(corpus: &EncodedCorpus, pairs: &[u32]) -> Self {
         Self {
-            pairs: pairs.to_vec(),
+            pairs: pairs.iter().map(|pair| *pair as usize).collect(),
             source: FieldBatch::new(corpus, pairs, Field::Source),
             target: FieldBatch::new(corpus, pairs, Field::Target),
             post_edit: corpus.has(Field::PostEdit).then(|| FieldBatch::new(corpus, pairs, Field::PostEdit)),

@@ -4,16 +4,19 @@
 use std::path::PathBuf;
 
 use crate::{
-    Error, Field, Location, Result,
+    ContentHash, Error, Field, Location, Result,
     field::Origins,
-    file::TextFile,
-    words::{Words, words},
+    file::{FileReader, TextFile},
+    hash::KeyHasher,
 };
 
-/// The lines of one or several UTF-8 files, memory-mapped, so that a large corpus costs little memory.
+/// The lines of one or several UTF-8 files.
 ///
 /// Lines end at LF or CR LF and nowhere else; a last line without an end is a line; an empty file has none. A byte order mark
-/// at the start of each file is dropped. The files must not be changed while they are in use.
+/// at the start of each file is dropped. Small files and pipes are held; larger files stay open and are read in blocks of
+/// whole lines, so that a large corpus costs no memory but the system's cache of files. Files are not to be changed while they
+/// are read: that is noticed by their size and their time of modification, at the latest when a pass over them has ended, and
+/// is an error. A file whose name is given to another meanwhile stays what it was.
 #[derive(Debug)]
 pub struct Corpus {
     files: Vec<TextFile>,
@@ -24,7 +27,7 @@ impl Corpus {
     /// Opens and checks the files of one field.
     ///
     /// # Errors
-    /// No file given; or a file that is missing, unreadable, a folder, or not UTF-8.
+    /// No file given; or a file that is missing, unreadable, a folder or a device, or not UTF-8; or a line of 2 GiB.
     pub fn open(field: Field, paths: &[PathBuf]) -> Result<Self> {
         if paths.is_empty() {
             return Err(Error::NoFiles { field });
@@ -43,36 +46,38 @@ impl Corpus {
         self.origins.lines()
     }
 
-    /// A line, counted from 0 over all files, without its end.
-    ///
-    /// # Errors
-    /// The file was changed since it was opened and the line is no longer UTF-8.
+    /// How many bytes there are in all files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(TextFile::bytes).sum()
+    }
+
+    /// The hash of the bytes of the files and of where each ends.
+    #[must_use]
+    pub fn content_hash(&self) -> ContentHash {
+        let mut hasher = KeyHasher::new("files");
+        self.files.iter().for_each(|file| hasher.hash(file.hash()));
+        hasher.finish()
+    }
+
+    /// A reader of lines; each thread that reads needs its own.
+    #[must_use]
+    pub fn reader(&self) -> CorpusReader<'_> {
+        CorpusReader { corpus: self, number: 0, file: self.files.first().map(TextFile::reader) }
+    }
+
+    /// File and line number of a line, counted from 0 over all files.
     ///
     /// # Panics
     /// When there is no such line, as indexing a slice does.
-    pub fn line(&self, line: usize) -> Result<&str> {
-        let (file, line) = self.origins.find(line);
-        self.files[file].line(line)
-    }
-
-    /// The words of a line.
-    ///
-    /// # Errors
-    /// As for [`Corpus::line`].
-    ///
-    /// # Panics
-    /// As for [`Corpus::line`].
-    pub fn words(&self, line: usize) -> Result<Words<'_>> {
-        self.line(line).map(words)
-    }
-
-    /// File and line number of a line.
-    ///
-    /// # Panics
-    /// As for [`Corpus::line`].
     #[must_use]
     pub fn location(&self, line: usize) -> Location {
         self.origins.location(line)
+    }
+
+    /// Whether the files are still what was opened, as far as their sizes and times of modification tell.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.files.iter().try_for_each(TextFile::check_unchanged)
     }
 
     pub(crate) fn files(&self) -> &[TextFile] {
@@ -81,5 +86,32 @@ impl Corpus {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins
+    }
+}
+
+/// Reads lines of a [`Corpus`]; quick where they are near each other.
+#[derive(Debug)]
+pub struct CorpusReader<'a> {
+    corpus: &'a Corpus,
+    /// Which file `file` reads.
+    number: usize,
+    file: Option<FileReader<'a>>,
+}
+
+impl CorpusReader<'_> {
+    /// A line, counted from 0 over all files, without its end.
+    ///
+    /// # Errors
+    /// The file was changed since it was opened, or cannot be read any more.
+    ///
+    /// # Panics
+    /// When there is no such line, as indexing a slice does.
+    pub fn line(&mut self, line: usize) -> Result<&str> {
+        let (number, line) = self.corpus.origins.find(line);
+        if number != self.number {
+            self.file = None;
+            self.number = number;
+        }
+        self.file.get_or_insert_with(|| self.corpus.files[number].reader()).line(line)
     }
 }

@@ -1,10 +1,11 @@
-//! A parallel corpus as word ids, encoded once and kept in memory: what batches are made from. Making them is `batch`'s.
+//! A parallel corpus as word ids, what batches are made from: held, or in a file of the cache. Making it from text is
+//! `encoding`'s, keeping it in the cache `cache`'s, making batches `batch`'s.
 
 use std::sync::Arc;
 
 use crate::{
-    Corpus, Field, Limits, Location, Notes, ParallelCorpus, Result, Vocabulary, field::Origins, file,
-    notes::NotesBuilder, threads, vocabulary::UNK,
+    Field, Limits, Location, Notes, ParallelCorpus, Result, Vocabulary, encoding, field::Origins,
+    noting::NotesBuilder, numbers::Numbers,
 };
 
 /// The vocabularies of both sides; one and the same when they are shared. The target's serves for post-edits.
@@ -17,14 +18,23 @@ pub struct Vocabularies {
 }
 
 impl Vocabularies {
+    /// The fields that a shared vocabulary is fitted on, in this order.
+    pub const SHARED: [Field; 2] = [Field::Target, Field::Source];
+
+    /// One vocabulary for both sides.
+    #[must_use]
+    pub fn shared(vocabulary: Vocabulary) -> Self {
+        let shared = Arc::new(vocabulary);
+        Self { source: Arc::clone(&shared), target: shared }
+    }
+
     /// One vocabulary for both sides, fitted on the target's lines and the source's within the target's limits.
     ///
     /// # Errors
     /// As for [`Vocabulary::fit`].
     pub fn fit_shared(corpus: &ParallelCorpus, limits: Limits) -> Result<(Self, crate::FitStatistics)> {
-        let fitted = Vocabulary::fit(corpus, &[Field::Target, Field::Source], limits)?;
-        let shared = Arc::new(fitted.vocabulary);
-        Ok((Self { source: Arc::clone(&shared), target: shared }, fitted.statistics))
+        let fitted = Vocabulary::fit(corpus, &Self::SHARED, limits)?;
+        Ok((Self::shared(fitted.vocabulary), fitted.statistics))
     }
 
     /// Whether both sides have one vocabulary.
@@ -43,88 +53,84 @@ impl Vocabularies {
     }
 }
 
-/// The ids of all words of a parallel corpus, 4 bytes a word and 8 a sentence. The files are no longer needed.
-#[derive(Debug, Clone)]
+/// The ids of all words of a parallel corpus, 4 bytes a word and 8 a sentence, held or mapped from the cache. The files of the
+/// text are no longer needed, and what happens to them changes nothing here.
+#[derive(Debug)]
 pub struct EncodedCorpus {
+    pub(crate) numbers: EncodedNumbers,
+    pub(crate) facts: EncodedFacts,
     /// By field index.
-    sides: Vec<EncodedSide>,
-    selection: Option<Arc<[usize]>>,
+    origins: Vec<Origins>,
+    selection: Option<Arc<[u32]>>,
     notes: Notes,
 }
 
-#[derive(Debug, Clone)]
-struct EncodedSide {
-    ids: Vec<u32>,
+/// The large arrays of an encoded corpus, pair by pair, the fields of a pair one after the other: a batch finds both sides of
+/// a pair near each other.
+#[derive(Debug)]
+pub(crate) struct EncodedNumbers {
     /// Where each sentence starts in `ids`, and where the last ends.
-    offsets: Vec<u64>,
-    unknown_words: u64,
-    origins: Origins,
+    pub(crate) offsets: Numbers<u64>,
+    pub(crate) ids: Numbers<u32>,
 }
 
-/// One field of a chunk of pairs.
-#[derive(Default)]
-struct Chunk {
-    ids: Vec<u32>,
-    /// Words of each sentence.
-    lengths: Vec<usize>,
-    unknown_words: u64,
+/// What is known of an encoded corpus beside its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EncodedFacts {
+    pub(crate) fields: usize,
+    pub(crate) pairs: usize,
+    /// By field index.
+    pub(crate) words: [u64; 3],
+    /// Of these the `<unk>`, by field index.
+    pub(crate) unknown_words: [u64; 3],
 }
 
 impl EncodedCorpus {
-    /// Encodes a corpus, using all cores; a word that its vocabulary lacks becomes `<unk>`.
+    /// Encodes a corpus into memory, using all cores; a word that its vocabulary lacks becomes `<unk>`.
     ///
     /// # Errors
     /// A file was changed meanwhile.
     pub fn encode(corpus: &ParallelCorpus, vocabularies: &Vocabularies) -> Result<Self> {
-        let fields: Vec<(Field, &Corpus)> =
-            corpus.fields().filter_map(|field| Some((field, corpus.side(field)?))).collect();
-        let chunks = threads::map_chunks(corpus.pairs(), |range| {
-            let mut chunks: Vec<Chunk> = fields.iter().map(|_| Chunk::default()).collect();
-            let mut notes = NotesBuilder::default();
-            let mut empty = Vec::new();
-            for pair in range {
-                empty.clear();
-                for ((field, side), chunk) in fields.iter().zip(&mut chunks) {
-                    let line = side.line(corpus.line(pair))?;
-                    let (words, specials) = chunk.encode(line, vocabularies.of(*field));
-                    if words == 0 {
-                        empty.push(*field);
-                    }
-                    notes.special_words(pair, *field, specials);
-                    notes.lone_carriage_returns(pair, *field, file::lone_carriage_returns(line.as_bytes()));
-                }
-                notes.empty_pair(pair, &empty);
-            }
-            Ok((chunks, notes))
+        let mut offsets = Vec::with_capacity(corpus.pairs() * corpus.fields().count() + 1);
+        let mut ids = Vec::new();
+        let (facts, notes) = encoding::encode(corpus, vocabularies, |some_offsets, some_ids| {
+            offsets.extend_from_slice(some_offsets);
+            ids.extend_from_slice(some_ids);
+            Ok::<_, crate::Error>(())
         })?;
-        let mut sides: Vec<_> =
-            fields.iter().map(|(_, side)| EncodedSide::new(side, corpus.pairs())).collect();
-        let mut notes = NotesBuilder::default();
-        for (chunk, chunk_notes) in chunks {
-            sides.iter_mut().zip(chunk).for_each(|(side, chunk)| side.append(chunk));
-            notes.append(chunk_notes);
-        }
-        sides.iter_mut().for_each(|side| side.ids.shrink_to_fit());
-        let location = |pair, field: Field| sides[field.index()].origins.location(corpus.line(pair));
+        ids.shrink_to_fit();
+        let numbers = EncodedNumbers { offsets: Numbers::Held(offsets), ids: Numbers::Held(ids) };
+        Ok(Self::new(corpus, numbers, facts, notes))
+    }
+
+    pub(crate) fn new(
+        corpus: &ParallelCorpus,
+        numbers: EncodedNumbers,
+        facts: EncodedFacts,
+        notes: NotesBuilder,
+    ) -> Self {
+        let sides = corpus.fields().filter_map(|field| corpus.side(field));
+        let origins: Vec<Origins> = sides.map(|side| side.origins().clone()).collect();
+        let location = |pair, field: Field| origins[field.index()].location(corpus.line(pair));
         let notes = notes.finish(corpus.pairs(), location);
-        Ok(Self { sides, selection: corpus.selection(), notes })
+        Self { numbers, facts, origins, selection: corpus.selection(), notes }
     }
 
     /// How many pairs there are.
     #[must_use]
     pub fn pairs(&self) -> usize {
-        self.sides[0].offsets.len() - 1
+        self.facts.pairs
     }
 
     /// The fields that there are.
     pub fn fields(&self) -> impl Iterator<Item = Field> + use<> {
-        Field::ALL.into_iter().take(self.sides.len())
+        Field::ALL.into_iter().take(self.facts.fields)
     }
 
     /// Whether there is such a field.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {
-        field.index() < self.sides.len()
+        field.index() < self.facts.fields
     }
 
     /// The ids of a sentence's words, without `<bos>` and `<eos>`; nothing when the corpus has no such field.
@@ -133,29 +139,44 @@ impl EncodedCorpus {
     /// When there is no such pair, as indexing a slice does.
     #[must_use]
     pub fn sentence(&self, pair: usize, field: Field) -> &[u32] {
-        self.sides
-            .get(field.index())
-            .map_or(&[], |side| &side.ids[side.offsets[pair] as usize..side.offsets[pair + 1] as usize])
+        if !self.has(field) {
+            return &[];
+        }
+        let at = pair * self.facts.fields + field.index();
+        let ends = &self.numbers.offsets[at..at + 2];
+        &self.numbers.ids[ends[0] as usize..ends[1] as usize]
     }
 
     /// How many words a field has in all pairs.
     #[must_use]
     pub fn running_words(&self, field: Field) -> u64 {
-        self.sides.get(field.index()).map_or(0, |side| side.ids.len() as u64)
+        self.facts.words[field.index()]
     }
 
     /// How many of these are `<unk>`.
     #[must_use]
     pub fn unknown_words(&self, field: Field) -> u64 {
-        self.sides.get(field.index()).map_or(0, |side| side.unknown_words)
+        self.facts.unknown_words[field.index()]
     }
 
     /// The pair with a field's longest sentence (the first of equals) and its words; `None` when there is no such field.
     #[must_use]
     pub fn longest(&self, field: Field) -> Option<(usize, usize)> {
-        let offsets = &self.sides.get(field.index())?.offsets;
-        let lengths = offsets.windows(2).map(|ends| (ends[1] - ends[0]) as usize).enumerate();
+        let lengths = self.lengths();
+        let lengths =
+            self.has(field).then(|| (0..self.pairs()).map(|pair| (pair, lengths.of(pair, field))))?;
         lengths.reduce(|longest, next| if next.1 > longest.1 { next } else { longest })
+    }
+
+    /// The words of each sentence, without going to the ids.
+    pub(crate) fn lengths(&self) -> Lengths<'_> {
+        Lengths { offsets: &self.numbers.offsets, fields: self.facts.fields }
+    }
+
+    /// The bytes of the ids and the offsets, held or mapped.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (size_of_val(&*self.numbers.offsets) + size_of_val(&*self.numbers.ids)) as u64
     }
 
     /// File and line of one side of a pair; `None` when there is no such field.
@@ -164,8 +185,8 @@ impl EncodedCorpus {
     /// When there is no such pair, as indexing a slice does.
     #[must_use]
     pub fn location(&self, pair: usize, field: Field) -> Option<Location> {
-        let line = self.selection.as_ref().map_or(pair, |selection| selection[pair]);
-        Some(self.sides.get(field.index())?.origins.location(line))
+        let line = self.selection.as_ref().map_or(pair, |selection| selection[pair] as usize);
+        Some(self.origins.get(field.index())?.location(line))
     }
 
     /// What is odd in the corpus.
@@ -175,38 +196,17 @@ impl EncodedCorpus {
     }
 }
 
-impl EncodedSide {
-    fn new(side: &Corpus, pairs: usize) -> Self {
-        let mut offsets = Vec::with_capacity(pairs + 1);
-        offsets.push(0);
-        Self { ids: Vec::new(), offsets, unknown_words: 0, origins: side.origins().clone() }
-    }
-
-    fn append(&mut self, chunk: Chunk) {
-        let mut end = self.ids.len() as u64;
-        self.ids.extend(chunk.ids);
-        self.offsets.extend(chunk.lengths.iter().map(|length| {
-            end += *length as u64;
-            end
-        }));
-        self.unknown_words += chunk.unknown_words;
-    }
+/// The lengths of the sentences of an encoded corpus.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths<'a> {
+    offsets: &'a [u64],
+    fields: usize,
 }
 
-impl Chunk {
-    /// Appends a sentence and returns its words, and those of them that are spelled like special tokens.
-    fn encode(&mut self, line: &str, vocabulary: &Vocabulary) -> (usize, usize) {
-        let start = self.ids.len();
-        let mut specials = 0;
-        for word in crate::words(line) {
-            let found = vocabulary.get(word);
-            specials += usize::from(found.is_some_and(|id| (id as usize) < crate::SPECIALS.len()));
-            let id = found.unwrap_or(UNK);
-            self.unknown_words += u64::from(id == UNK);
-            self.ids.push(id);
-        }
-        let words = self.ids.len() - start;
-        self.lengths.push(words);
-        (words, specials)
+impl Lengths<'_> {
+    /// The words of a field that the corpus has.
+    pub(crate) fn of(&self, pair: usize, field: Field) -> usize {
+        let at = pair * self.fields + field.index();
+        (self.offsets[at + 1] - self.offsets[at]) as usize
     }
 }

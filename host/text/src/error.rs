@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::field::Field;
+use crate::field::{Field, Location};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,23 @@ pub enum Error {
     Directory {
         /// The folder.
         file: PathBuf,
+    },
+    /// A device where a file was expected.
+    #[error(
+        "{} is a device (a terminal, for instance): a corpus is a text file or a pipe that gives one, one sentence a line",
+        file.display()
+    )]
+    Device {
+        /// The device.
+        file: PathBuf,
+    },
+    /// A symbolic link to nothing.
+    #[error("{} is a symbolic link to {}, which does not exist; repair the link", file.display(), leads_to.display())]
+    DanglingLink {
+        /// The link.
+        file: PathBuf,
+        /// What it says.
+        leads_to: PathBuf,
     },
     /// A file that the operating system does not let us read.
     #[error("{} cannot be read: {cause}; check its permissions and the device it lies on", file.display())]
@@ -63,16 +80,50 @@ pub enum Error {
         /// The byte.
         byte: u8,
     },
+    /// A line of which the words could not be counted in 31 bits.
+    #[error(
+        "{}, line {line}: the line is longer than {limit} bytes; a corpus has one sentence a line, each ended by LF or CR LF",
+        file.display()
+    )]
+    LineTooLong {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The longest line that can be read, in bytes.
+        limit: u64,
+    },
+    /// A pipe that gives more than can be kept.
+    #[error(
+        "{} gives more than {limit} bytes: what comes from a pipe is kept in memory, so write a corpus of this size to a file \
+         and give that",
+        file.display()
+    )]
+    PipeTooLong {
+        /// The pipe.
+        file: PathBuf,
+        /// The most bytes that are kept.
+        limit: u64,
+    },
+    /// One pipe in several places.
+    #[error(
+        "{} is a pipe and is given twice, but what comes from it can be read only once; write it to a file and give that",
+        file.display()
+    )]
+    PipeTwice {
+        /// The pipe.
+        file: PathBuf,
+    },
     /// A file that no longer is what was checked when it was opened.
     #[error(
-        "{}, line {line}: the file was changed while it was being read; start again when nothing writes to it",
+        "{} was changed while it was being read ({evidence}); start again when nothing writes to it",
         file.display()
     )]
     Changed {
         /// The file.
         file: PathBuf,
-        /// The line, from 1.
-        line: usize,
+        /// What tells it.
+        evidence: &'static str,
     },
     /// A field without any file.
     #[error("the list of {field} files is empty: give at least one file")]
@@ -111,8 +162,17 @@ pub enum Error {
         /// Carriage returns in both files that end no line.
         lone_carriage_returns: usize,
     },
-    /// A corpus without any pair.
-    #[error("{} 0 lines: a training corpus needs at least one pair of sentences", no_lines(files))]
+    /// More pairs than can be numbered.
+    #[error(
+        "the corpus has {pairs} pairs, more than the {} that are supported: train on a part of it",
+        u32::MAX
+    )]
+    TooManyPairs {
+        /// Pairs in the corpus.
+        pairs: usize,
+    },
+    /// A corpus with a file that has no line.
+    #[error("{} 0 lines: each file of a corpus needs at least one sentence", no_lines(files))]
     EmptyCorpus {
         /// The files without a line.
         files: Vec<PathBuf>,
@@ -126,6 +186,19 @@ pub enum Error {
         pairs: usize,
         /// The limits in words.
         limits: String,
+    },
+    /// A pair that fits into no batch.
+    #[error(
+        "the pair at {place} takes {tokens} tokens by itself (its longer side with `<bos>` and `<eos>`), but a batch may hold \
+         {limit}: raise `max_tokens_per_batch` to {tokens}, or drop such pairs by `max_length`"
+    )]
+    PairOverTokens {
+        /// The pair's longer side.
+        place: Location,
+        /// Its tokens.
+        tokens: usize,
+        /// The tokens that a batch may hold.
+        limit: usize,
     },
     /// A share that is not one.
     #[error(

@@ -1,17 +1,25 @@
 //! Parallel corpora → vocabularies → batches of word ids, in plain arrays: no tensors and no libtorch here.
 //!
-//! The way of the text: [`ParallelCorpus`] (checked files, memory-mapped) → [`Vocabulary`] (fitted on them or loaded) →
-//! [`EncodedCorpus`] (every word an id, the files no longer needed) → [`BatchPlan`] (which pairs make which batch) →
-//! [`BatchStream`] (batches made ready in the background) → [`Batch`]. What is odd in a corpus without being an error is
-//! collected in [`Notes`]; printing it, and reading any configuration, is the caller's.
+//! The way of the text: [`ParallelCorpus`] (checked files, perhaps some of their pairs) → [`Vocabulary`] (fitted on them or
+//! loaded) → [`EncodedCorpus`] (every word an id, the files no longer needed) → [`BatchPlan`] (which pairs make which batch in
+//! an epoch, by [`Batching`]) → [`BatchStream`] (batches made ready in the background) → [`Batch`]. A [`Cache`] keeps what the
+//! second and third step make of large corpora. What is odd in a corpus without being an error is collected in [`Notes`];
+//! printing it, and reading any configuration, is the caller's.
 
 mod batch;
+mod batching;
+mod cache;
 mod corpus;
+mod counts;
 mod encoded;
+mod encoding;
 mod error;
 mod field;
 mod file;
+mod hash;
 mod notes;
+mod noting;
+mod numbers;
 mod parallel_corpus;
 mod plan;
 mod stream;
@@ -20,10 +28,13 @@ mod vocabulary;
 mod words;
 
 pub use batch::{Batch, FieldBatch};
-pub use corpus::Corpus;
+pub use batching::{BatchOrder, BatchSize, Batching};
+pub use cache::{Cache, CacheOutcome, CacheProblem, Cached};
+pub use corpus::{Corpus, CorpusReader};
 pub use encoded::{EncodedCorpus, Vocabularies};
 pub use error::Error;
 pub use field::{Field, Location};
+pub use hash::ContentHash;
 pub use notes::{EmptyPairs, Notes, Occurrences};
 pub use parallel_corpus::{Dropped, ParallelCorpus, ParallelFiles};
 pub use plan::BatchPlan;

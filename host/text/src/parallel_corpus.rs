@@ -1,12 +1,15 @@
 //! Two texts (or three, with post-edits) of which line i of one belongs to line i of the others, and the choice of some of
 //! their pairs: a split, length limits. Words and their ids are `vocabulary`'s and `encoded`'s.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{Corpus, Error, Field, Location, Result, notes::Occurrences, threads};
+use crate::{
+    ContentHash, Corpus, Error, Field, Location, Result, file, hash::KeyHasher, notes::Occurrences, threads,
+    words,
+};
 
 /// The files of a parallel corpus; the lists are paired in order.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +28,7 @@ pub struct ParallelCorpus {
     /// By [`Field::index`]: source, target, perhaps post-edits.
     sides: Arc<[Corpus]>,
     /// The line of each pair; all lines when absent.
-    selection: Option<Arc<[usize]>>,
+    selection: Option<Arc<[u32]>>,
 }
 
 /// What length limits have dropped.
@@ -33,15 +36,38 @@ pub struct ParallelCorpus {
 pub struct Dropped {
     /// Pairs before.
     pub pairs: usize,
+    /// The limit in words of each side that has one.
+    pub limits: Vec<(Field, usize)>,
     /// The pairs that were over a limit; each place is the first side that was.
     pub dropped: Occurrences,
+}
+
+impl Dropped {
+    /// What was dropped and where first, as the end of a sentence about a corpus; `None` when nothing was.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        let Self { pairs, limits, dropped } = self;
+        (dropped.count > 0).then(|| {
+            format!(
+                "{} of {pairs} pairs dropped: over max_length ({}), first at {}",
+                dropped.count,
+                limits_as_text(limits),
+                dropped.places()
+            )
+        })
+    }
+}
+
+fn limits_as_text(limits: &[(Field, usize)]) -> String {
+    limits.iter().map(|(field, limit)| format!("{field} {limit} words")).collect::<Vec<_>>().join(", ")
 }
 
 impl ParallelCorpus {
     /// Opens and checks the files; each pair of files must have the same number of lines.
     ///
     /// # Errors
-    /// A file that cannot be read as UTF-8 text, lists of different lengths, files of different line counts, or no pair at all.
+    /// A file that cannot be read as UTF-8 text, a pipe that is given twice, lists of different lengths, files of different line
+    /// counts, or a file without a line.
     pub fn open(files: &ParallelFiles) -> Result<Self> {
         let mut lists = vec![(Field::Source, &files.source), (Field::Target, &files.target)];
         lists.extend(files.post_edit.as_ref().map(|post_edit| (Field::PostEdit, post_edit)));
@@ -57,20 +83,20 @@ impl ParallelCorpus {
                 });
             }
         }
-        let sides = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                lists.iter().map(|(field, list)| scope.spawn(|| Corpus::open(*field, list))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect::<Result<Vec<_>>>()
-        })?;
-        let empty = || sides.iter().filter(|side| side.lines() == 0).flat_map(Corpus::files);
+        refuse_pipes_given_twice(lists.iter().flat_map(|(_, list)| *list))?;
+        let sides = threads::each(lists.len(), |side| Corpus::open(lists[side].0, lists[side].1));
+        let sides = sides.into_iter().collect::<Result<Vec<_>>>()?;
+        let empty = || sides.iter().flat_map(Corpus::files).filter(|file| file.lines() == 0);
         if empty().next().is_some() {
             return Err(Error::EmptyCorpus { files: empty().map(|file| file.path().to_owned()).collect() });
         }
         for ((field, _), side) in lists.iter().zip(&sides).skip(1) {
             check_line_counts(&sides[0], *field, side)?;
+        }
+        // Pairs are numbered in 32 bits.
+        let pairs = sides[0].lines();
+        if u32::try_from(pairs).is_err() {
+            return Err(Error::TooManyPairs { pairs });
         }
         Ok(Self { sides: sides.into(), selection: None })
     }
@@ -98,7 +124,33 @@ impl ParallelCorpus {
     /// When there is no such pair, as indexing a slice does.
     #[must_use]
     pub fn line(&self, pair: usize) -> usize {
-        self.selection.as_ref().map_or(pair, |selection| selection[pair])
+        self.selection.as_ref().map_or(pair, |selection| selection[pair] as usize)
+    }
+
+    /// How many bytes the files of all sides have.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.sides.iter().map(Corpus::bytes).sum()
+    }
+
+    /// The hash of the bytes of all files, where each ends, and which pairs are chosen: two corpora with the same hash have
+    /// the same pairs, whatever their files are called.
+    #[must_use]
+    pub fn content_hash(&self) -> ContentHash {
+        let mut hasher = KeyHasher::new("pairs");
+        self.sides.iter().for_each(|side| hasher.hash(side.content_hash()));
+        self.hash_selection(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(crate) fn hash_selection(&self, hasher: &mut KeyHasher) {
+        match &self.selection {
+            None => hasher.number(0),
+            Some(selection) => {
+                hasher.number(1);
+                hasher.bytes(bytemuck::cast_slice(selection));
+            }
+        }
     }
 
     /// File and line of one side of a pair; `None` when the corpus has no such field.
@@ -129,7 +181,10 @@ impl ParallelCorpus {
         for pair in rand::seq::index::sample(&mut random, pairs, training) {
             drawn[pair] = true;
         }
-        let part = |wanted: bool| self.select((0..pairs).filter(|pair| drawn[*pair] == wanted));
+        let part = |wanted: bool| {
+            let pairs = (0..pairs).filter(|pair| drawn[*pair] == wanted);
+            self.select(pairs.map(|pair| self.line_number(pair)))
+        };
         Ok((part(true), part(false)))
     }
 
@@ -140,52 +195,73 @@ impl ParallelCorpus {
     /// Nothing would be left, or a file was changed meanwhile.
     pub fn within_lengths(&self, source: Option<usize>, target: Option<usize>) -> Result<(Self, Dropped)> {
         let limits = [source, target, target];
-        let limited: Vec<_> = self
-            .sides
-            .iter()
-            .zip(limits)
-            .filter_map(|(side, limit)| limit.map(|limit| (side, limit)))
-            .collect();
-        let over_limit = |line: usize| -> Result<Option<&Corpus>> {
-            for (side, limit) in &limited {
-                if side.words(line)?.nth(*limit).is_some() {
-                    return Ok(Some(side));
-                }
-            }
-            Ok(None)
-        };
+        let limits = self.fields().zip(limits).filter_map(|(field, limit)| Some((field, limit?)));
+        let limits: Vec<(Field, usize)> = limits.collect();
+        let limited: Vec<(&Corpus, usize)> =
+            limits.iter().filter_map(|(field, limit)| Some((self.side(*field)?, *limit))).collect();
         let chunks = threads::map_chunks(self.pairs(), |range| {
+            let mut readers: Vec<_> =
+                limited.iter().map(|(side, limit)| (*side, side.reader(), *limit)).collect();
+            let mut over_limit = |line: usize| -> Result<Option<&Corpus>> {
+                for (side, reader, limit) in &mut readers {
+                    if words(reader.line(line)?).nth(*limit).is_some() {
+                        return Ok(Some(side));
+                    }
+                }
+                Ok(None)
+            };
             let (mut kept, mut dropped) = (Vec::new(), Vec::new());
             for pair in range {
                 match over_limit(self.line(pair))? {
-                    None => kept.push(pair),
+                    None => kept.push(self.line_number(pair)),
                     Some(side) => dropped.push((pair, side)),
                 }
             }
             Ok((kept, dropped))
         })?;
+        self.check_unchanged()?;
         let mut dropped = Occurrences::default();
         for (pair, side) in chunks.iter().flat_map(|(_, dropped)| dropped) {
             dropped.add(|| side.location(self.line(*pair)));
         }
         if dropped.count == self.pairs() {
-            let limit = |name, limit: Option<usize>| limit.map(|limit| format!("{name} {limit} words"));
-            let limits = [limit("source", source), limit("target", target)];
-            let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
-            return Err(Error::AllTooLong { pairs: self.pairs(), limits });
+            return Err(Error::AllTooLong { pairs: self.pairs(), limits: limits_as_text(&limits) });
         }
-        let kept = self.select(chunks.into_iter().flat_map(|(kept, _)| kept));
-        Ok((kept, Dropped { pairs: self.pairs(), dropped }))
+        let kept = if dropped.count == 0 {
+            self.clone()
+        } else {
+            self.select(chunks.into_iter().flat_map(|(kept, _)| kept))
+        };
+        Ok((kept, Dropped { pairs: self.pairs(), limits, dropped }))
     }
 
-    /// Some of the pairs, which become the pairs 0, 1, … of the new corpus.
-    fn select(&self, pairs: impl Iterator<Item = usize>) -> Self {
-        Self { sides: Arc::clone(&self.sides), selection: Some(pairs.map(|pair| self.line(pair)).collect()) }
+    /// The pairs of some lines, which become the pairs 0, 1, … of the new corpus.
+    fn select(&self, lines: impl Iterator<Item = u32>) -> Self {
+        Self { sides: Arc::clone(&self.sides), selection: Some(lines.collect()) }
     }
 
-    pub(crate) fn selection(&self) -> Option<Arc<[usize]>> {
+    /// [`ParallelCorpus::line`] as it is stored: [`ParallelCorpus::open`] has seen that all lines have such a number.
+    fn line_number(&self, pair: usize) -> u32 {
+        self.selection.as_ref().map_or(pair as u32, |selection| selection[pair])
+    }
+
+    pub(crate) fn selection(&self) -> Option<Arc<[u32]>> {
         self.selection.clone()
     }
+
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.sides.iter().try_for_each(Corpus::check_unchanged)
+    }
+}
+
+fn refuse_pipes_given_twice<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let mut pipes = HashSet::new();
+    for path in paths.filter(|path| file::is_pipe(path)) {
+        if !pipes.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            return Err(Error::PipeTwice { file: path.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn check_line_counts(source: &Corpus, field: Field, side: &Corpus) -> Result<()> {
@@ -197,7 +273,7 @@ fn check_line_counts(source: &Corpus, field: Field, side: &Corpus) -> Result<()>
                 field,
                 file: file.path().to_owned(),
                 lines: file.lines(),
-                lone_carriage_returns: source.lone_carriage_returns() + file.lone_carriage_returns(),
+                lone_carriage_returns: source.lone_carriage_returns()? + file.lone_carriage_returns()?,
             });
         }
     }

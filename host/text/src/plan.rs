@@ -1,35 +1,56 @@
 //! Which pairs make which batch, in which order, decided before an epoch begins. A plan is only a list of lists of pairs:
-//! every order and every way to size batches is another constructor, and nothing that follows depends on it.
+//! nothing that follows depends on how it came about, which is `batching`'s.
 
 use std::num::NonZeroUsize;
 
-/// The batches of an epoch, each a list of pairs.
+/// The batches of an epoch, each a list of pairs: 4 bytes a pair and 4 a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchPlan {
     /// All batches one after the other.
-    pairs: Vec<usize>,
+    pairs: Vec<u32>,
     /// Where each batch ends.
-    ends: Vec<usize>,
+    ends: Vec<u32>,
 }
 
 impl BatchPlan {
-    /// Batches of `batch_size` pairs in the order of the corpus; the last one holds what is left.
+    /// Batches of `batch_size` pairs in the order of the corpus; the last one holds what is left. A corpus has at most
+    /// `u32::MAX` pairs.
     #[must_use]
     pub fn corpus_order(pairs: usize, batch_size: NonZeroUsize) -> Self {
-        let size = batch_size.get();
-        let ends = (1..=pairs.div_ceil(size)).map(|batch| pairs.min(batch.saturating_mul(size))).collect();
-        Self { pairs: (0..pairs).collect(), ends }
+        let pairs = u32::try_from(pairs).unwrap_or(u32::MAX);
+        let mut plan = Self { pairs: (0..pairs).collect(), ends: Vec::new() };
+        plan.cut(batch_size);
+        plan
     }
 
     /// Batches made elsewhere. Empty ones are kept.
     #[must_use]
-    pub fn from_batches<B: AsRef<[usize]>>(batches: impl IntoIterator<Item = B>) -> Self {
+    pub fn from_batches<B: AsRef<[u32]>>(batches: impl IntoIterator<Item = B>) -> Self {
         let mut plan = Self { pairs: Vec::new(), ends: Vec::new() };
         for batch in batches {
-            plan.pairs.extend_from_slice(batch.as_ref());
-            plan.ends.push(plan.pairs.len());
+            plan.push(batch.as_ref());
         }
         plan
+    }
+
+    /// Pairs that are still to be cut into batches.
+    pub(crate) fn uncut(pairs: Vec<u32>) -> Self {
+        Self { pairs, ends: Vec::new() }
+    }
+
+    /// Cuts what is not yet cut into batches of a number of pairs.
+    pub(crate) fn cut(&mut self, batch_size: NonZeroUsize) {
+        let mut end = self.ends.last().map_or(0, |end| *end as usize);
+        while end < self.pairs.len() {
+            end = end.saturating_add(batch_size.get()).min(self.pairs.len());
+            self.ends.push(end as u32);
+        }
+    }
+
+    pub(crate) fn push(&mut self, batch: &[u32]) {
+        self.pairs.extend_from_slice(batch);
+        // Pairs are numbered in 32 bits, and each is in one batch.
+        self.ends.push(self.pairs.len() as u32);
     }
 
     /// How many batches there are.
@@ -46,14 +67,14 @@ impl BatchPlan {
 
     /// The pairs of a batch; `None` past the last.
     #[must_use]
-    pub fn batch(&self, batch: usize) -> Option<&[usize]> {
+    pub fn batch(&self, batch: usize) -> Option<&[u32]> {
         let end = *self.ends.get(batch)?;
         let start = if batch == 0 { 0 } else { self.ends[batch - 1] };
-        Some(&self.pairs[start..end])
+        Some(&self.pairs[start as usize..end as usize])
     }
 
     /// The batches in order.
-    pub fn batches(&self) -> impl Iterator<Item = &[usize]> {
+    pub fn batches(&self) -> impl Iterator<Item = &[u32]> {
         (0..self.len()).filter_map(|batch| self.batch(batch))
     }
 }
@@ -62,7 +83,7 @@ impl BatchPlan {
 mod tests {
     use super::*;
 
-    fn corpus_order(pairs: usize, size: usize) -> Vec<Vec<usize>> {
+    fn corpus_order(pairs: usize, size: usize) -> Vec<Vec<u32>> {
         BatchPlan::corpus_order(pairs, NonZeroUsize::new(size).unwrap())
             .batches()
             .map(<[_]>::to_vec)

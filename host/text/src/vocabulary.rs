@@ -2,9 +2,9 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::{Error, Field, ParallelCorpus, Result, threads};
+use crate::{ContentHash, Error, Field, ParallelCorpus, Result, counts::WordCounts, hash::KeyHasher};
 
 /// The special tokens, in the order of their ids.
 pub const SPECIALS: [&str; 5] = ["<unk>", "<pad>", "<bos>", "<eos>", "<unaligned>"];
@@ -80,50 +80,30 @@ impl Vocabulary {
     /// # Errors
     /// More types than ids, or a file that was changed meanwhile. A field that the corpus lacks adds nothing.
     pub fn fit(corpus: &ParallelCorpus, fields: &[Field], limits: Limits) -> Result<Fitted> {
-        let mut counts: HashMap<&str, u64> = HashMap::new();
-        for side in fields.iter().filter_map(|field| corpus.side(*field)) {
-            let parts =
-                threads::fold(corpus.pairs(), HashMap::new, |counts: &mut HashMap<&str, u64>, range| {
-                    for pair in range {
-                        for word in side.words(corpus.line(pair))? {
-                            *counts.entry(word).or_insert(0) += 1;
-                        }
-                    }
-                    Ok(())
-                })?;
-            for part in parts {
-                if counts.is_empty() {
-                    counts = part;
-                } else {
-                    part.into_iter().for_each(|(word, count)| *counts.entry(word).or_insert(0) += count);
-                }
-            }
+        Self::from_counts(&WordCounts::count(corpus, fields, limits.min_frequency)?, limits)
+    }
+
+    /// The vocabulary within limits of a text whose words are counted.
+    pub(crate) fn from_counts(counts: &WordCounts, limits: Limits) -> Result<Fitted> {
+        let WordCounts { totals, .. } = counts;
+        let (frequencies, ends, text) = (&*counts.counts, &*counts.ends, &*counts.text);
+        let frequent = frequencies.partition_point(|count| *count >= limits.min_frequency);
+        let kept = frequent.min(limits.max_size.unwrap_or(usize::MAX));
+        let mut words: Vec<String> = Vec::with_capacity(SPECIALS.len() + kept);
+        words.extend(SPECIALS.map(str::to_owned));
+        let mut start = 0;
+        for end in &ends[..kept] {
+            // What was counted is UTF-8, and where it comes from a file, the file was checked.
+            words.push(String::from_utf8_lossy(&text[start..*end as usize]).into_owned());
+            start = *end as usize;
         }
-        let running_words = counts.values().sum();
-        let mut unknown_words = 0;
-        for (id, special) in (0..).zip(SPECIALS) {
-            let count = counts.remove(special).unwrap_or(0);
-            if id == UNK {
-                unknown_words += count;
-            }
-        }
-        let types = counts.len();
-        let mut kept: Vec<(&str, u64)> = counts
-            .iter()
-            .map(|(word, count)| (*word, *count))
-            .filter(|(_, count)| *count >= limits.min_frequency)
-            .collect();
-        kept.sort_unstable_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
-        kept.truncate(limits.max_size.unwrap_or(usize::MAX));
+        let known = frequencies[..kept].iter().sum::<u64>() + totals.specials.iter().sum::<u64>();
         let statistics = FitStatistics {
-            types,
-            kept_types: kept.len(),
-            running_words,
-            unknown_words: unknown_words + counts.values().sum::<u64>()
-                - kept.iter().map(|(_, count)| count).sum::<u64>(),
+            types: totals.types as usize,
+            kept_types: kept,
+            running_words: totals.running_words,
+            unknown_words: totals.running_words - known + totals.specials[UNK as usize],
         };
-        let words =
-            SPECIALS.into_iter().chain(kept.into_iter().map(|(word, _)| word)).map(str::to_owned).collect();
         Ok(Fitted { vocabulary: Self::from_words(words)?, statistics })
     }
 
@@ -155,6 +135,13 @@ impl Vocabulary {
             };
         }
         Ok(Self { words, ids, hasher })
+    }
+
+    /// The hash of the words in their order.
+    pub(crate) fn content_hash(&self) -> ContentHash {
+        let mut hasher = KeyHasher::new("vocabulary");
+        self.words.iter().for_each(|word| hasher.bytes(word.as_bytes()));
+        hasher.finish()
     }
 
     /// The id of a word; `None` when it is not in the vocabulary and thus becomes [`UNK`].

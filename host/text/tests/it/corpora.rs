@@ -12,8 +12,8 @@ fn encode(corpus: &ParallelCorpus) -> EncodedCorpus {
 }
 
 fn sources(corpus: &ParallelCorpus) -> Vec<String> {
-    let side = corpus.side(Field::Source).unwrap();
-    (0..corpus.pairs()).map(|pair| side.line(corpus.line(pair)).unwrap().to_owned()).collect()
+    let mut reader = corpus.side(Field::Source).unwrap().reader();
+    (0..corpus.pairs()).map(|pair| reader.line(corpus.line(pair)).unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn different_line_counts() {
 #[test]
 fn corpora_without_a_line() {
     let folder = Folder::new();
-    let needs = "0 lines: a training corpus needs at least one pair of sentences";
+    let needs = "0 lines: each file of a corpus needs at least one sentence";
     assert_eq!(folder.message(folder.pair("", "")), format!("train.src and train.tgt have {needs}"));
     assert_eq!(folder.message(folder.pair("", "A\n")), format!("train.src has {needs}"));
     assert_eq!(folder.message(folder.pair("a\n", "\u{feff}")), format!("train.tgt has {needs}"));
@@ -184,7 +184,10 @@ fn splits_are_seeded_and_keep_pairs_together_and_in_order() {
     assert_eq!(all, sources(&corpus));
     assert_ne!(second, all[75..], "a draw, not the tail");
     for pair in 0..validation.pairs() {
-        let line = |field| validation.side(field).unwrap().line(validation.line(pair)).unwrap();
+        let line = |field| {
+            let mut reader = validation.side(field).unwrap().reader();
+            reader.line(validation.line(pair)).unwrap().to_owned()
+        };
         assert_eq!(line(Field::Source)[1..], line(Field::Target)[1..]);
         let number: usize = line(Field::Source)[1..].parse().unwrap();
         assert_eq!(validation.location(pair, Field::Target).unwrap().line, number + 1);

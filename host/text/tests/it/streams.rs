@@ -23,7 +23,7 @@ proptest! {
 
     #[test]
     fn the_number_of_workers_changes_nothing(
-        batches in prop::collection::vec(prop::collection::vec(0..100usize, 0..6), 0..30),
+        batches in prop::collection::vec(prop::collection::vec(0..100u32, 0..6), 0..30),
         skip in 0..35usize,
         workers in 1..6usize,
     ) {

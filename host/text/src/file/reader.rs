@@ -1,0 +1,79 @@
+//! Reading lines of a file, block by block: a line near the last one costs nothing but looking it up.
+
+use std::{io, os::unix::fs::FileExt};
+
+use super::{Content, TextFile};
+use crate::{Error, Result};
+
+/// Reads lines of one file. What it holds is one block, or the longest line where that is more.
+#[derive(Debug)]
+pub(crate) struct FileReader<'a> {
+    file: &'a TextFile,
+    /// The block that was read last, of a file that is not held.
+    read: String,
+    /// The same of a file that is held.
+    held: &'a str,
+    /// The number of its first line.
+    first_line: usize,
+    /// Where its lines start in it, and where the last ends; empty before the first block was read.
+    starts: Vec<usize>,
+}
+
+impl<'a> FileReader<'a> {
+    pub(super) fn new(file: &'a TextFile) -> Self {
+        Self { file, read: String::new(), held: "", first_line: 0, starts: Vec::new() }
+    }
+
+    /// A line, from 0, without its end.
+    pub(crate) fn line(&mut self, line: usize) -> Result<&str> {
+        let loaded = self.first_line..self.first_line + self.starts.len().saturating_sub(1);
+        if !loaded.contains(&line) {
+            self.load(line)?;
+        }
+        let at = line - self.first_line;
+        let text = &self.block()[self.starts[at]..self.starts[at + 1]];
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        Ok(text)
+    }
+
+    /// The block of the line that was read last.
+    pub(super) fn block(&self) -> &str {
+        match self.file.content {
+            Content::Held(_) => self.held,
+            Content::OnDisk(..) => &self.read,
+        }
+    }
+
+    fn load(&mut self, line: usize) -> Result<()> {
+        let blocks = &self.file.blocks;
+        let number = blocks.partition_point(|block| block.first_line <= line).saturating_sub(1);
+        let (block, end) = (blocks[number], blocks[number + 1]);
+        // What is there stays no longer valid, whatever goes wrong below.
+        self.starts.clear();
+        match &self.file.content {
+            Content::Held(text) => self.held = &text[block.start as usize..end.start as usize],
+            Content::OnDisk(file, _) => {
+                let mut bytes = std::mem::take(&mut self.read).into_bytes();
+                bytes.resize((end.start - block.start) as usize, 0);
+                file.read_exact_at(&mut bytes, block.start).map_err(|cause| match cause.kind() {
+                    io::ErrorKind::UnexpectedEof => self.file.changed("it is shorter"),
+                    _ => Error::Unreadable { file: self.file.path.clone(), cause },
+                })?;
+                self.read =
+                    String::from_utf8(bytes).map_err(|_| self.file.changed("its bytes are others now"))?;
+            }
+        }
+        let mut starts = std::mem::take(&mut self.starts);
+        let text = self.block();
+        starts.push(0);
+        starts.extend(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1));
+        if starts.last() != Some(&text.len()) {
+            starts.push(text.len());
+        }
+        if starts.len() - 1 != end.first_line - block.first_line {
+            return Err(self.file.changed("its lines end elsewhere"));
+        }
+        (self.starts, self.first_line) = (starts, block.first_line);
+        Ok(())
+    }
+}
