@@ -21,6 +21,12 @@ pub const KIWI_PLUGIN_PATH: Variable = Variable {
     meaning: "Directories of plugins, separated by colons; searched after those of --plugin-dir.",
 };
 
+/// Where what is made of large corpora is kept.
+pub const KIWI_CACHE_DIR: Variable = Variable {
+    name: "KIWI_CACHE_DIR",
+    meaning: "Directory where the encoded form of large corpora is kept, in place of kiwi-host in the user's cache directory.",
+};
+
 /// No colours.
 pub const NO_COLOR: Variable = Variable {
     name: "NO_COLOR",
@@ -70,9 +76,10 @@ pub const HOME: Variable =
     Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
 
 /// All of them.
-pub const ALL: [Variable; 11] = [
+pub const ALL: [Variable; 12] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
+    KIWI_CACHE_DIR,
     OMP_NUM_THREADS,
     NO_COLOR,
     CLICOLOR,

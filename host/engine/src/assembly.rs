@@ -36,11 +36,12 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
     let saved = saved(config)?;
 
     let opened = data::open(config, &plan.document)?;
-    let mut data = data::read(config, &plan.document, opened, source(config, saved.as_ref()))?;
+    let mut data =
+        data::read(config, &plan.document, opened, source(config, saved.as_ref()), data::cache().as_ref())?;
     data.summary.lines().for_each(|line| report.note(line));
     report.warnings(std::mem::take(&mut data.warnings));
     if !config.debug {
-        Interval::check(config, data.train.batches(0)).map_err(|failure| place(plan, *failure))?;
+        Interval::check(config, data.train.batches()).map_err(|failure| place(plan, *failure))?;
     }
 
     let loaded = saved.as_ref().filter(|_| config.system.load.is_some());

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::assembly::{Assembly, assemble};
 use crate::checkpoint::RunDirectory;
-use crate::data::{Data, counted};
+use crate::data::{Data, counted, invalid};
 use crate::memory;
 use crate::outlet::Outlet;
 use crate::report::Report;
@@ -68,7 +68,8 @@ struct Trial {
 /// Trains on batches of all sizes, validates on the largest, and copies all parameters as saving does.
 fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
     let Assembly { system, optimizer, data } = assembly;
-    let training = Data { corpus: data.train.corpus(), plan: data.train.plan(0) };
+    let training =
+        Data { corpus: data.train.corpus(), plan: data.train.plan(0).map_err(|error| invalid(&error))? };
     let mode = Mode::of(config);
     let parameters: Vec<_> = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
     let rate = config.system.optimizer.learning_rate;
@@ -124,8 +125,9 @@ fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Re
 /// pieces for each size, so that the largest alone does not tell what a run takes. A batch's size is that of what attention
 /// computes, a number for each pair of a source and a target position, padding counted.
 fn tried_batches(data: &Data) -> Vec<usize> {
-    let size = |pairs: &[usize]| {
-        let width = |field| pairs.iter().map(|pair| data.corpus.sentence(*pair, field).len() + 2).max();
+    let size = |pairs: &[u32]| {
+        let width =
+            |field| pairs.iter().map(|pair| data.corpus.sentence(*pair as usize, field).len() + 2).max();
         pairs.len() * width(Field::Source).unwrap_or(0) * width(Field::Target).unwrap_or(0)
     };
     let mut by_size: Vec<(usize, usize)> = data.plan.batches().map(size).zip(0..).collect();
@@ -212,8 +214,8 @@ impl Findings {
     }
 
     fn training(&mut self, config: &RunConfig, assembly: &Assembly) {
-        let batches = assembly.data.train.batches(0);
-        self.say("training", training::extent(config, batches));
+        let batches = assembly.data.train.batches();
+        self.say("training", training::extent(config, batches, assembly.data.train.epochs_are_alike()));
         let schedule = training::describe_schedule(config, assembly);
         self.say("training", schedule.clone());
         let metrics = &assembly.system.metrics;

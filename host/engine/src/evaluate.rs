@@ -73,7 +73,8 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
         target: vec![request.target.clone()],
         post_edit: None,
     };
-    let (corpus, data, warnings) = data::read_for(&files, &vocabularies, options.batch_size)?;
+    let (corpus, data, warnings) =
+        data::read_for(&files, &vocabularies, options.batch_size, data::cache().as_ref())?;
     report.warnings(warnings);
     let mut checked = checked.into_iter();
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {

@@ -122,7 +122,10 @@ fn start(directory: &Path, cache: Option<Cache>) {
     for (order, size) in [
         (BatchOrder::Random, BatchSize::Pairs(const { NonZeroUsize::new(64).unwrap() })),
         (BatchOrder::Bucketed, BatchSize::Pairs(const { NonZeroUsize::new(64).unwrap() })),
-        (BatchOrder::Bucketed, BatchSize::Tokens(const { NonZeroUsize::new(4096).unwrap() })),
+        (
+            BatchOrder::Bucketed,
+            BatchSize::Tokens { tokens: const { NonZeroUsize::new(4096).unwrap() }, pairs: None },
+        ),
     ] {
         let batching = Batching { order, size, buffer_size: None };
         let plan = Arc::new(batching.plan(&encoded, 42, 0).unwrap());

@@ -34,7 +34,12 @@ pub enum BatchSize {
     /// As many pairs as fit into so many tokens. What is counted is B × T of the side that has the larger T: the pairs of the
     /// batch times the longest sentence of either side, with its `<bos>` and `<eos>`, so the places for words that the wider
     /// of the two matrices of ids has, padding included. No batch exceeds it.
-    Tokens(NonZeroUsize),
+    Tokens {
+        /// So many.
+        tokens: NonZeroUsize,
+        /// And at most so many pairs, if there is such a limit.
+        pairs: Option<NonZeroUsize>,
+    },
 }
 
 /// How the batches of an epoch are made.
@@ -84,9 +89,9 @@ impl Batching {
                 plan.cut(size);
                 Ok(plan)
             }
-            BatchSize::Tokens(limit) => {
+            BatchSize::Tokens { tokens, pairs: most } => {
                 let mut plan = BatchPlan::from_batches::<&[u32]>([]);
-                cut_by_tokens(corpus, &pairs, limit.get(), |batch| plan.push(batch))?;
+                cut_by_tokens(corpus, &pairs, tokens, most, |batch| plan.push(batch))?;
                 Ok(plan)
             }
         }
@@ -120,7 +125,9 @@ impl Batching {
                 pool.iter_mut().zip(&sorted).for_each(|(place, (_, pair))| *place = *pair);
                 match self.size {
                     BatchSize::Pairs(size) => pool.chunks(size.get()).for_each(&mut add),
-                    BatchSize::Tokens(limit) => cut_by_tokens(corpus, pool, limit.get(), &mut add)?,
+                    BatchSize::Tokens { tokens, pairs } => {
+                        cut_by_tokens(corpus, pool, tokens, pairs, &mut add)?;
+                    }
                 }
             }
             shuffle(&mut batches, random);
@@ -133,10 +140,11 @@ impl Batching {
     fn pool(&self, corpus: &EncodedCorpus) -> usize {
         let pairs_a_batch = match self.size {
             BatchSize::Pairs(size) => size.get(),
-            BatchSize::Tokens(limit) => {
+            BatchSize::Tokens { tokens, pairs } => {
                 let words = corpus.fields().map(|field| corpus.running_words(field)).max().unwrap_or(0);
                 let mean = words / (corpus.pairs().max(1) as u64) + 2;
-                limit.get() / usize::try_from(mean).unwrap_or(usize::MAX)
+                let by_tokens = tokens.get() / usize::try_from(mean).unwrap_or(usize::MAX);
+                by_tokens.min(pairs.map_or(usize::MAX, NonZeroUsize::get))
             }
         };
         pairs_a_batch.max(1).saturating_mul(POOL)
@@ -153,14 +161,17 @@ fn sort_key(lengths: Lengths<'_>, pair: u32) -> u64 {
     u64::from(target) << 32 | u64::from(second)
 }
 
-/// Gives `take` the batches that some pairs make, in order, each as large as the limit lets it be.
+/// Gives `take` the batches that some pairs make, in order, each as large as the limits of tokens and pairs let it be.
 fn cut_by_tokens(
     corpus: &EncodedCorpus,
     pairs: &[u32],
-    limit: usize,
+    tokens: NonZeroUsize,
+    most: Option<NonZeroUsize>,
     mut take: impl FnMut(&[u32]),
 ) -> Result<()> {
     let lengths = corpus.lengths();
+    let limit = tokens.get();
+    let most = most.map_or(usize::MAX, NonZeroUsize::get);
     let (mut start, mut widest) = (0, 0);
     for (at, pair) in pairs.iter().enumerate() {
         let longer = corpus.fields().map(|field| (lengths.of(*pair as usize, field) + 2, field));
@@ -169,7 +180,7 @@ fn cut_by_tokens(
             return Err(over_limit(corpus, *pair, field, width, limit));
         }
         widest = widest.max(width);
-        if (at + 1 - start).saturating_mul(widest) > limit {
+        if at - start == most || (at + 1 - start).saturating_mul(widest) > limit {
             take(&pairs[start..at]);
             (start, widest) = (at, width);
         }

@@ -10,10 +10,12 @@ mod vocabularies;
 
 use std::sync::Arc;
 
+use etcetera::BaseStrategy as _;
 use kiwi_core::config::{Document, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::environment;
 use kiwi_core::exit_code::ExitCode;
-use kiwi_text::{EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularies};
+use kiwi_text::{Cache, EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularies};
 
 pub(crate) use batches::{Data, TrainingBatches};
 pub(crate) use open::{Opened, missing_files, open};
@@ -54,7 +56,7 @@ pub(crate) fn invalid(error: &kiwi_text::Error) -> Failure {
     Failure::new(ExitCode::Invalid, Diagnostic::error(error.to_string()))
 }
 
-/// Encodes opened corpora; vocabularies are taken from `source`.
+/// Encodes opened corpora; vocabularies are taken from `source`. What is made of large ones is kept in `cache`.
 ///
 /// # Errors
 /// When a vocabulary cannot be fitted or taken over, or a file was changed meanwhile.
@@ -63,24 +65,32 @@ pub(crate) fn read(
     document: &Document,
     opened: Opened,
     source: Source<'_>,
+    cache: Option<&Cache>,
 ) -> Result<TrainingData, Failure> {
     let Opened { train, valid, mut warnings, split } = opened;
-    let (vocabularies, fitted) = vocabularies::prepare(&train, config, source, document)?;
+    let (vocabularies, fitted) =
+        vocabularies::prepare(&train, config, source, document, cache, &mut warnings)?;
+    let tokens = |error: kiwi_text::Error| {
+        let error = Diagnostic::error(error.to_string()).at("trainer.max_tokens_per_batch");
+        Failure::new(ExitCode::Invalid, document.place(error))
+    };
 
-    let encoded = encode(&train, &vocabularies)?;
+    let encoded = encode(&train, &vocabularies, cache, &mut warnings)?;
     warnings.extend(notes("training", &encoded));
-    let train = TrainingBatches::new(encoded, config);
-    let mut corpora = vec![CorpusSummary::new("training", &train.corpus(), train.batches(0))];
+    let train = TrainingBatches::new(encoded, config).map_err(tokens)?;
+    let mut corpora = vec![CorpusSummary::new("training", &train.corpus(), train.batches())];
     let mut sets = Vec::new();
     for (name, corpus) in valid {
         let title = match &name {
             Some(name) => format!("validation set {name}"),
             None => "validation".to_owned(),
         };
-        let encoded = encode(&corpus, &vocabularies)?;
+        let encoded = encode(&corpus, &vocabularies, cache, &mut warnings)?;
         warnings.extend(notes(&title, &encoded));
         let size = config.system.batch_size.valid;
-        let data = Data::in_corpus_order(encoded, size, config.trainer.max_tokens_per_batch);
+        // Tokens limit validation batches only where pairs do not.
+        let limit = config.trainer.max_tokens_per_batch.filter(|_| size.is_none());
+        let data = Data::in_corpus_order(encoded, size, limit).map_err(tokens)?;
         corpora.push(CorpusSummary::new(title, &data.corpus, data.plan.len()));
         sets.push(ValidationData { name, data });
     }
@@ -96,15 +106,39 @@ pub(crate) fn read_for(
     files: &ParallelFiles,
     vocabularies: &Vocabularies,
     batch_size: usize,
+    cache: Option<&Cache>,
 ) -> Result<(ParallelCorpus, Data, Vec<Diagnostic>), Failure> {
     let corpus = ParallelCorpus::open(files).map_err(|error| invalid(&error))?;
-    let data = Data::in_corpus_order(encode(&corpus, vocabularies)?, Some(batch_size), None);
-    let warnings = data.corpus.notes().messages().into_iter().map(Diagnostic::warning).collect();
+    let mut warnings = Vec::new();
+    let encoded = encode(&corpus, vocabularies, cache, &mut warnings)?;
+    let data = Data::in_corpus_order(encoded, Some(batch_size), None).map_err(|error| invalid(&error))?;
+    warnings.extend(data.corpus.notes().messages().into_iter().map(Diagnostic::warning));
     Ok((corpus, data, warnings))
 }
 
-fn encode(corpus: &ParallelCorpus, vocabularies: &Vocabularies) -> Result<Arc<EncodedCorpus>, Failure> {
-    EncodedCorpus::encode(corpus, vocabularies).map(Arc::new).map_err(|error| invalid(&error))
+fn encode(
+    corpus: &ParallelCorpus,
+    vocabularies: &Vocabularies,
+    cache: Option<&Cache>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Arc<EncodedCorpus>, Failure> {
+    let encoded = match cache {
+        Some(cache) => cache.encode(corpus, vocabularies).map(|cached| {
+            warnings.extend(cached.outcome.warning().map(Diagnostic::warning));
+            cached.value
+        }),
+        None => EncodedCorpus::encode(corpus, vocabularies),
+    };
+    encoded.map(Arc::new).map_err(|error| invalid(&error))
+}
+
+/// Where what is made of large corpora is kept: the directory of `KIWI_CACHE_DIR`, else the user's cache directory; `None`
+/// where there is neither.
+pub(crate) fn cache() -> Option<Cache> {
+    let named = std::env::var_os(environment::KIWI_CACHE_DIR.name).filter(|directory| !directory.is_empty());
+    let users =
+        || etcetera::choose_base_strategy().ok().map(|strategy| strategy.cache_dir().join("kiwi-host"));
+    named.map(std::path::PathBuf::from).or_else(users).map(Cache::new)
 }
 
 fn notes(title: &str, corpus: &EncodedCorpus) -> Vec<Diagnostic> {

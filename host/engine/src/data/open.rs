@@ -92,13 +92,8 @@ pub(crate) fn open(config: &RunConfig, document: &Document) -> Result<Opened, Fa
         let (kept, dropped) = train
             .within_lengths(limits.source, limits.target)
             .map_err(|error| refuse(error, "data.max_length"))?;
-        if dropped.dropped.count > 0 {
-            let message = format!(
-                "{} of {} training pairs are left out: a side is longer than data.max_length, first {}",
-                dropped.dropped.count,
-                dropped.pairs,
-                dropped.dropped.places()
-            );
+        if let Some(message) = dropped.message() {
+            let message = format!("training corpus: {message}");
             warnings.push(document.place(Diagnostic::warning(message).at("data.max_length")));
         }
         train = kept;

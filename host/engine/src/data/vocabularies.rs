@@ -7,7 +7,7 @@ use kiwi_core::config::{DataProcessingSection, Document, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SystemHeader;
-use kiwi_text::{Field, Limits, ParallelCorpus, Vocabularies, Vocabulary};
+use kiwi_text::{Cache, Field, Limits, ParallelCorpus, Vocabularies, Vocabulary};
 
 use super::VocabularySummary;
 
@@ -29,10 +29,14 @@ pub(super) fn prepare(
     config: &RunConfig,
     source: Source<'_>,
     document: &Document,
+    cache: Option<&Cache>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<(Vocabularies, Vec<VocabularySummary>), Failure> {
     let section = config.system.data_processing.clone().unwrap_or_default();
     let (file, header, key) = match source {
-        Source::Corpus => return fit(train, &section).map_err(|error| super::invalid(&error)),
+        Source::Corpus => {
+            return fit(train, &section, cache, warnings).map_err(|error| super::invalid(&error));
+        }
         Source::Saved { file, header, key } => (file, header, key),
     };
     let refuse = |error: Diagnostic| Failure::new(ExitCode::Invalid, document.place(error.at(key)));
@@ -79,6 +83,8 @@ pub(crate) fn from_saved(header: &SystemHeader) -> Result<Vocabularies, kiwi_tex
 fn fit(
     train: &ParallelCorpus,
     section: &DataProcessingSection,
+    cache: Option<&Cache>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Result<(Vocabularies, Vec<VocabularySummary>), kiwi_text::Error> {
     let vocab = &section.vocab;
     let limits = |min_frequency, max_size: Option<u64>| Limits {
@@ -88,24 +94,29 @@ fn fit(
     let source_limits = limits(vocab.min_frequency.source, vocab.max_size.source);
     let target_limits = limits(vocab.min_frequency.target, vocab.max_size.target);
     let mut summaries = Vec::new();
-    let mut describe = |name: &str, entries, statistics| {
-        let fit = Some(statistics);
-        summaries.push(VocabularySummary { name: name.to_owned(), entries, fit, taken_from: None });
+    let mut fit = |name: &str, fields: &[Field], limits| -> Result<Vocabulary, kiwi_text::Error> {
+        let fitted = match cache {
+            Some(cache) => {
+                let cached = cache.fit(train, fields, limits)?;
+                warnings.extend(cached.outcome.warning().map(Diagnostic::warning));
+                cached.value
+            }
+            None => Vocabulary::fit(train, fields, limits)?,
+        };
+        summaries.push(VocabularySummary {
+            name: name.to_owned(),
+            entries: fitted.vocabulary.len(),
+            fit: Some(fitted.statistics),
+            taken_from: None,
+        });
+        Ok(fitted.vocabulary)
     };
     let vocabularies = if section.share_input_fields_encoders {
-        let (shared, statistics) = Vocabularies::fit_shared(train, target_limits)?;
-        describe("shared", shared.target.len(), statistics);
-        shared
+        Vocabularies::shared(fit("shared", &Vocabularies::SHARED, target_limits)?)
     } else {
-        let mut fit_side = |field: Field, limits| -> Result<Arc<Vocabulary>, kiwi_text::Error> {
-            let fitted = Vocabulary::fit(train, &[field], limits)?;
-            describe(field.name(), fitted.vocabulary.len(), fitted.statistics);
-            Ok(Arc::new(fitted.vocabulary))
-        };
-        Vocabularies {
-            source: fit_side(Field::Source, source_limits)?,
-            target: fit_side(Field::Target, target_limits)?,
-        }
+        let source = fit("source", &[Field::Source], source_limits)?;
+        let target = fit("target", &[Field::Target], target_limits)?;
+        Vocabularies { source: Arc::new(source), target: Arc::new(target) }
     };
     Ok((vocabularies, summaries))
 }

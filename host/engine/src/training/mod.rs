@@ -20,15 +20,17 @@ use crate::data::counted;
 use groups::Accumulation;
 use schedule::Schedule;
 
-/// How much training a config asks for, in a sentence; an epoch has `batches` batches.
-pub(crate) fn extent(config: &RunConfig, batches: usize) -> String {
+/// How much training a config asks for, in a sentence; the first epoch has `batches` batches, and so has each if epochs are
+/// `alike`.
+pub(crate) fn extent(config: &RunConfig, batches: usize, alike: bool) -> String {
+    let about = if alike { "" } else { "about " };
     let trainer = &config.trainer;
     let reading = match trainer.checkpoint.validation_interval {
         ValidationInterval::ShareOfEpoch(share) => format!("a share of {share} of an epoch"),
         ValidationInterval::Batches(n) => format!("every {}", counted(n, "batch")),
     };
     format!(
-        "{} of {}, {} each: {} in all; a validation every {} (validation_steps is read as {reading}) and at the end of \
+        "{} of {about}{}, {} each: {about}{} in all; a validation every {} (validation_steps is read as {reading}) and at the end of \
          each epoch",
         counted(trainer.epochs, "epoch"),
         counted(batches, "batch"),

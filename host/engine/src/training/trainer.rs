@@ -135,7 +135,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, Failure> {
-        let plan = self.train.plan(epoch);
+        let plan = self.train.plan(epoch).map_err(|error| invalid(&error))?;
         let count = if self.config.debug { 1 } else { plan.len() };
         let accumulation = self.accumulation(count);
         let interval = Interval::new(self.config, count);
@@ -260,8 +260,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn announce(&mut self) {
-        let batches = if self.config.debug { 1 } else { self.train.batches(0) };
-        self.emit(Event::Note(super::extent(self.config, batches)));
+        let batches = if self.config.debug { 1 } else { self.train.batches() };
+        self.emit(Event::Note(super::extent(self.config, batches, self.train.epochs_are_alike())));
         self.emit(Event::Note(self.schedule.describe()));
         let main_metric = self.system.metrics.main_name();
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
