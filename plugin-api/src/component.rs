@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
 
 use crate::{
-    Batch, ConfigReport, EncoderContext, Features, HeadContext, HeadOutput, NamedTensors, Output, Parameters,
-    Result,
+    Batch, ConfigReport, EncoderContext, EncoderNeeds, Features, HeadContext, HeadNeeds, HeadOutput,
+    NamedTensors, Output, Parameters, Result,
 };
 
 /// What all components have: a name, a sentence, and a config.
@@ -32,6 +32,11 @@ pub trait Component: Sized + Send + 'static {
 
 /// Turns batches into features.
 pub trait Encoder: Component {
+    /// What it needs of the run, as its checked config says. Asked before a corpus is read.
+    fn needs(_config: &Self::Config) -> EncoderNeeds {
+        EncoderNeeds::default()
+    }
+
     /// Builds it with fresh parameters, drawn from libtorch's default generator.
     ///
     /// # Errors
@@ -41,13 +46,13 @@ pub trait Encoder: Component {
     /// The size of its hidden state, by which some schedules scale the learning rate.
     fn hidden_size(&self) -> i64;
 
-    /// Last dimension of each feature that [`Encoder::forward`] gives.
+    /// Last dimension of each feature that [`Encoder::forward`] can give, whether or not anybody reads it.
     fn feature_sizes(&self) -> BTreeMap<String, i64>;
 
     /// Its parameters and buffers.
     fn parameters(&self) -> &Parameters;
 
-    /// Computes the features of a batch.
+    /// Computes the features of a batch: at least those that [`EncoderContext::wants`], so far as the batch has their fields.
     ///
     /// # Errors
     /// When the batch does not fit the encoder.
@@ -56,6 +61,11 @@ pub trait Encoder: Component {
 
 /// Turns features into a loss and what metrics need.
 pub trait Head: Component {
+    /// What it needs of the run, as its checked config says. Asked before a corpus is read.
+    fn needs(_config: &Self::Config) -> HeadNeeds {
+        HeadNeeds::default()
+    }
+
     /// Builds it with fresh parameters.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a component is told when it is created. Hosts may add to it; a plugin reads what it knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -43,9 +43,18 @@ pub struct EncoderContext {
     pub special: SpecialIds,
     /// Where parameters are to live: `cpu` or `cuda:N`.
     pub device: String,
+    /// The features that somebody reads; `None` for all.
+    #[serde(default)]
+    pub features: Option<BTreeSet<String>>,
 }
 
 impl EncoderContext {
+    /// Whether somebody reads this feature. One that nobody reads need not be computed.
+    #[must_use]
+    pub fn wants(&self, feature: &str) -> bool {
+        self.features.as_ref().is_none_or(|features| features.contains(feature))
+    }
+
     /// Size of the vocabulary of this field.
     ///
     /// # Errors

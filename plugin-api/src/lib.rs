@@ -62,6 +62,7 @@ mod error;
 mod features;
 pub mod init;
 pub mod log;
+mod needs;
 mod output;
 mod parameters;
 mod register;
@@ -75,6 +76,7 @@ pub use context::{EncoderContext, HeadContext, SpecialIds};
 pub use error::{Error, Result};
 pub use features::{Feature, Features, Projection};
 pub use kiwi_torch_ext as torch_ext;
+pub use needs::{EncoderNeeds, HeadNeeds, LongestSentence, NeededField, SparseGradient};
 pub use output::{HeadOutput, Output};
 pub use parameters::{NamedTensors, Parameter, Parameters};
 
@@ -87,9 +89,10 @@ pub const MINIMUM_HOST_API: &str = "0.1.0";
 /// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Batch, Component, ConfigReport, Encoder, EncoderContext, Error, Feature, Features, Field, Head,
-        HeadContext, HeadOutput, Metric, MetricRequest, NamedTensors, Optimizer, Ordering, Output, Parameter,
-        ParameterGroup, Parameters, Pass, Projection, Result, SpecialIds, init, log, plugin, register,
+        Batch, Component, ConfigReport, Encoder, EncoderContext, EncoderNeeds, Error, Feature, Features,
+        Field, Head, HeadContext, HeadNeeds, HeadOutput, LongestSentence, Metric, MetricRequest,
+        NamedTensors, NeededField, Optimizer, Ordering, Output, Parameter, ParameterGroup, Parameters, Pass,
+        Projection, Result, SparseGradient, SpecialIds, init, log, plugin, register,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

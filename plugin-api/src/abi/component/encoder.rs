@@ -31,8 +31,10 @@ pub struct EncoderTable {
     /// Its parameters and buffers.
     pub parameters: extern "C" fn(&mut Instance) -> AbiResult<RVec<AbiParameter>>,
     /// The features of a batch.
-    #[sabi(last_prefix_field)]
     pub forward: extern "C" fn(&mut Instance, AbiBatch<'_>, AbiPass) -> AbiResult<EncoderOutput>,
+    /// The [`crate::EncoderNeeds`] (JSON) of a config (JSON).
+    #[sabi(last_prefix_field)]
+    pub needs: extern "C" fn(RStr<'_>) -> AbiResult<RString>,
 }
 
 /// What an encoder says about itself.
@@ -62,10 +64,15 @@ pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
             describe: describe::<T>,
             parameters: parameters::<T>,
             forward: forward::<T>,
+            needs: needs::<T>,
         })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
     table.leak()
+}
+
+extern "C" fn needs<T: Encoder>(config: RStr<'_>) -> AbiResult<RString> {
+    enter(T::CLASS_NAME, || to_json(&T::needs(&checked_config::<T>(config)?)))
 }
 
 extern "C" fn create<T: Encoder>(config: RStr<'_>, context: RStr<'_>) -> AbiResult<Instance> {

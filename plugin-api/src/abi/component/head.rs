@@ -28,13 +28,15 @@ pub struct HeadTable {
     /// A list of [`crate::MetricRequest`] (JSON).
     pub metrics: extern "C" fn(&mut Instance) -> AbiResult<RString>,
     /// Loss and figures of a batch.
-    #[sabi(last_prefix_field)]
     pub forward: extern "C" fn(
         &mut Instance,
         RSlice<'_, BorrowedFeature<'_>>,
         AbiBatch<'_>,
         AbiPass,
     ) -> AbiResult<AbiHeadOutput>,
+    /// The [`crate::HeadNeeds`] (JSON) of a config (JSON).
+    #[sabi(last_prefix_field)]
+    pub needs: extern "C" fn(RStr<'_>) -> AbiResult<RString>,
 }
 
 /// What `forward` gives.
@@ -93,10 +95,15 @@ pub(crate) fn table<T: Head>() -> ComponentTableRef {
         parameters: parameters::<T>,
         metrics: metrics::<T>,
         forward: forward::<T>,
+        needs: needs::<T>,
     })));
     let mut table = ComponentTable::new::<T>(kind::HEAD);
     table.head = ROption::RSome(HeadTableRef(functions.static_as_prefix()));
     table.leak()
+}
+
+extern "C" fn needs<T: Head>(config: RStr<'_>) -> AbiResult<RString> {
+    enter(T::CLASS_NAME, || to_json(&T::needs(&checked_config::<T>(config)?)))
 }
 
 extern "C" fn create<T: Head>(config: RStr<'_>, context: RStr<'_>) -> AbiResult<Instance> {

@@ -14,6 +14,8 @@ pub enum Phase {
     Schema,
     /// Its config was checked.
     Check,
+    /// What it needs of a run was asked.
+    Needs,
     /// An instance was created.
     Create,
     /// An instance was asked to describe itself.
@@ -39,6 +41,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Schema => "schema",
             Self::Check => "check",
+            Self::Needs => "needs",
             Self::Create => "create",
             Self::Describe => "describe",
             Self::Parameters => "parameters",

@@ -58,14 +58,6 @@ fn json(origin: &Origin, phase: Phase, value: &impl Serialize) -> Result<String,
     serde_json::to_string(value).map_err(|error| CallError::new(origin, phase, error.to_string()))
 }
 
-fn missing_table(handle: &ComponentHandle, kind: &str) -> CallError {
-    CallError::new(
-        &handle.origin,
-        Phase::Create,
-        format!("it is registered as {} but asked for as {kind}", handle.table.kind()),
-    )
-}
-
 fn fields(batch: &Batch) -> Lent<'_> {
     Lent::new(batch.fields.iter().map(|field| (field.name.as_str(), field.tensors())))
 }
@@ -87,7 +79,7 @@ impl EncoderInstance {
         config: &Value,
         context: &EncoderContext,
     ) -> Result<Self, CallError> {
-        let table = handle.table.encoder().into_option().ok_or_else(|| missing_table(handle, "encoder"))?;
+        let table = handle.table.encoder().into_option().ok_or_else(|| handle.missing_table("encoder"))?;
         let origin = handle.origin.clone();
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
         let instance = guarded(&origin, Phase::Create, || {
@@ -178,7 +170,7 @@ impl HeadInstance {
         config: &Value,
         context: &HeadContext,
     ) -> Result<Self, CallError> {
-        let table = handle.table.head().into_option().ok_or_else(|| missing_table(handle, "head"))?;
+        let table = handle.table.head().into_option().ok_or_else(|| handle.missing_table("head"))?;
         let origin = handle.origin.clone();
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
         let instance = guarded(&origin, Phase::Create, || {
@@ -280,7 +272,7 @@ impl OptimizerInstance {
         groups: &[ParameterGroup],
     ) -> Result<Self, CallError> {
         let table =
-            handle.table.optimizer().into_option().ok_or_else(|| missing_table(handle, "optimizer"))?;
+            handle.table.optimizer().into_option().ok_or_else(|| handle.missing_table("optimizer"))?;
         let origin = handle.origin.clone();
         let config = config.to_string();
         let lent = Lent::new(groups.iter().map(|group| (group.name.as_str(), group.parameters.as_slice())));
@@ -341,7 +333,7 @@ impl MetricInstance {
     /// # Errors
     /// When the component cannot be built.
     pub fn create(handle: &ComponentHandle, config: &Value) -> Result<Self, CallError> {
-        let table = handle.table.metric().into_option().ok_or_else(|| missing_table(handle, "metric"))?;
+        let table = handle.table.metric().into_option().ok_or_else(|| handle.missing_table("metric"))?;
         let origin = handle.origin.clone();
         let config = config.to_string();
         let instance = guarded(&origin, Phase::Create, || (table.create())(RStr::from_str(&config)))?;

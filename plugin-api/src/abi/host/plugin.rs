@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use abi_stable::library::AbiHeaderRef;
-use abi_stable::std_types::RStr;
+use abi_stable::std_types::{RStr, RString};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use serde::de::DeserializeOwned;
 
 use super::call::{CallError, Origin, Phase, guarded};
-use crate::ConfigReport;
 use crate::abi::component::ComponentTableRef;
+use crate::abi::guard::AbiResult;
 use crate::abi::root::{PluginRootRef, SYMBOL};
+use crate::{ConfigReport, EncoderNeeds, HeadNeeds};
 
 /// Why a file could not be opened as a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,45 @@ impl ComponentHandle {
         let text = guarded(&self.origin, Phase::Check, || (self.table.check())(RStr::from_str(&json)))?;
         serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&self.origin, Phase::Check, format!("not a report: {error}")))
+    }
+
+    /// What an encoder of this config needs.
+    ///
+    /// # Errors
+    /// When this is no encoder, or the plugin fails.
+    pub fn encoder_needs(&self, config: &serde_json::Value) -> Result<EncoderNeeds, CallError> {
+        let table = self.table.encoder().into_option().ok_or_else(|| self.missing_table("encoder"))?;
+        self.needs(table.needs(), config)
+    }
+
+    /// What a head of this config needs.
+    ///
+    /// # Errors
+    /// When this is no head, or the plugin fails.
+    pub fn head_needs(&self, config: &serde_json::Value) -> Result<HeadNeeds, CallError> {
+        let table = self.table.head().into_option().ok_or_else(|| self.missing_table("head"))?;
+        self.needs(table.needs(), config)
+    }
+
+    fn needs<T: DeserializeOwned>(
+        &self,
+        needs: extern "C" fn(RStr<'_>) -> AbiResult<RString>,
+        config: &serde_json::Value,
+    ) -> Result<T, CallError> {
+        let json = config.to_string();
+        let text = guarded(&self.origin, Phase::Needs, || needs(RStr::from_str(&json)))?;
+        serde_json::from_str(text.as_str()).map_err(|error| {
+            CallError::new(&self.origin, Phase::Needs, format!("not what it needs: {error}"))
+        })
+    }
+
+    /// The error that it is a component of another kind.
+    pub(super) fn missing_table(&self, kind: &str) -> CallError {
+        CallError::new(
+            &self.origin,
+            Phase::Create,
+            format!("it is registered as {} but asked for as {kind}", self.table.kind()),
+        )
     }
 }
 

@@ -1,0 +1,63 @@
+//! What encoder and head need of the corpora and of the rest of a run. Their checked configs say it, so that the host knows it
+//! before a corpus is read and can refuse what would fail hours later.
+
+use serde::{Deserialize, Serialize};
+
+/// What an encoder needs; by default nothing but `source` and `target`, of any length.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EncoderNeeds {
+    /// Fields of a batch that it reads besides `source` and `target`.
+    pub fields: Vec<NeededField>,
+    /// The longest sentences it can take.
+    pub longest: Vec<LongestSentence>,
+    /// Parameters whose gradients are sparse, which some optimizers refuse.
+    pub sparse_gradients: Vec<SparseGradient>,
+}
+
+/// What a head needs; by default nothing but `source` and `target`, and every feature that the encoder can give.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeadNeeds {
+    /// Fields of a batch that it reads besides `source` and `target`.
+    pub fields: Vec<NeededField>,
+    /// The features that it reads. An encoder need not compute any other. `None` for all that there are.
+    pub features: Option<Vec<String>>,
+}
+
+/// A field of a batch that a component reads besides `source` and `target`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeededField {
+    /// Its name: `pe` for the post-edits.
+    pub field: String,
+    /// The option that asks for it, a path below the component's part of the config; empty where it always needs the field.
+    pub option: String,
+}
+
+impl NeededField {
+    /// The field `field`, because of `option`.
+    #[must_use]
+    pub fn new(field: impl Into<String>, option: impl Into<String>) -> Self {
+        Self { field: field.into(), option: option.into() }
+    }
+}
+
+/// The longest sentence of a field that an encoder can take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongestSentence {
+    /// Name of the field.
+    pub field: String,
+    /// Positions, `<bos>` and `<eos>` counted: two more than words.
+    pub positions: i64,
+    /// The option that sets the limit, a path below the component's part of the config; empty where none does.
+    pub option: String,
+}
+
+/// A parameter whose gradient is sparse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SparseGradient {
+    /// Name of the parameter, among the component's own.
+    pub parameter: String,
+    /// The option that asks for it, a path below the component's part of the config; empty where none does.
+    pub option: String,
+}
