@@ -68,7 +68,8 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
-/// The message without the stack of C++ frames that libtorch appends. Where a panic quotes the message (as those of tch's functions
+/// The message without the stack of C++ frames that libtorch appends, and without the place of its code and the condition that it
+/// puts before some. Where a panic quotes the message (as those of tch's functions
 /// without `f_` do), the lines of the stack are quoted too.
 pub(crate) fn without_stack(message: &str) -> &str {
     let end = [
@@ -76,12 +77,18 @@ pub(crate) fn without_stack(message: &str) -> &str {
         "\nC++ CapturedTraceback",
         r"\nException raised from",
         r"\nC++ CapturedTraceback",
+        "\nframe #",
+        r"\nframe #",
     ]
     .iter()
     .filter_map(|mark| message.find(mark))
     .min()
     .unwrap_or(message.len());
-    message[..end].trim_end()
+    let message = message[..end].trim_end();
+    match message.split_once("[enforce fail at ").and_then(|(_, rest)| rest.split_once(". ")) {
+        Some((_, said)) => said,
+        None => message,
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +105,16 @@ mod tests {
         assert!(text.contains("cannot be multiplied"), "{text}");
         assert!(!text.contains("frame #"), "{text}");
         assert!(!text.contains("Exception raised"), "{text}");
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_said_in_plain_words() {
+        let error = crate::init::zeros(&[1 << 22, 1 << 20], tch::Device::Cpu).err().map(|e| e.to_string());
+        let text = error.unwrap_or_default();
+        let start =
+            "cannot make a tensor of shape [4194304, 1048576]: DefaultCPUAllocator: can't allocate memory";
+        assert!(text.starts_with(start), "{text}");
+        assert!(!text.contains("frame #") && !text.contains("alloc_cpu"), "{text}");
     }
 
     #[test]

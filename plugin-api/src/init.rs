@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Xavier-uniform (Glorot and Bengio 2010): uniform in ±√(6 / (fan_in + fan_out)), the fans being the two sizes of a
 /// matrix `[fan_out, fan_in]` as it is stored.
@@ -19,7 +19,7 @@ pub fn xavier_uniform(shape: [i64; 2], device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Result<Tensor> {
-    Ok(Tensor::f_empty(shape, (Kind::Float, device))?.f_uniform_(-bound, bound)?)
+    made(shape, Tensor::f_empty(shape, (Kind::Float, device)).and_then(|mut x| x.f_uniform_(-bound, bound)))
 }
 
 /// Normal with mean 0 and variance 1.
@@ -27,7 +27,7 @@ pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn normal(shape: &[i64], device: Device) -> Result<Tensor> {
-    Ok(Tensor::f_randn(shape, (Kind::Float, device))?)
+    made(shape, Tensor::f_randn(shape, (Kind::Float, device)))
 }
 
 /// All zero.
@@ -35,7 +35,7 @@ pub fn normal(shape: &[i64], device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn zeros(shape: &[i64], device: Device) -> Result<Tensor> {
-    Ok(Tensor::f_zeros(shape, (Kind::Float, device))?)
+    made(shape, Tensor::f_zeros(shape, (Kind::Float, device)))
 }
 
 /// All one.
@@ -43,5 +43,10 @@ pub fn zeros(shape: &[i64], device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn ones(shape: &[i64], device: Device) -> Result<Tensor> {
-    Ok(Tensor::f_ones(shape, (Kind::Float, device))?)
+    made(shape, Tensor::f_ones(shape, (Kind::Float, device)))
+}
+
+/// Values that libtorch made, or the error that it could not.
+fn made(shape: &[i64], values: Result<Tensor, tch::TchError>) -> Result<Tensor> {
+    values.map_err(|error| Error::from(error).context(format!("cannot make a tensor of shape {shape:?}")))
 }

@@ -138,7 +138,8 @@ pub(crate) fn check<C: Component>(json: &str) -> (Option<C::Config>, ConfigRepor
         read::stands_in(&read.rest, &problem.path)
             || (read.misread.is_empty() && !misspelt.contains(&problem.path))
     };
-    report.errors.extend(checked.errors.into_iter().filter(news));
+    let as_written = |problem| read::as_written(&read.rest, problem);
+    report.errors.extend(checked.errors.into_iter().filter(news).map(as_written));
     report.warnings.extend(checked.warnings.into_iter().filter(news));
     if !read.misread.is_empty() {
         return (None, report);

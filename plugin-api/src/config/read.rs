@@ -66,8 +66,27 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<Read<
 
 /// Whether a value stands at `path`.
 pub(super) fn stands_in(json: &Value, path: &str) -> bool {
-    let keys = path.split(['.', '[']).take_while(|key| !key.ends_with(']'));
-    keys.filter(|key| !key.is_empty()).try_fold(json, |place, key| place.get(key)).is_some()
+    find(json, path).is_some()
+}
+
+/// A complaint about a value, with the value as it is written where it was shown as a number of Rust's.
+pub(super) fn as_written(json: &Value, mut problem: ConfigProblem) -> ConfigProblem {
+    if problem.message == invalid_value(&problem.path)
+        && let Some(value) = find(json, &problem.path)
+    {
+        problem.found = Some(describe(value));
+    }
+    problem
+}
+
+/// The value at a path, an element of a list given by its number.
+fn find<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(json, |place, step| {
+        match step.strip_suffix(']') {
+            Some(index) => place.get(index.parse::<usize>().ok()?),
+            None => place.get(step),
+        }
+    })
 }
 
 /// Takes the value at `path` out, or the whole list that holds it; whether there was one.
