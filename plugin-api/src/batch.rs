@@ -17,10 +17,16 @@ impl Batch {
     /// # Errors
     /// When the batch has none, naming those it has.
     pub fn field(&self, name: &str) -> Result<&Field> {
-        self.fields.iter().find(|field| field.name == name).ok_or_else(|| {
+        self.find(name).ok_or_else(|| {
             let known: Vec<_> = self.fields.iter().map(|field| field.name.as_str()).collect();
             Error::new(format!("the batch has no field `{name}`, only {}", known.join(", ")))
         })
+    }
+
+    /// The field of this name, where the batch has it.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiwi_plugin_api::abi::host::{EncoderInstance, HeadInstance};
+use kiwi_plugin_api::torch_ext::gradients::gradient;
 use kiwi_plugin_api::{Batch, EncoderContext, Field, HeadContext, NamedTensors, SpecialIds};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -86,18 +87,28 @@ impl Case {
         self.json.pointer(&format!("/config{pointer}")).cloned().unwrap_or_default()
     }
 
-    /// The encoder of the plugin, with the case's weights.
+    /// The encoder of the plugin, with the case's weights, giving every feature.
+    ///
+    /// # Panics
+    /// As [`Case::encoder_for`].
+    #[must_use]
+    pub fn encoder(&self) -> EncoderInstance {
+        self.encoder_for(None)
+    }
+
+    /// The encoder of the plugin, with the case's weights, where only `features` are read.
     ///
     /// # Panics
     /// When it cannot be built, or a weight does not fit.
     #[must_use]
-    pub fn encoder(&self) -> EncoderInstance {
+    pub fn encoder_for(&self, features: Option<&[&str]>) -> EncoderInstance {
         let handle = built::component("encoders", "encoder", "PredictorEncoder");
         let sizes = self.vocabulary_sizes();
         let context = EncoderContext {
             vocabulary_sizes: sizes,
             special: SpecialIds::default(),
             device: "cpu".to_owned(),
+            features: features.map(|features| features.iter().map(|name| (*name).to_owned()).collect()),
         };
         let mut encoder =
             EncoderInstance::create(&handle, &self.config("/model/encoder"), &context).expect("an encoder");
@@ -121,12 +132,21 @@ impl Case {
         encoder
     }
 
-    /// The head of the plugin.
+    /// The head of the plugin, by the case's config.
     ///
     /// # Panics
     /// When it cannot be built.
     #[must_use]
     pub fn head(&self, encoder: &EncoderInstance) -> HeadInstance {
+        self.head_with(encoder, &self.config("/model/tlm_outputs"))
+    }
+
+    /// The head of the plugin.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    #[must_use]
+    pub fn head_with(&self, encoder: &EncoderInstance, config: &Value) -> HeadInstance {
         let handle = built::component("heads", "head", "TLMOutputs");
         let description = encoder.description();
         let context = HeadContext {
@@ -136,7 +156,50 @@ impl Case {
             special: SpecialIds::default(),
             device: "cpu".to_owned(),
         };
-        HeadInstance::create(&handle, &self.config("/model/tlm_outputs"), &context).expect("a head")
+        HeadInstance::create(&handle, config, &context).expect("a head")
+    }
+
+    /// The tensor under `ours.` where the project departs from the reference on purpose, else the reference's.
+    ///
+    /// # Panics
+    /// When the case has neither.
+    #[must_use]
+    pub fn expected(&self, name: &str) -> &Tensor {
+        self.find(&format!("ours.{name}")).unwrap_or_else(|| self.tensor(name))
+    }
+
+    /// Compares the gradients of the encoder's parameters with those under `prefix`, within the tolerances of the golden cases. A
+    /// parameter without an entry there must have none.
+    ///
+    /// # Panics
+    /// When one is off.
+    pub fn compare_gradients(&self, prefix: &str, encoder: &mut EncoderInstance) {
+        let reference = self.below(prefix);
+        assert!(!reference.is_empty(), "{} has gradients under {prefix}", self.name);
+        let scale = reference.values().map(|tensor| largest(tensor)).fold(0.0, f64::max);
+        let name = &self.name;
+        let mut compared = 0;
+        for parameter in encoder.parameters().expect("parameters").iter().filter(|p| p.alias_of.is_none()) {
+            let key = &parameter.name;
+            let found = gradient(&parameter.tensor).expect("a gradient can be asked for");
+            if !reference.contains_key(key.as_str()) {
+                let found = found.map_or(0.0, |found| largest(&found));
+                assert!(found == 0.0, "{name}: {prefix}{key} must have no gradient, has {found}");
+                continue;
+            }
+            let expected = self.expected(&format!("{prefix}{key}"));
+            let found = found.unwrap_or_else(|| panic!("{name}: {prefix}{key} has no gradient"));
+            let off = difference(&found, expected);
+            assert!(off <= 2e-6 * scale, "{name}: {prefix}{key} is off by {off}, largest of all {scale}");
+            let own = if key.contains("scorer") { 1e-2 } else { 2e-5 };
+            let largest = largest(expected);
+            assert!(
+                off <= own * largest.max(1e-12),
+                "{name}: {prefix}{key} is off by {off}, its largest is {largest}"
+            );
+            compared += 1;
+        }
+        assert_eq!(compared, reference.len(), "{name}: every gradient under {prefix} has its parameter");
     }
 
     fn vocabulary_sizes(&self) -> BTreeMap<String, i64> {

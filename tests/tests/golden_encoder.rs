@@ -2,18 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kiwi_plugin_api::torch_ext::gradients::{clear_gradients, gradient};
+use kiwi_plugin_api::torch_ext::gradients::clear_gradients;
 use kiwi_plugin_api::{Feature, Features};
-use kiwi_tests::golden::{Case, difference, largest};
+use kiwi_tests::golden::{Case, difference};
 use tch::{Kind, Tensor};
 
 const CASES: [&str; 5] =
     ["encoder_plain", "encoder_shared", "encoder_one_layer", "encoder_target_positions", "encoder_edges"];
-
-/// The tensor under `ours.` where the project departs from the reference on purpose, else the reference's.
-fn expected<'a>(case: &'a Case, name: &str) -> &'a Tensor {
-    case.find(&format!("ours.{name}")).unwrap_or_else(|| case.tensor(name))
-}
 
 fn materialized(features: &Features, name: &str) -> Tensor {
     match features.get(name).unwrap() {
@@ -31,12 +26,12 @@ fn middle_tensors_features_and_logits() {
         let trace: BTreeMap<_, _> = trace.into_iter().collect();
         for middle in case.below("middle.").keys() {
             let found = trace.get(*middle).unwrap_or_else(|| panic!("{name}: {middle} is not traced"));
-            let off = difference(found, expected(&case, &format!("middle.{middle}")));
+            let off = difference(found, case.expected(&format!("middle.{middle}")));
             assert!(off < 1e-5, "{name}: {middle} is off by {off}");
         }
         for feature in ["target", "target_logits"] {
             let off =
-                difference(&materialized(&features, feature), expected(&case, &format!("output.{feature}")));
+                difference(&materialized(&features, feature), case.expected(&format!("output.{feature}")));
             assert!(off < 1e-5, "{name}: {feature} is off by {off}");
         }
         for (feature, size) in &encoder.description().feature_sizes {
@@ -61,7 +56,7 @@ fn gradients_of_the_loss() {
         let found = output.loss.double_value(&[]);
         assert!((found - loss).abs() < 1e-5 * loss, "{name}: loss {found}, expected {loss}");
         output.loss.backward();
-        compare_gradients(&case, "grad.", &mut encoder);
+        case.compare_gradients("grad.", &mut encoder);
     }
 }
 
@@ -78,7 +73,7 @@ fn gradients_of_the_features() {
             let features = encoder.forward(&case.batch("input."), training).unwrap();
             let target = materialized(&features, "target");
             (&target * &target).sum(Kind::Float).f_mul_scalar(0.5).unwrap().backward();
-            compare_gradients(&case, "grad_features.", &mut encoder);
+            case.compare_gradients("grad_features.", &mut encoder);
             let parameters: Vec<_> =
                 encoder.parameters().unwrap().into_iter().map(|parameter| parameter.tensor).collect();
             clear_gradients(&parameters).unwrap();
@@ -86,27 +81,49 @@ fn gradients_of_the_features() {
     }
 }
 
-fn compare_gradients(case: &Case, prefix: &str, encoder: &mut kiwi_plugin_api::abi::host::EncoderInstance) {
-    let reference = case.below(prefix);
-    let scale = reference.values().map(|tensor| largest(tensor)).fold(0.0, f64::max);
-    let name = &case.name;
-    for parameter in encoder.parameters().unwrap().iter().filter(|parameter| parameter.alias_of.is_none()) {
-        let key = &parameter.name;
-        let found = gradient(&parameter.tensor).unwrap();
-        let Some(_) = reference.get(key.as_str()) else {
-            let found = found.map_or(0.0, |found| largest(&found));
-            assert!(found == 0.0, "{name}: {prefix}{key} must have no gradient, has {found}");
-            continue;
-        };
-        let expected = expected(case, &format!("{prefix}{key}"));
-        let found = found.unwrap_or_else(|| panic!("{name}: {prefix}{key} has no gradient"));
-        let off = difference(&found, expected);
-        assert!(off <= 2e-6 * scale, "{name}: {prefix}{key} is off by {off}, largest of all {scale}");
-        let own = if key.contains("scorer") { 1e-2 } else { 2e-5 };
-        assert!(
-            off <= own * largest(expected).max(1e-12),
-            "{name}: {prefix}{key} is off by {off}, its largest is {}",
-            largest(expected)
-        );
+#[test]
+fn logits_of_every_batch() {
+    for name in ["head", "specials", "fine_tune"] {
+        let case = Case::read(name);
+        let mut encoder = case.encoder();
+        for i in 0..case.json["batches"].as_array().unwrap().len() {
+            let features = encoder.forward(&case.batch(&format!("input.{i}.")), false).unwrap();
+            for feature in ["target", "target_logits", "pe_logits"] {
+                let Some(expected) = case.find(&format!("output.{i}.{feature}")) else {
+                    assert!(feature != "target_logits" && (name != "fine_tune"), "{name} records {feature}");
+                    continue;
+                };
+                let off = difference(&materialized(&features, feature), expected);
+                assert!(off < 1e-5, "{name}: {feature} of batch {i} is off by {off}");
+            }
+        }
     }
+}
+
+#[test]
+fn only_what_somebody_reads_is_computed() {
+    let case = Case::read("fine_tune");
+    let batch = case.batch("input.0.");
+    let names = |features: &Features| features.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    for (wanted, given) in [
+        (Some(["target_logits"].as_slice()), ["target_logits"].as_slice()),
+        (Some(&["pe_logits"]), &["pe_logits"]),
+        (Some(&["target_logits", "pe_logits"]), &["target_logits", "pe_logits"]),
+        (None, &["target", "target_logits", "pe_logits"]),
+    ] {
+        let mut encoder = case.encoder_for(wanted);
+        let (features, trace) = encoder.forward_traced(&batch, false).unwrap();
+        assert_eq!(names(&features), given, "{wanted:?}");
+        let traced = |name: &str| trace.iter().any(|(traced, _)| traced == name);
+        assert_eq!(traced("F"), given.contains(&"target_logits"), "{wanted:?}");
+        assert_eq!(traced("pe_F"), given.contains(&"pe_logits"), "{wanted:?}");
+        for name in given {
+            let off = difference(&materialized(&features, name), case.tensor(&format!("output.0.{name}")));
+            assert!(off < 1e-5, "{wanted:?}: {name} is off by {off}");
+        }
+    }
+    // A batch without post-edits has no logits of them.
+    let case = Case::read("encoder_plain");
+    let features = case.encoder().forward(&case.batch("input."), false).unwrap();
+    assert_eq!(names(&features), ["target", "target_logits"]);
 }

@@ -1,10 +1,9 @@
 //! `TLMOutputs` and the metrics, loaded from their plugins, against the reference: losses, step and epoch values, gradients.
 
 use kiwi_plugin_api::abi::host::MetricInstance;
-use kiwi_plugin_api::torch_ext::gradients::gradient;
 use kiwi_plugin_api::{HeadOutput, Ordering, Output};
 use kiwi_tests::built::component;
-use kiwi_tests::golden::{Case, difference, largest};
+use kiwi_tests::golden::Case;
 use serde_json::{Value, json};
 use tch::Tensor;
 
@@ -63,6 +62,10 @@ fn losses_metrics_and_epoch_values() {
             }
             total.iter_mut().zip(found).for_each(|(total, found)| *total += found);
         }
+        let step = |what: &str| case.tensor(&format!("step.{i}.target_CORRECT.{what}"));
+        let expected = step("predicted").eq_tensor(step("gold")).view(-1);
+        let correct = output.outputs[0].tensor(Output::CORRECT).unwrap();
+        assert!(correct.equal(&expected), "batch {i}: {correct:?}, expected {expected:?}");
     }
     let count = case.json["batches"].as_array().unwrap().len() as f64;
     close(losses / count, number(&case.json["validation_epoch_metrics"]["val_loss"]), "val_loss");
@@ -72,6 +75,19 @@ fn losses_metrics_and_epoch_values() {
             Some(expected) => close(value, number(expected), class),
             None => close(value.exp(), number(&case.json["train_epoch_metrics"]["target_PERP"]), "exp(NLL)"),
         }
+    }
+}
+
+#[test]
+fn a_sum_of_metrics_is_a_main_metric() {
+    let case = Case::read("head");
+    let sum = &case.json["summed_main_metric"];
+    let (names, metrics) = (sum["name"].as_str().unwrap(), &case.json["validation_epoch_metrics"]);
+    let value: f64 = names.split('+').map(|name| number(&metrics[format!("val_{name}")])).sum();
+    close(value, number(&sum["value"]), names);
+    for name in names.split('+') {
+        let class = name.trim_start_matches("target_");
+        assert_eq!(metric(class).ordering(), Ordering::Min, "{class}, as the sum is {}", sum["ordering"]);
     }
 }
 
@@ -89,22 +105,15 @@ fn orderings_are_those_of_the_reference() {
 #[test]
 fn gradients_of_the_first_batch() {
     let case = Case::read("head");
-    let mut encoder = case.encoder();
+    let mut encoder = case.encoder_for(Some(&["target_logits"]));
     let mut head = case.head(&encoder);
     let batch = case.batch("input.0.");
     let features = encoder.forward(&batch, true).unwrap();
     head.forward(&features, &batch, true).unwrap().loss.backward();
-    let reference = case.below("grad.");
-    let scale = reference.values().map(|tensor| largest(tensor)).fold(0.0, f64::max);
-    let mut compared = 0;
-    for parameter in encoder.parameters().unwrap() {
-        let Some(expected) = reference.get(parameter.name.as_str()) else { continue };
-        let found = gradient(&parameter.tensor).unwrap().unwrap();
-        let off = difference(&found, expected);
-        assert!(off <= 2e-6 * scale, "{} is off by {off}", parameter.name);
-        compared += 1;
+    case.compare_gradients("grad.", &mut encoder);
+    for name in case.json["parameters_without_gradient"].as_array().unwrap() {
+        assert!(case.find(&format!("grad.{}", name.as_str().unwrap())).is_none(), "{name}");
     }
-    assert_eq!(compared, reference.len());
 }
 
 #[test]
@@ -141,12 +150,7 @@ fn words_spelled_like_special_tokens_count_neither_in_loss_nor_metrics() {
         }
         if i == 0 {
             output.loss.backward();
-            for parameter in encoder.parameters().unwrap() {
-                if let Some(expected) = case.find(&format!("grad.{}", parameter.name)) {
-                    let off = difference(&gradient(&parameter.tensor).unwrap().unwrap(), expected);
-                    assert!(off <= 2e-5 * largest(expected).max(1e-2), "{} is off by {off}", parameter.name);
-                }
-            }
+            case.compare_gradients("grad.", &mut encoder);
         }
     }
     for (class, total) in METRICS.iter().zip(&totals) {
@@ -157,10 +161,59 @@ fn words_spelled_like_special_tokens_count_neither_in_loss_nor_metrics() {
 }
 
 #[test]
-fn perplexity_beyond_all_numbers_is_infinite() {
-    let total = [710.0, 1.0];
-    assert_eq!(metric("PERP").value(&total).unwrap(), Some(f64::INFINITY));
-    assert_eq!(metric("PERP").value(&[0.0, 0.0]).unwrap(), None);
+fn values_at_the_ends_of_what_numbers_hold() {
+    for class in METRICS {
+        let mut metric = metric(class);
+        assert_eq!(metric.value(&[0.0, 0.0]).unwrap(), None, "{class} of no tokens");
+        let value = metric.value(&[f64::NAN, 2.0]).unwrap();
+        assert!(value.is_some_and(f64::is_nan), "{class} of what is not a number: {value:?}");
+        // A sum of another length is nothing that this metric added up.
+        assert_eq!(metric.value(&[1.0]).unwrap(), None, "{class}");
+    }
+    let mut perplexity = metric("PERP");
+    assert!(perplexity.value(&[709.0 * 3.0, 3.0]).unwrap().unwrap().is_finite());
+    assert_eq!(perplexity.value(&[710.0 * 3.0, 3.0]).unwrap(), Some(f64::INFINITY));
+    assert_eq!(metric("NLL").value(&[710.0 * 3.0, 3.0]).unwrap(), Some(710.0));
+}
+
+#[test]
+fn figures_that_are_no_numbers_stay_none() {
+    let figures = |value: f32| {
+        let tensor = Tensor::from_slice(&[value, 0.5]);
+        Output::new(
+            "target",
+            vec![(Output::NLL.to_owned(), tensor.shallow_clone()), (Output::PROBABILITY.to_owned(), tensor)],
+        )
+    };
+    for class in ["PERP", "NLL", "ExpErr"] {
+        let mut metric = metric(class);
+        let total = Vec::<f64>::try_from(metric.contribution(&figures(f32::NAN)).unwrap()).unwrap();
+        assert!(metric.value(&total).unwrap().unwrap().is_nan(), "{class}");
+    }
+    let mut metric = metric("PERP");
+    let total = Vec::<f64>::try_from(metric.contribution(&figures(f32::INFINITY)).unwrap()).unwrap();
+    assert_eq!(metric.value(&total).unwrap(), Some(f64::INFINITY));
+}
+
+#[test]
+fn metrics_have_no_options() {
+    for class in METRICS {
+        let handle = component("metrics", "metric", class);
+        assert_eq!(handle.check(&json!({})).unwrap().errors, []);
+        let report = handle.check(&json!({"base": 2})).unwrap();
+        let problem = &report.errors[0];
+        assert_eq!(report.errors.len(), 1);
+        assert_eq!((problem.path.as_str(), problem.message.as_str()), ("base", "unknown key `base`"));
+        assert_eq!(problem.expected.as_deref(), Some("no key: there are no options"));
+        assert_eq!(problem.help.as_deref(), Some("remove the key"));
+    }
+}
+
+#[test]
+fn without_a_figure_it_needs_a_metric_says_which() {
+    let output = Output::new("target", vec![(Output::NLL.to_owned(), Tensor::from_slice(&[0.5f32]))]);
+    let error = metric("CORRECT").contribution(&output).unwrap_err().to_string();
+    assert!(error.contains("output `target` has no tensor `correct`, only nll"), "{error}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn encoder(fault: &str) -> EncoderInstance {
         vocabulary_sizes: sizes(),
         special: SpecialIds::default(),
         device: "cpu".to_owned(),
+        features: None,
     };
     let handle = component(PLUGIN, "encoder", "MisbehavingEncoder");
     EncoderInstance::create(&handle, &json!({"fault": fault}), &context).unwrap()

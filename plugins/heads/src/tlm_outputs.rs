@@ -11,14 +11,14 @@ use kiwi_plugin_api::torch_ext::projection_cross_entropy;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Config {
-    /// Train on the post-edited text as well. Not supported yet.
+    /// Train on the post-edits (the field `pe`) as well as on the target.
     pub(crate) fine_tune: bool,
 }
 
 /// The head of a translation language model. It has no parameters.
 pub(crate) struct TlmOutputs {
     parameters: Parameters,
-    outputs: Vec<&'static str>,
+    outputs: &'static [&'static str],
 }
 
 impl Component for TlmOutputs {
@@ -26,22 +26,21 @@ impl Component for TlmOutputs {
     const CLASS_NAME: &'static str = "TLMOutputs";
     const SUMMARY: &'static str =
         "Predicts each target word: summed cross-entropy, perplexity, expected error, share correct";
-
-    fn check(config: &Config, report: &mut ConfigReport) {
-        if config.fine_tune {
-            report.error(
-                "fine_tune",
-                "fine-tuning on post-edits is not supported yet",
-                "leave fine_tune out, or set it to false",
-            );
-        }
-    }
 }
 
 impl Head for TlmOutputs {
-    fn create(_config: Config, context: &HeadContext) -> Result<Self> {
-        context.feature_size("target_logits")?;
-        Ok(Self { parameters: Parameters::new(), outputs: vec!["target"] })
+    fn needs(config: &Config) -> HeadNeeds {
+        let fields = if config.fine_tune { vec![NeededField::new("pe", "fine_tune")] } else { Vec::new() };
+        let features = outputs(config).iter().map(|output| logits_of(output)).collect();
+        HeadNeeds { fields, features: Some(features) }
+    }
+
+    fn create(config: Config, context: &HeadContext) -> Result<Self> {
+        let outputs = outputs(&config);
+        for output in outputs {
+            context.feature_size(&logits_of(output))?;
+        }
+        Ok(Self { parameters: Parameters::new(), outputs })
     }
 
     fn parameters(&self) -> &Parameters {
@@ -72,12 +71,22 @@ impl Head for TlmOutputs {
     }
 }
 
+/// The outputs: the fields whose words are predicted.
+fn outputs(config: &Config) -> &'static [&'static str] {
+    if config.fine_tune { &["target", "pe"] } else { &["target"] }
+}
+
+/// The feature that an output reads.
+fn logits_of(output: &str) -> String {
+    format!("{output}_logits")
+}
+
 /// The figures of one output: the words of field `name` under the logits `{name}_logits`, over the N counted positions.
 fn output(name: &str, features: &Features, batch: &Batch) -> Result<Output> {
     let field = batch.field(name)?;
     let positions = field.counted()?;
     let gold = field.ids()?.f_reshape([-1])?.f_index_select(0, positions)?;
-    let logits = features.projection(&format!("{name}_logits"))?;
+    let logits = features.projection(&logits_of(name))?;
     let size = *logits.input.size().last().unwrap_or(&0);
     let input = logits.input.f_reshape([-1, size])?.f_index_select(0, positions)?;
     let figures = projection_cross_entropy(&input, &logits.weight, logits.bias.as_ref(), &gold)?;

@@ -35,19 +35,20 @@ impl Attention {
     }
 
     /// Contexts `[B, Q, 2h]` of queries `[B, Q, 2h]` over keys `[B, S, 2h]`, where `mask` `[B, S]` allows a position.
-    /// Where it allows none, weights and context are zero.
+    /// Where it allows none, weights and context are zero. What is traced has `prefix` before its name.
     pub(crate) fn forward(
         &self,
         query: &Tensor,
         keys: &Tensor,
         mask: &Tensor,
+        prefix: &str,
         pass: &mut Pass,
     ) -> Result<Tensor> {
         let left = query.f_linear(&self.wide.f_narrow(1, 0, self.size)?, Some(&self.wide_bias))?;
         let right = keys.f_linear(&self.wide.f_narrow(1, self.size, self.size)?, None::<&Tensor>)?;
         let pairs = left.f_unsqueeze(2)?.f_add(&right.f_unsqueeze(1)?)?.f_tanh()?;
         let scores = pairs.f_linear(&self.narrow, Some(&self.narrow_bias))?.f_tanh()?.f_squeeze_dim(-1)?;
-        pass.trace("scores", &scores);
+        pass.trace(&format!("{prefix}scores"), &scores);
         let scores = match scores.kind() {
             Kind::Half | Kind::BFloat16 => scores.f_to_kind(Kind::Float)?,
             _ => scores,
@@ -56,7 +57,7 @@ impl Attention {
         let masked = mask.f_logical_not()?.f_unsqueeze(1)?;
         let weights =
             scores.f_masked_fill(&masked, lowest)?.f_softmax(-1, None)?.f_masked_fill(&masked, 0.0)?;
-        pass.trace("p", &weights);
+        pass.trace(&format!("{prefix}p"), &weights);
         Ok(weights.f_to_kind(keys.kind())?.f_bmm(keys)?)
     }
 }

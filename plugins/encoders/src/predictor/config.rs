@@ -14,18 +14,18 @@ pub(crate) struct Config {
     pub(crate) dropout: f64,
     /// Use the target's input table as output table too; its size is then that of the target's embeddings.
     pub(crate) share_embeddings: bool,
-    /// Size o of the output table's rows. Required unless `share_embeddings` is true.
+    /// Size o of the output table's rows. Required unless `share_embeddings` is true, ignored if it is.
     pub(crate) out_embeddings_dim: Option<i64>,
     /// Not implemented: must be false.
     pub(crate) use_mismatch_features: bool,
     /// The embeddings of each field.
     pub(crate) embeddings: Embeddings,
     /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
-    pub use_v0_buggy_strategy: bool,
+    pub(crate) use_v0_buggy_strategy: bool,
     /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
-    pub v0_start_stop: bool,
+    pub(crate) v0_start_stop: bool,
     /// Ignored: older configs carry it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing)]
     pub(crate) encode_source: Option<bool>,
 }
 
@@ -112,28 +112,68 @@ impl Config {
         if self.rnn_layers > 1 { self.dropout } else { 0.0 }
     }
 
+    /// Positions limit the length of a sentence, and sparse gradients the choice of an optimizer.
+    pub(crate) fn needs(&self) -> EncoderNeeds {
+        let fields = self.fields();
+        let with_positions = fields.iter().filter(|(_, field)| field.use_position_embeddings);
+        let mut longest: Vec<_> = with_positions
+            .map(|(name, field)| LongestSentence {
+                field: (*name).to_owned(),
+                positions: field.max_position_embeddings,
+                option: format!("embeddings.{name}.max_position_embeddings"),
+            })
+            .collect();
+        // A post-edit is embedded as a target.
+        let post_edit = longest.iter().find(|limit| limit.field == "target").cloned();
+        longest.extend(post_edit.map(|limit| LongestSentence { field: "pe".to_owned(), ..limit }));
+        // The logits give a shared table a dense gradient, and the sum of the two is dense.
+        let sparse = fields.iter().filter(|(name, field)| {
+            field.sparse_embeddings && !field.freeze && !(self.share_embeddings && *name == "target")
+        });
+        let sparse_gradients = sparse
+            .map(|(name, _)| SparseGradient {
+                parameter: format!("embeddings.{name}.embedding.weight"),
+                option: format!("embeddings.{name}.sparse_embeddings"),
+            })
+            .collect();
+        EncoderNeeds { fields: Vec::new(), longest, sparse_gradients }
+    }
+
+    fn fields(&self) -> [(&'static str, &FieldEmbedding); 2] {
+        [("source", &self.embeddings.source), ("target", &self.embeddings.target)]
+    }
+
     /// Everything that types alone do not say.
     pub(crate) fn check(&self, report: &mut ConfigReport) {
-        const POSITIVE: &str = "an integer of at least 1";
-        const SHARE: &str = "a number in [0, 1)";
-        report.require(self.hidden_size >= 1, "hidden_size", self.hidden_size, POSITIVE);
-        report.require(self.rnn_layers >= 1, "rnn_layers", self.rnn_layers, POSITIVE);
-        report.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, SHARE);
+        const SHARE: &str = "a number of at least 0 and below 1";
+        let share = |share: f64| (0.0..1.0).contains(&share);
+        size(report, "hidden_size", self.hidden_size);
+        size(report, "rnn_layers", self.rnn_layers);
+        report.require(share(self.dropout), "dropout", self.dropout, SHARE);
+        if share(self.dropout) && self.dropout > 0.0 && self.rnn_layers == 1 {
+            report
+                .warning("dropout", "dropout is between the layers of an LSTM: with one layer there is none");
+        }
         match self.out_embeddings_dim {
-            None if !self.share_embeddings => report.error(
+            None if !self.share_embeddings => report.missing(
                 "out_embeddings_dim",
                 "out_embeddings_dim is required when share_embeddings is false",
-                "give out_embeddings_dim, for example 200, or set share_embeddings to true to use the target's input table",
+                SIZE,
+                "give out_embeddings_dim, for example 200; or set share_embeddings to true, to use the target's input table as \
+                 output table",
             ),
-            Some(size) => report.require(size >= 1, "out_embeddings_dim", size, POSITIVE),
+            Some(_) if self.share_embeddings => report.warning(
+                "out_embeddings_dim",
+                "out_embeddings_dim is ignored: with share_embeddings it is the dim of embeddings.target",
+            ),
+            Some(given) => size(report, "out_embeddings_dim", given),
             None => {}
         }
-        for (name, field) in [("source", &self.embeddings.source), ("target", &self.embeddings.target)] {
+        for (name, field) in self.fields() {
             let at = |key: &str| format!("embeddings.{name}.{key}");
-            report.require(field.dim >= 1, &at("dim"), field.dim, POSITIVE);
-            report.require((0.0..1.0).contains(&field.dropout), &at("dropout"), field.dropout, SHARE);
-            let longest = field.max_position_embeddings;
-            report.require(longest >= 1, &at("max_position_embeddings"), longest, POSITIVE);
+            size(report, &at("dim"), field.dim);
+            report.require(share(field.dropout), &at("dropout"), field.dropout, SHARE);
+            size(report, &at("max_position_embeddings"), field.max_position_embeddings);
         }
         for (name, given) in
             [("source_pos", &self.embeddings.source_pos), ("target_pos", &self.embeddings.target_pos)]
@@ -142,15 +182,19 @@ impl Config {
                 report.error(
                     &format!("embeddings.{name}"),
                     format!("embeddings of the field {name} are not supported"),
-                    "set it to null or leave it out",
+                    "set it to null, or remove the key",
                 );
             }
         }
+        self.check_what_is_not_there(report);
+    }
+
+    fn check_what_is_not_there(&self, report: &mut ConfigReport) {
         if self.use_mismatch_features {
             report.error(
                 "use_mismatch_features",
                 "mismatch features are not implemented",
-                "set it to false or leave it out",
+                "set it to false, or remove the key",
             );
         }
         for (name, given) in
@@ -162,7 +206,7 @@ impl Config {
                     format!(
                         "{name} is of systems converted from Kiwi 0.3.4 and before, which are not supported"
                     ),
-                    "set it to false or leave it out",
+                    "set it to false, or remove the key",
                 );
             }
         }
@@ -170,4 +214,11 @@ impl Config {
             report.warning("encode_source", "encode_source is ignored: older configs carry it");
         }
     }
+}
+
+/// What a size may be. The bound is beyond any model, and keeps products of sizes within 64 bits.
+const SIZE: &str = "an integer from 1 to 1000000";
+
+fn size(report: &mut ConfigReport, path: &str, size: i64) {
+    report.require((1..=1_000_000).contains(&size), path, size, SIZE);
 }

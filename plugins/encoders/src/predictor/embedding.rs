@@ -81,12 +81,11 @@ impl Embedding {
 /// `[1, count, dim]`: component k of position i is the sine (k even) or cosine (k odd) of
 /// `i / 10000^(2 * floor(k / 2) / dim)`.
 fn sinusoidal_positions(count: i64, dim: i64, device: Device) -> Result<Tensor> {
-    let mut values = Vec::with_capacity((count * dim) as usize);
-    for position in 0..count {
-        for k in 0..dim {
-            let angle = position as f64 / 10000f64.powf((2 * (k / 2)) as f64 / dim as f64);
-            values.push(if k % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 });
-        }
-    }
-    Ok(Tensor::from_slice(&values).f_view([1, count, dim])?.f_to(device)?)
+    let kind = (Kind::Double, Device::Cpu);
+    let pair = Tensor::f_arange(dim, kind)?.f_div_scalar(2.0)?.f_floor()?;
+    let wavelength = pair.f_mul_scalar(2.0 / dim as f64 * 10000f64.ln())?.f_exp()?;
+    let angle = Tensor::f_arange(count, kind)?.f_unsqueeze(1)?.f_div(&wavelength)?;
+    let odd = Tensor::f_arange(dim, kind)?.f_remainder(2.0)?.f_to_kind(Kind::Bool)?;
+    let values = angle.f_cos()?.f_where_self(&odd, &angle.f_sin()?)?;
+    Ok(values.f_to_kind(Kind::Float)?.f_unsqueeze(0)?.f_to(device)?)
 }

@@ -18,8 +18,14 @@ use config::Config;
 use embedding::Embedding;
 use lstm::{Lstm, Sizes, States};
 
+/// Names of the features.
+const QUALITY: &str = "target";
+const TARGET_LOGITS: &str = "target_logits";
+const PE_LOGITS: &str = "pe_logits";
+
 /// The encoder.
 pub(crate) struct PredictorEncoder {
+    wanted: Wanted,
     hidden_size: i64,
     output_size: i64,
     vocabulary_size: i64,
@@ -43,6 +49,13 @@ pub(crate) struct PredictorEncoder {
     end: Tensor,
 }
 
+/// Which features somebody reads.
+struct Wanted {
+    quality: bool,
+    target_logits: bool,
+    pe_logits: bool,
+}
+
 impl Component for PredictorEncoder {
     type Config = Config;
     const CLASS_NAME: &'static str = "PredictorEncoder";
@@ -55,6 +68,10 @@ impl Component for PredictorEncoder {
 }
 
 impl Encoder for PredictorEncoder {
+    fn needs(config: &Config) -> EncoderNeeds {
+        config.needs()
+    }
+
     fn create(config: Config, context: &EncoderContext) -> Result<Self> {
         let device = context.device()?;
         let special = context.special;
@@ -100,6 +117,11 @@ impl Encoder for PredictorEncoder {
         let end = p.trainable("end_PreQEFV", init::zeros(&[1, 1, o], device)?)?;
 
         Ok(Self {
+            wanted: Wanted {
+                quality: context.wants(QUALITY),
+                target_logits: context.wants(TARGET_LOGITS),
+                pe_logits: context.wants(PE_LOGITS),
+            },
             hidden_size: h,
             output_size: o,
             vocabulary_size,
@@ -127,9 +149,9 @@ impl Encoder for PredictorEncoder {
 
     fn feature_sizes(&self) -> BTreeMap<String, i64> {
         BTreeMap::from([
-            ("target".to_owned(), self.output_size + 2 * self.hidden_size),
-            ("target_logits".to_owned(), self.vocabulary_size),
-            ("pe_logits".to_owned(), self.vocabulary_size),
+            (QUALITY.to_owned(), self.output_size + 2 * self.hidden_size),
+            (TARGET_LOGITS.to_owned(), self.vocabulary_size),
+            (PE_LOGITS.to_owned(), self.vocabulary_size),
         ])
     }
 
@@ -139,10 +161,22 @@ impl Encoder for PredictorEncoder {
 
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         let source = self.encode_source(batch.field("source")?, pass)?;
-        let target = self.encode_target(batch.field("target")?, &source, pass)?;
-        Ok(Features::new()
-            .with("target", Feature::Tensor(self.quality_features(batch.field("target")?, &target)?))
-            .with("target_logits", self.logits(target.predicted)))
+        let mut features = Features::new();
+        if self.wanted.quality || self.wanted.target_logits {
+            let field = batch.field("target")?;
+            let target = self.encode_target(field, &source, pass)?;
+            if self.wanted.quality {
+                features.push(QUALITY, Feature::Tensor(self.quality_features(field, &target)?));
+            }
+            features.push(TARGET_LOGITS, self.logits(target.predicted));
+        }
+        if self.wanted.pe_logits
+            && let Some(field) = batch.find("pe")
+        {
+            let post_edit = self.encode_target(field, &source, pass)?;
+            features.push(PE_LOGITS, self.logits(post_edit.predicted));
+        }
+        Ok(features)
     }
 }
 
@@ -153,10 +187,11 @@ struct EncodedSource {
     mask: Tensor,
 }
 
-/// The encoded target: f `[B, T, o]` and the states F and R side by side `[B, T, 2h]`.
+/// The encoded target: f `[B, T, o]` and the states F and R `[B, T, h]`.
 struct EncodedTarget {
     predicted: Tensor,
-    states: Tensor,
+    forward: Tensor,
+    backward: Tensor,
 }
 
 impl PredictorEncoder {
@@ -169,6 +204,8 @@ impl PredictorEncoder {
         Ok(EncodedSource { keys, states, mask: field.strict_mask()?.shallow_clone() })
     }
 
+    /// A target, or a post-edit by the same parameters; what is traced of a post-edit has `pe_` before its name.
+    ///
     /// In training mode the first and the last position of f are zero: no loss counts them and no feature reads them.
     fn encode_target(&self, field: &Field, source: &EncodedSource, pass: &mut Pass) -> Result<EncodedTarget> {
         let training = pass.training();
@@ -181,14 +218,15 @@ impl PredictorEncoder {
             training,
         )?;
         let backward = gather_rows(&backward, &reverse)?;
+        let prefix = if field.name == "pe" { "pe_" } else { "" };
         for (name, tensor) in [("x_target", &x), ("F", &forward), ("R", &backward)] {
-            pass.trace(name, tensor);
+            pass.trace(&format!("{prefix}{name}"), tensor);
         }
 
         let only_inner = training;
         let query = neighbours(&forward, &backward, only_inner)?;
         let around = neighbours(&x, &x, only_inner)?;
-        let context = self.attention.forward(&query, &source.keys, &source.mask, pass)?;
+        let context = self.attention.forward(&query, &source.keys, &source.mask, prefix, pass)?;
         let mixed = query
             .f_matmul(&self.mix_states)?
             .f_add(&around.f_matmul(&self.mix_neighbours)?)?
@@ -197,10 +235,10 @@ impl PredictorEncoder {
         let largest = mixed.f_view([size[0], size[1], self.output_size, 2])?.f_amax([-1i64], false)?;
         let predicted = largest.f_matmul(&self.mix_output)?;
         for (name, tensor) in [("q", &query), ("a", &context), ("f", &predicted)] {
-            pass.trace(name, tensor);
+            pass.trace(&format!("{prefix}{name}"), tensor);
         }
         let predicted = if only_inner { predicted.f_constant_pad_nd([0i64, 0, 1, 1])? } else { predicted };
-        Ok(EncodedTarget { predicted, states: Tensor::f_cat(&[forward, backward], -1)? })
+        Ok(EncodedTarget { predicted, forward, backward })
     }
 
     /// O f, left for the head to compute where it is needed.
@@ -221,7 +259,7 @@ impl PredictorEncoder {
         let product = gold.f_mul(&inner(&target.predicted)?)?;
         let ends = |vector: &Tensor| vector.f_expand([rows, 1, self.output_size], false);
         let product = Tensor::f_cat(&[ends(&self.start)?, product, ends(&self.end)?], 1)?;
-        Ok(Tensor::f_cat(&[&product, &target.states], -1)?)
+        Ok(Tensor::f_cat(&[&product, &target.forward, &target.backward], -1)?)
     }
 }
 
