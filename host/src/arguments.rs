@@ -95,6 +95,9 @@ pub(crate) struct CorpusArguments {
     /// Target side of the corpus, its lines being translations of the source's.
     #[arg(long, value_name = "FILE")]
     pub(crate) target: PathBuf,
+    /// The target as a person corrected it (its post-edits), for a system that was trained on them (`fine_tune`).
+    #[arg(long = "pe", value_name = "FILE")]
+    pub(crate) post_edit: Option<PathBuf>,
     /// Pairs in one batch.
     #[arg(long, value_name = "N", default_value = "32")]
     pub(crate) batch_size: NonZeroUsize,

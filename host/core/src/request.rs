@@ -71,6 +71,8 @@ pub struct SystemRequest {
     pub source: PathBuf,
     /// Target side, one sentence a line.
     pub target: PathBuf,
+    /// The target as a person corrected it, one sentence a line; for systems that need it.
+    pub post_edit: Option<PathBuf>,
     /// Pairs in one batch.
     pub batch_size: usize,
     /// Values that replace those the system was saved with: (path such as `system.metrics`, JSON value or bare string).

@@ -11,9 +11,11 @@ use kiwi_plugin_api::abi::host::OptimizerInstance;
 use serde_json::Value;
 use tch::Device;
 
-use crate::data::{self, Source, TrainingData};
+use crate::data::{self, Source, TrainingData, Wanted};
 use crate::report::Report;
-use crate::system::{Checked, Components, Parts, Setup, System, Vocabulary, refused};
+use crate::system::{
+    Checked, Components, Parts, Setup, SparseParameter, System, Vocabulary, refused, sparse_gradients,
+};
 use crate::torch::{Purpose, seed_for};
 use crate::training::Interval;
 
@@ -35,9 +37,21 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
     let checked = check(plan, &mut components, report)?;
     let saved = saved(config)?;
 
-    let opened = data::open(config, &plan.document)?;
-    let mut data =
-        data::read(config, &plan.document, opened, source(config, saved.as_ref()), data::cache().as_ref())?;
+    let wanted = Wanted::by(&[&checked.encoder, &checked.head]);
+    if !wanted.post_edits {
+        report.warnings(data::unread_post_edits(&config.data, &plan.document));
+    }
+    let sparse = checked.encoder.needs.sparse_gradients.clone();
+
+    let opened = data::open(config, &plan.document, &wanted)?;
+    let mut data = data::read(
+        config,
+        &plan.document,
+        opened,
+        source(config, saved.as_ref()),
+        &wanted,
+        data::cache().as_ref(),
+    )?;
     data.summary.lines().for_each(|line| report.note(line));
     report.warnings(std::mem::take(&mut data.warnings));
     if !config.debug {
@@ -61,7 +75,8 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
         system.load(saved)?;
     }
     system.metrics.choose_main(&config.trainer.main_metric).map_err(|errors| place(plan, refused(errors)))?;
-    let optimizer = build_optimizer(&checked.optimizer, system.trainable())?;
+    let optimizer = build_optimizer(&checked.optimizer, system.trainable(), &sparse)
+        .map_err(|failure| place(plan, failure))?;
     Ok(Assembly { system, optimizer, data })
 }
 
@@ -83,13 +98,18 @@ fn check(
     let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
     wanted.extend(plan.optimizer.clone());
     wanted.extend(plan.metrics.clone());
-    let (checked, warnings) = components.check(wanted, Some(&plan.document)).map_err(|mut failure| {
-        if failure.exit == ExitCode::Invalid {
-            failure.diagnostics.extend(data::missing_files(&plan.config, &plan.document));
-            kiwi_core::config::sort(&mut failure.diagnostics);
-        }
-        failure
-    })?;
+    let (checked, warnings) = components
+        .check(wanted, Some(&plan.document), |needs| {
+            let reason = needs.post_edit.as_ref();
+            reason.map(|reason| data::missing_post_edits(&plan.config.data, reason)).unwrap_or_default()
+        })
+        .map_err(|mut failure| {
+            if failure.exit == ExitCode::Invalid {
+                failure.diagnostics.extend(data::missing_files(&plan.config, &plan.document));
+                kiwi_core::config::sort(&mut failure.diagnostics);
+            }
+            failure
+        })?;
     report.warnings(warnings);
     let mut checked = checked.into_iter();
     match (checked.next(), checked.next(), checked.next()) {
@@ -134,7 +154,15 @@ fn data_processing(config: &RunConfig, loaded: Option<&SavedSystem>) -> Value {
     }
 }
 
-fn build_optimizer(optimizer: &Checked, group: ParameterGroup) -> Result<OptimizerInstance, Failure> {
+fn build_optimizer(
+    optimizer: &Checked,
+    group: ParameterGroup,
+    sparse: &[SparseParameter],
+) -> Result<OptimizerInstance, Failure> {
+    let errors = sparse_gradients::refused(optimizer, &group, sparse)?;
+    if !errors.is_empty() {
+        return Err(refused(errors));
+    }
     Ok(OptimizerInstance::create(&optimizer.handle, &optimizer.config, &[group]).map_err(Setup)?)
 }
 

@@ -11,11 +11,11 @@ use tch::Device;
 use crate::data::{self, Data};
 use crate::outlet::Outlet;
 use crate::report::{Report, number};
-use crate::system::{Components, Parts, System, Vocabulary};
+use crate::system::{Components, Parts, Reason, System, Vocabulary};
 use crate::torch::set_threads;
 use crate::training::{self, Mode};
 
-/// `kiwi-host evaluate SYSTEM --source F --target F`.
+/// `kiwi-host evaluate SYSTEM --source F --target F [--pe F]`.
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     let (pairs, found) = report.until_done(|report| {
@@ -66,20 +66,30 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
     let mut components = Components::default();
     let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
     wanted.extend(plan.metrics.clone());
-    let (checked, warnings) = components.check(wanted, Some(&options.document))?;
-    report.warnings(warnings);
-    let files = ParallelFiles {
-        source: vec![request.source.clone()],
-        target: vec![request.target.clone()],
-        post_edit: None,
-    };
-    let (corpus, data, warnings) =
-        data::read_for(&files, &vocabularies, options.batch_size, data::cache().as_ref())?;
-    report.warnings(warnings);
+    let (checked, warnings) = components.check(wanted, Some(&options.document), |needs| {
+        let needed = needs.post_edit.as_ref().filter(|_| request.post_edit.is_none());
+        needed.map(needs_post_edit).into_iter().collect()
+    })?;
+    // What the components warn of as they were saved was said when the system was trained.
+    report.warnings(warnings.into_iter().filter(|_| !request.overrides.is_empty()));
     let mut checked = checked.into_iter();
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
         return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));
     };
+    let wanted = data::Wanted::by(&[&encoder, &head]);
+    if request.post_edit.is_some() && !wanted.post_edits {
+        report.warnings([Diagnostic::warning("--pe is not read: no part of this system needs post-edits")
+            .help("leave --pe out")]);
+    }
+    let files = ParallelFiles {
+        source: vec![request.source.clone()],
+        target: vec![request.target.clone()],
+        post_edit: request.post_edit.clone().filter(|_| wanted.post_edits).map(|file| vec![file]),
+    };
+    let cache = data::cache();
+    let (corpus, data, warnings) =
+        data::read_for(&files, &vocabularies, options.batch_size, &wanted, cache.as_ref())?;
+    report.warnings(warnings);
     let parts = Parts { class: header.class_name.clone(), encoder, head, metrics: checked.collect() };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
     let system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
@@ -87,4 +97,11 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
     // Nothing random is drawn in evaluation.
     let mode = Mode { seed: 0, precision: options.precision, workers: options.num_data_workers };
     Ok(Evaluated { system, corpus, data, mode })
+}
+
+fn needs_post_edit(reason: &Reason) -> Diagnostic {
+    Diagnostic::error(format!("this system needs post-edits: {} reads them", reason.who()))
+        .found("no --pe")
+        .expected("--pe FILE")
+        .help("add --pe with the corrected translations, line by line")
 }

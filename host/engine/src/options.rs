@@ -11,7 +11,7 @@ use crate::system::Components;
 pub(crate) fn check(request: OptionsRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut components = Components::default();
     for component in request.components {
-        match components.check(vec![component], None) {
+        match components.check(vec![component], None, |_| Vec::new()) {
             Ok((_, warnings)) => outlet.diagnostics(warnings),
             Err(failure) if failure.exit == ExitCode::Invalid => outlet.diagnostics(failure.diagnostics),
             Err(_) => {}

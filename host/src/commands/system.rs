@@ -26,6 +26,7 @@ fn request(
         system: arguments.system,
         source: arguments.source,
         target: arguments.target,
+        post_edit: arguments.post_edit,
         batch_size: arguments.batch_size.get(),
         overrides: arguments.overrides,
         device: arguments.device,

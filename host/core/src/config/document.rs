@@ -133,6 +133,12 @@ impl Document {
         location(&self.file, &self.node(path)?.place)
     }
 
+    /// Whether a value other than null stands at a path, in the file or set on the command line.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        self.node(path).is_some_and(|node| node.value != Value::Null)
+    }
+
     /// The complaint with the place of its path added: line and column in the file, or a note that it was set on the
     /// command line. Where nothing stands at the path (a key is missing), the nearest value around it is taken.
     #[must_use]

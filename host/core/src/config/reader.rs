@@ -121,6 +121,16 @@ impl<'d> Entry<'d> {
         fits.then(|| format!("write {text} without quotes"))
     }
 
+    /// Accepts this value with the warning that it means nothing here.
+    pub(super) fn ignore(&self, why: &str) {
+        let key = path::last_part(&self.path);
+        self.complain(
+            Diagnostic::warning(format!("{key} is ignored: {why}"))
+                .found(self.node.describe())
+                .help("remove the key"),
+        );
+    }
+
     /// Refuses this value because its feature is missing.
     pub(super) fn refuse_later(&self, feature: &str, expected: &str, help: &str) {
         self.complain(
@@ -384,10 +394,7 @@ impl<'d> Section<'d> {
     /// A key that means nothing here: accepted with a warning.
     pub(super) fn ignore(&mut self, key: &'static str, why: &str) {
         if let Some(entry) = self.entry(key).filter(|entry| !entry.is_null()) {
-            let found = entry.node.describe();
-            entry.complain(
-                Diagnostic::warning(format!("{key} is ignored: {why}")).found(found).help("remove the key"),
-            );
+            entry.ignore(why);
         }
     }
 

@@ -171,6 +171,10 @@ pub struct Corpora {
     pub source: Vec<PathBuf>,
     /// As many as `source`.
     pub target: Vec<PathBuf>,
+    /// The target as a person corrected it, as many as `source`; `None` where there are no post-edits. `post_edit` is an older name
+    /// of the key.
+    #[serde(rename = "pe", skip_serializing_if = "Option::is_none")]
+    pub post_edit: Option<Vec<PathBuf>>,
 }
 
 /// `system`: what to train. Either `load` is there, or `class_name`, `model` and `data_processing` are.

@@ -4,7 +4,9 @@
 //! about it is data too ([`summary`]), for the log of a run and for `check`.
 
 mod batches;
+mod lengths;
 mod open;
+mod post_edits;
 mod summary;
 mod vocabularies;
 
@@ -19,8 +21,30 @@ use kiwi_text::{Cache, EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularie
 
 pub(crate) use batches::{Data, TrainingBatches};
 pub(crate) use open::{Opened, missing_files, open};
+pub(crate) use post_edits::{missing as missing_post_edits, unread as unread_post_edits};
 pub(crate) use summary::{CorpusSummary, Summary, VocabularySummary, counted};
 pub(crate) use vocabularies::{Source, from_saved};
+
+use crate::system::{Checked, Limit};
+
+/// What the components of a system need of the corpora.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Post-edits are read.
+    pub(crate) post_edits: bool,
+    /// The longest sentences that can be used.
+    pub(crate) longest: Vec<Limit>,
+}
+
+impl Wanted {
+    /// What these components need.
+    pub(crate) fn by(components: &[&Checked]) -> Self {
+        Self {
+            post_edits: components.iter().any(|component| component.needs.post_edit.is_some()),
+            longest: components.iter().flat_map(|component| component.needs.longest.clone()).collect(),
+        }
+    }
+}
 
 /// What a training run reads.
 pub(crate) struct TrainingData {
@@ -59,12 +83,14 @@ pub(crate) fn invalid(error: &kiwi_text::Error) -> Failure {
 /// Encodes opened corpora; vocabularies are taken from `source`. What is made of large ones is kept in `cache`.
 ///
 /// # Errors
-/// When a vocabulary cannot be fitted or taken over, or a file was changed meanwhile.
+/// When a vocabulary cannot be fitted or taken over, a file was changed meanwhile, or a sentence is too long for the encoder or
+/// for a batch.
 pub(crate) fn read(
     config: &RunConfig,
     document: &Document,
     opened: Opened,
     source: Source<'_>,
+    wanted: &Wanted,
     cache: Option<&Cache>,
 ) -> Result<TrainingData, Failure> {
     let Opened { train, valid, mut warnings, split } = opened;
@@ -79,6 +105,7 @@ pub(crate) fn read(
     warnings.extend(notes("training", &encoded));
     let train = TrainingBatches::new(encoded, config).map_err(tokens)?;
     let mut corpora = vec![CorpusSummary::new("training", &train.corpus(), train.batches())];
+    let mut too_long = lengths::too_long(&train.corpus(), &wanted.longest);
     let mut sets = Vec::new();
     for (name, corpus) in valid {
         let title = match &name {
@@ -92,7 +119,12 @@ pub(crate) fn read(
         let limit = config.trainer.max_tokens_per_batch.filter(|_| size.is_none());
         let data = Data::in_corpus_order(encoded, size, limit).map_err(tokens)?;
         corpora.push(CorpusSummary::new(title, &data.corpus, data.plan.len()));
+        too_long.extend(lengths::too_long(&data.corpus, &wanted.longest));
         sets.push(ValidationData { name, data });
+    }
+    if !too_long.is_empty() {
+        let diagnostics = too_long.into_iter().map(|one| document.place(one)).collect();
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics });
     }
     let summary = Summary { split, vocabularies: fitted, corpora };
     Ok(TrainingData { train, valid: sets, vocabularies, summary, warnings })
@@ -106,11 +138,16 @@ pub(crate) fn read_for(
     files: &ParallelFiles,
     vocabularies: &Vocabularies,
     batch_size: usize,
+    wanted: &Wanted,
     cache: Option<&Cache>,
 ) -> Result<(ParallelCorpus, Data, Vec<Diagnostic>), Failure> {
     let corpus = ParallelCorpus::open(files).map_err(|error| invalid(&error))?;
     let mut warnings = Vec::new();
     let encoded = encode(&corpus, vocabularies, cache, &mut warnings)?;
+    let too_long = lengths::too_long(&encoded, &wanted.longest);
+    if !too_long.is_empty() {
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: too_long });
+    }
     let data = Data::in_corpus_order(encoded, Some(batch_size), None).map_err(|error| invalid(&error))?;
     warnings.extend(data.corpus.notes().messages().into_iter().map(Diagnostic::warning));
     Ok((corpus, data, warnings))

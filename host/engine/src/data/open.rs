@@ -1,9 +1,11 @@
 //! Opening the corpora of a config: everything that is wrong with the files, with the place in the config that names them.
 
-use kiwi_core::config::{Corpora, Document, RunConfig};
+use kiwi_core::config::{Corpora, DataSection, Document, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Corpus, Field, ParallelCorpus, ParallelFiles};
+
+use super::Wanted;
 
 /// Opened and checked corpora.
 pub(crate) struct Opened {
@@ -16,9 +18,9 @@ pub(crate) struct Opened {
 }
 
 /// The corpora of a config by the paths of the sections that name them.
-fn sections(config: &RunConfig) -> Vec<(String, &Corpora)> {
-    let mut sections = vec![("data.train.input".to_owned(), &config.data.train)];
-    for set in &config.data.valid {
+pub(super) fn sections(config: &DataSection) -> Vec<(String, &Corpora)> {
+    let mut sections = vec![("data.train.input".to_owned(), &config.train)];
+    for set in &config.valid {
         let path = match &set.name {
             Some(name) => format!("data.valid.{name}.input"),
             None => "data.valid.input".to_owned(),
@@ -31,8 +33,15 @@ fn sections(config: &RunConfig) -> Vec<(String, &Corpora)> {
 /// The files that are not there, without reading any.
 pub(crate) fn missing_files(config: &RunConfig, document: &Document) -> Vec<Diagnostic> {
     let mut missing = Vec::new();
-    for (path, corpora) in sections(config) {
-        for (field, files) in [(Field::Source, &corpora.source), (Field::Target, &corpora.target)] {
+    for (path, corpora) in sections(&config.data) {
+        let empty = Vec::new();
+        let post_edit = corpora.post_edit.as_ref().unwrap_or(&empty);
+        let fields = [
+            (Field::Source, &corpora.source),
+            (Field::Target, &corpora.target),
+            (Field::PostEdit, post_edit),
+        ];
+        for (field, files) in fields {
             for file in files.iter().filter(|file| std::fs::metadata(file).is_err()) {
                 if let Err(error) = Corpus::open(field, std::slice::from_ref(file)) {
                     missing.push(complaint(&error, &format!("{path}.{}", field.name()), document));
@@ -49,14 +58,14 @@ pub(crate) fn missing_files(config: &RunConfig, document: &Document) -> Vec<Diag
 /// # Errors
 /// All that is wrong: files that are missing, not UTF-8 or empty, sides with different line counts, a split or limits
 /// that leave nothing.
-pub(crate) fn open(config: &RunConfig, document: &Document) -> Result<Opened, Failure> {
+pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> Result<Opened, Failure> {
     let mut errors = missing_files(config, document);
     if !errors.is_empty() {
         return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
     }
     let mut opened = Vec::new();
-    for (path, corpora) in sections(config) {
-        match ParallelCorpus::open(&files(corpora)) {
+    for (path, corpora) in sections(&config.data) {
+        match ParallelCorpus::open(&files(corpora, wanted)) {
             Ok(corpus) => opened.push(corpus),
             Err(error) => errors.push(complaint(&error, &path, document)),
         }
@@ -101,8 +110,12 @@ pub(crate) fn open(config: &RunConfig, document: &Document) -> Result<Opened, Fa
     Ok(Opened { train, valid, warnings, split })
 }
 
-fn files(corpora: &Corpora) -> ParallelFiles {
-    ParallelFiles { source: corpora.source.clone(), target: corpora.target.clone(), post_edit: None }
+fn files(corpora: &Corpora, wanted: &Wanted) -> ParallelFiles {
+    ParallelFiles {
+        source: corpora.source.clone(),
+        target: corpora.target.clone(),
+        post_edit: corpora.post_edit.clone().filter(|_| wanted.post_edits),
+    }
 }
 
 fn complaint(error: &kiwi_text::Error, path: &str, document: &Document) -> Diagnostic {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::{Kind, Registry};
@@ -68,11 +68,16 @@ impl System {
         let [unk, pad, bos, eos] = [UNK, PAD, BOS, EOS].map(i64::from);
         let special = SpecialIds { unk, pad, bos, eos };
         let device_text = device_name(device);
-        let context =
-            EncoderContext { vocabulary_sizes: sizes.clone(), special, device: device_text.clone() };
+        let context = EncoderContext {
+            vocabulary_sizes: sizes.clone(),
+            special,
+            device: device_text.clone(),
+            features: parts.head.needs.features.clone(),
+        };
         let mut encoder =
             EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context).map_err(Setup)?;
         let description = encoder.description().clone();
+        refuse_missing_features(&parts, &description.feature_sizes)?;
         let context = HeadContext {
             feature_sizes: description.feature_sizes,
             hidden_size: description.hidden_size,
@@ -174,6 +179,27 @@ impl System {
         results.push(self.encoder.close());
         results.into_iter().filter_map(Result::err).map(|error| freed(&error)).collect()
     }
+}
+
+/// Refuses a head that reads features which the encoder does not give.
+fn refuse_missing_features(parts: &Parts, given: &BTreeMap<String, i64>) -> Result<(), Failure> {
+    let (encoder, head) = (&parts.encoder.resolved, &parts.head.resolved);
+    let read = parts.head.needs.features.iter().flatten();
+    let errors: Vec<_> = read
+        .filter(|feature| !given.contains_key(*feature))
+        .map(|feature| {
+            let known: Vec<_> = given.keys().map(String::as_str).collect();
+            Diagnostic::error(format!(
+                "the head `{}` reads the feature `{feature}`, which the encoder `{}` does not give",
+                head.class, encoder.class
+            ))
+            .found(format!("`{feature}`"))
+            .expected(format!("one of {}", known.join(", ")))
+            .nearest(nearest(feature, known))
+            .help("choose an encoder and a head that belong together")
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(Failure { exit: ExitCode::Invalid, diagnostics: errors }) }
 }
 
 fn saved_part(part: &Checked) -> Part {

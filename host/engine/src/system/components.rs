@@ -12,7 +12,7 @@ use kiwi_plugin_api::ConfigProblem;
 use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
 use serde_json::Value;
 
-use super::Setup;
+use super::{Needs, Setup};
 
 /// Opened plugins, one a file.
 #[derive(Default)]
@@ -28,6 +28,8 @@ pub(crate) struct Checked {
     pub(crate) handle: ComponentHandle,
     /// Its config, with every default filled in.
     pub(crate) config: Value,
+    /// What it needs of the run.
+    pub(crate) needs: Needs,
 }
 
 impl Components {
@@ -54,14 +56,15 @@ impl Components {
         })
     }
 
-    /// Opens all `components` and lets each check its config.
+    /// Opens all `components` and lets each check its config; `unmet` complains about needs that the run does not meet.
     ///
     /// # Errors
-    /// When a plugin does not open; or else everything that is wrong with the configs.
+    /// When a plugin does not open; or else everything that is wrong with the configs, and every need that is not met.
     pub(crate) fn check(
         &mut self,
         components: Vec<ResolvedComponent>,
         document: Option<&Document>,
+        unmet: impl Fn(&Needs) -> Vec<Diagnostic>,
     ) -> Result<(Vec<Checked>, Vec<Diagnostic>), Failure> {
         let place = |diagnostic: Diagnostic| match document {
             Some(document) => document.place(diagnostic),
@@ -74,8 +77,10 @@ impl Components {
             let at = &resolved.config_path;
             errors.extend(report.errors.iter().map(|p| place(described(Diagnostic::error, p, at))));
             warnings.extend(report.warnings.iter().map(|p| place(described(Diagnostic::warning, p, at))));
-            if let Some(config) = report.config {
-                checked.push(Checked { resolved, handle, config });
+            if let Some(config) = report.config.filter(|_| report.errors.is_empty()) {
+                let needs = Needs::of(&resolved, &handle, &config).map_err(Setup)?;
+                errors.extend(needs.impossible().chain(unmet(&needs)).map(place));
+                checked.push(Checked { resolved, handle, config, needs });
             }
         }
         if errors.is_empty() {

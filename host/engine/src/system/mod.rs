@@ -4,9 +4,12 @@ mod build;
 mod components;
 mod error;
 mod metrics;
+mod needs;
 mod parameters;
+pub(crate) mod sparse_gradients;
 
 pub(crate) use build::{Parts, System, Vocabulary};
 pub(crate) use components::{Checked, Components};
 pub(crate) use error::{Setup, freed, running};
 pub(crate) use metrics::{Tally, ordering_name, refused};
+pub(crate) use needs::{Limit, Needs, Reason, SparseParameter};

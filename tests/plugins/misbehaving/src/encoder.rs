@@ -14,11 +14,15 @@ pub(crate) struct Config {
     fault: Fault,
     /// Size of its embeddings.
     dim: i64,
+    /// The longest target that it says it can take, in positions.
+    longest: Option<i64>,
+    /// A field that it says it reads.
+    reads: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fault: Fault::None, dim: 16 }
+        Self { fault: Fault::None, dim: 16, longest: None, reads: None }
     }
 }
 
@@ -43,6 +47,19 @@ impl Component for MisbehavingEncoder {
 }
 
 impl Encoder for MisbehavingEncoder {
+    fn needs(config: &Config) -> EncoderNeeds {
+        let longest = config.longest.map(|positions| LongestSentence {
+            field: "target".to_owned(),
+            positions,
+            option: "longest".to_owned(),
+        });
+        EncoderNeeds {
+            fields: config.reads.iter().map(|field| NeededField::new(field, "reads")).collect(),
+            longest: longest.into_iter().collect(),
+            ..EncoderNeeds::default()
+        }
+    }
+
     fn create(config: Config, context: &EncoderContext) -> Result<Self> {
         config.fault.in_create()?;
         let device = context.device()?;

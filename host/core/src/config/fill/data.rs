@@ -1,8 +1,11 @@
 //! The section `data`: the parallel corpora. Whether the files are there and of equal length is found when they are
 //! read.
 
+use std::path::PathBuf;
+
 use super::sides;
 use crate::config::document::{Node, Value};
+use crate::config::path;
 use crate::config::reader::{Entry, PART, Section};
 use crate::config::sections::{Corpora, DataSection, Sides, ValidationSet};
 use crate::config::syntax::shorten;
@@ -100,31 +103,73 @@ fn corpus(mut section: Section<'_>) -> Option<Corpora> {
     let input = section
         .required("input", "an object: {\"source\": …, \"target\": …}", Entry::section)
         .and_then(input);
-    section.ignore("output", UNUSED);
+    output(&mut section);
     section.finish();
     input
+}
+
+/// What a system that estimates quality is trained to give: the config of one can be used here as it is.
+fn output(section: &mut Section<'_>) {
+    if let Some(entry) = section.entry("output").filter(|entry| !entry.is_null()) {
+        match entry.value() {
+            Value::Object(_) => entry.ignore(UNUSED),
+            _ => drop(entry.section()),
+        }
+    }
 }
 
 fn input(mut section: Section<'_>) -> Option<Corpora> {
     let files = |entry: &Entry<'_>| entry.one_or_more(FILES, Entry::file);
     let source = section.required("source", FILES, files);
     let target = section.required("target", FILES, files);
+    let post_edit = post_edit(&mut section);
     for key in ["alignments", "source_pos", "target_pos"] {
         section.ignore(key, UNUSED);
     }
-    let path = section.path_of("target");
-    if let (Some(source), Some(target)) = (&source, &target)
-        && source.len() != target.len()
-    {
-        section.complain(
-            Diagnostic::error("source and target differ in their number of files")
-                .at(path)
-                .found(format!("{} for source, {} for target", count(source.len()), count(target.len())))
-                .expected("a target file for each source file, in the same order"),
-        );
+    let target_path = section.path_of("target");
+    for (path, given) in [(&target_path, &target), (&post_edit.path, &post_edit.files)] {
+        if let (Some(source), Some(given)) = (&source, given)
+            && source.len() != given.len()
+        {
+            let field = path::last_part(path);
+            let found = format!("{} for source, {} for {field}", count(source.len()), count(given.len()));
+            section.complain(
+                Diagnostic::error(format!("source and {field} differ in their number of files"))
+                    .at(path)
+                    .found(found)
+                    .expected(format!("a {field} file for each source file, in the same order")),
+            );
+        }
     }
     section.finish();
-    Some(Corpora { source: source?, target: target? })
+    Some(Corpora { source: source?, target: target?, post_edit: post_edit.files })
+}
+
+/// The post-edits, and the path they are given at.
+struct PostEdit {
+    path: String,
+    files: Option<Vec<PathBuf>>,
+}
+
+/// `pe`, or by its older name `post_edit`.
+fn post_edit(section: &mut Section<'_>) -> PostEdit {
+    let given = |entry: &Entry<'_>| !entry.is_null();
+    let new = section.entry("pe").filter(given);
+    let old = section.entry("post_edit").filter(given);
+    if let (Some(_), Some(old)) = (&new, &old) {
+        old.complain(
+            Diagnostic::error("pe and post_edit are two names of one key")
+                .found("both")
+                .expected("one of them")
+                .help("remove `post_edit`, the older name"),
+        );
+    }
+    match new.or(old) {
+        Some(entry) => {
+            PostEdit { path: entry.path().to_owned(), files: entry.one_or_more(FILES, Entry::file) }
+        }
+        None => PostEdit { path: section.path_of("pe"), files: None },
+    }
 }
 
 fn count(files: usize) -> String {

@@ -60,8 +60,17 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
     })
 }
 
+fn metric_class(entry: &Entry<'_>) -> Option<String> {
+    match entry.value() {
+        Value::Object(_) => {
+            entry.refuse("the class name of a metric, such as \"NLL\"; metrics take no options")
+        }
+        _ => entry.string(),
+    }
+}
+
 pub(super) fn metrics(entry: &Entry<'_>) -> Option<Vec<String>> {
-    entry.list("a list of class names", Entry::string).and_then(|list| names(entry, list))
+    entry.list("a list of class names", metric_class).and_then(|list| names(entry, list))
 }
 
 fn new_system(

@@ -34,7 +34,11 @@ fn defaults_are_those_of_the_documentation() {
             },
         },
         data: DataSection {
-            train: Corpora { source: vec![PathBuf::from("a")], target: vec![PathBuf::from("b")] },
+            train: Corpora {
+                source: vec![PathBuf::from("a")],
+                target: vec![PathBuf::from("b")],
+                post_edit: None,
+            },
             valid: Vec::new(),
             split: Some(0.9),
             max_length: Sides { source: None, target: None },
@@ -72,6 +76,22 @@ fn defaults_are_those_of_the_documentation() {
         quiet: false,
     };
     assert_eq!(config, expected);
+}
+
+#[test]
+fn post_edits_have_two_names_and_one_meaning() {
+    let post_edit = |key: &str, value: &str| {
+        let config = config_of(LEAST, &[(&format!("data.train.input.{key}"), value)]);
+        let written: serde_json::Value = serde_json::from_str(&config.to_json().unwrap()).unwrap();
+        let files = config.data.train.post_edit;
+        assert_eq!(written["data"]["train"]["input"].get("pe"), files.clone().map(|f| json!(f)).as_ref());
+        files
+    };
+    for key in ["pe", "post_edit"] {
+        assert_eq!(post_edit(key, "c"), Some(vec![PathBuf::from("c")]));
+        assert_eq!(post_edit(key, r#"["c"]"#), Some(vec![PathBuf::from("c")]));
+        assert_eq!(post_edit(key, "null"), None);
+    }
 }
 
 #[test]
