@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <ATen/ops/_foreach_abs.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_addcdiv.h>
 #include <ATen/ops/_foreach_addcmul.h>
@@ -203,6 +204,13 @@ extern "C" char* kiwi_torch_foreach_zero(TensorPointers self, size_t n) {
   });
 }
 
+extern "C" char* kiwi_torch_foreach_abs(TensorPointers self, size_t n, at::Tensor** out) {
+  return kiwi::caught([&] {
+    c10::NoGradGuard no_grad;
+    kiwi::give(at::_foreach_abs(kiwi::list(self, n)), out);
+  });
+}
+
 extern "C" char* kiwi_torch_foreach_sqrt(TensorPointers self, size_t n, at::Tensor** out) {
   return kiwi::caught([&] {
     c10::NoGradGuard no_grad;
@@ -217,13 +225,19 @@ extern "C" char* kiwi_torch_foreach_norm(TensorPointers self, size_t n, double o
   });
 }
 
-// Total 2-norm of the gradients, which are scaled down to `max_norm` without the device being waited for.
+// Total 2-norm of the gradients, which are scaled down to `max_norm` without the device being waited for. Of a sparse
+// gradient the rows that stand in it twice are added up first: norms of parts do not add.
 extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, double max_norm, at::Tensor** out) {
   return kiwi::caught([&] {
     c10::NoGradGuard no_grad;
     std::vector<at::Tensor> gradients;
     for (size_t i = 0; i < n; ++i) {
-      const auto& gradient = parameters[i]->grad();
+      auto gradient = parameters[i]->grad();
+      if (gradient.defined() && gradient.is_sparse()) {
+        parameters[i]->mutable_grad() = gradient.coalesce();
+        // What is scaled is the memory of the gradient itself, not a copy.
+        gradient = parameters[i]->grad()._values();
+      }
       if (gradient.defined()) {
         TORCH_CHECK(gradients.empty() || gradient.device() == gradients[0].device(),
                     "clip_grad_norm: gradients lie on ", gradients[0].device(), " and ", gradient.device(),

@@ -120,6 +120,7 @@ unsafe extern "C" {
         value: f64,
     ) -> Message;
     pub(crate) fn kiwi_torch_foreach_zero(this: Pointers, n: usize) -> Message;
+    pub(crate) fn kiwi_torch_foreach_abs(this: Pointers, n: usize, out: Out) -> Message;
     pub(crate) fn kiwi_torch_foreach_sqrt(this: Pointers, n: usize, out: Out) -> Message;
     pub(crate) fn kiwi_torch_foreach_norm(this: Pointers, n: usize, order: f64, out: Out) -> Message;
 

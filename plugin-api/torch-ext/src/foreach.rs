@@ -79,6 +79,14 @@ pub fn zero_(a: &[Tensor]) -> Result<(), TorchError> {
     unsafe { ffi::check(ffi::kiwi_torch_foreach_zero(ffi::pointers(a).as_ptr(), a.len())) }
 }
 
+/// The absolute values.
+pub fn abs(a: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
+    new_list(a, |a, n, out| {
+        // SAFETY: `new_list` passes as many live tensors as it says, and as much room.
+        unsafe { ffi::kiwi_torch_foreach_abs(a, n, out) }
+    })
+}
+
 /// The square roots.
 pub fn sqrt(a: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
     new_list(a, |a, n, out| {

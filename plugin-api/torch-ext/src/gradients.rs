@@ -8,7 +8,8 @@ use crate::TorchError;
 use crate::ffi;
 
 /// Scales the gradients of `parameters` down so that their total 2-norm is at most `max_norm`, and returns the norm from
-/// before, as a scalar on their device. Nothing waits for the device. Parameters without a gradient count as zero.
+/// before, as a scalar on their device. Nothing waits for the device. Parameters without a gradient count as zero; a sparse
+/// gradient is coalesced and counts by the rows that it holds.
 pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, TorchError> {
     let pointers = ffi::pointers(parameters);
     let [mut out] = ffi::room::<1>();

@@ -208,6 +208,7 @@ fn list_operations_are_those_of_single_tensors() {
         let expected: Vec<_> = a.iter().enumerate().map(|(i, x)| single(x, i)).collect();
         assert_close(&found, &expected, 1e-12);
     }
+    assert_close(&foreach::abs(&b).unwrap(), &b.iter().map(Tensor::abs).collect::<Vec<_>>(), 1e-12);
     assert_close(&foreach::sqrt(&c).unwrap(), &c.iter().map(Tensor::sqrt).collect::<Vec<_>>(), 1e-12);
     let norms: Vec<_> = a.iter().map(|x| x.square().sum(Kind::Double).sqrt()).collect();
     assert_close(&foreach::norm(&a, 2.0).unwrap(), &norms, 1e-12);
@@ -271,4 +272,30 @@ fn a_gradient_can_be_read_set_and_taken_away() {
         gradients::set_requires_grad(&result, false).unwrap_err().to_string().contains("expected a leaf")
     );
     assert!(gradients::set_requires_grad(&Tensor::from(1_i64), true).is_err());
+}
+
+#[test]
+fn a_sparse_gradient_is_clipped_by_the_rows_it_holds() {
+    let table = Tensor::zeros([4, 2], (Kind::Double, Device::Cpu));
+    // Row 1 stands in it twice: what counts is the sum.
+    let sparse = Tensor::sparse_coo_tensor_indices_size(
+        &Tensor::from_slice(&[1_i64, 3, 1]).view([1, 3]),
+        &Tensor::from_slice(&[1.0, 0.0, 0.0, 4.0, 2.0, 0.0]).view([3, 2]),
+        [4, 2],
+        (Kind::Double, Device::Cpu),
+        false,
+    );
+    let dense = Tensor::from_slice(&[12.0]);
+    let beside = Tensor::zeros([1], (Kind::Double, Device::Cpu));
+    gradients::set_gradient(&table, Some(&sparse)).unwrap();
+    gradients::set_gradient(&beside, Some(&dense)).unwrap();
+    let parameters = [table.shallow_clone(), beside.shallow_clone()];
+    let norm = gradients::clip_grad_norm(&parameters, 1.3).unwrap().double_value(&[]);
+    assert!((norm - 13.0).abs() < 1e-9, "{norm}");
+    let found = gradients::gradient(&table).unwrap().expect("a gradient");
+    assert!(found.is_sparse());
+    let expected = Tensor::from_slice(&[0.0, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.4]).view([4, 2]);
+    assert_close(&[found.to_dense(None::<Kind>, false)], &[expected], 1e-6);
+    let beside = gradients::gradient(&beside).unwrap().expect("a gradient");
+    assert_close(&[beside], &[Tensor::from_slice(&[1.2])], 1e-6);
 }
