@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
 
 use crate::{
-    Batch, ConfigReport, EncoderContext, EncoderNeeds, Features, HeadContext, HeadNeeds, HeadOutput,
-    NamedTensors, Output, Parameters, Result,
+    Batch, ConfigReport, EncoderContext, EncoderNeeds, Error, Features, HeadContext, HeadNeeds, HeadOutput,
+    NamedTensors, Output, Parameters, Result, Schedule, ScheduleContext, ScheduleKeys,
 };
 
 /// What all components have: a name, a sentence, and a config.
@@ -87,8 +87,25 @@ pub trait Head: Component {
 
 /// Updates parameters from their gradients.
 ///
-/// The host computes learning rates, clips gradients and clears them.
+/// The host computes learning rates, clips gradients and clears them. A rate is constant, or lowered when the main metric no
+/// longer improves, unless the class has a schedule of its own: then [`Optimizer::HAS_SCHEDULE`] is true and
+/// [`Optimizer::schedule`] gives it.
 pub trait Optimizer: Component {
+    /// Whether the class has a learning-rate schedule of its own. Without one the keys of [`ScheduleKeys`] are refused.
+    const HAS_SCHEDULE: bool = false;
+
+    /// Checks the keys that the schedule is made of; paths are relative to the optimizer's section, as `warmup_steps`. Called
+    /// before any corpus is read.
+    fn check_schedule(_config: &Self::Config, _keys: &ScheduleKeys, _report: &mut ConfigReport) {}
+
+    /// The schedule of a run, for a class that has one.
+    ///
+    /// # Errors
+    /// When there is none for a run of this length.
+    fn schedule(_config: &Self::Config, _context: &ScheduleContext) -> Result<Schedule> {
+        Err(Error::new("this class has no learning-rate schedule of its own"))
+    }
+
     /// Builds it over these parameters.
     ///
     /// # Errors

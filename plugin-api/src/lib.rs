@@ -66,6 +66,7 @@ mod needs;
 mod output;
 mod parameters;
 mod register;
+mod schedule;
 
 pub use batch::{Batch, Field};
 pub use component::{
@@ -79,6 +80,7 @@ pub use kiwi_torch_ext as torch_ext;
 pub use needs::{EncoderNeeds, HeadNeeds, LongestSentence, NeededField, SparseGradient};
 pub use output::{HeadOutput, Output};
 pub use parameters::{NamedTensors, Parameter, Parameters};
+pub use schedule::{Schedule, ScheduleContext, ScheduleKeys, Warmup};
 
 /// Version of this crate, which is the version of the ABI.
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
@@ -92,7 +94,8 @@ pub mod prelude {
         Batch, Component, ConfigReport, Encoder, EncoderContext, EncoderNeeds, Error, Feature, Features,
         Field, Head, HeadContext, HeadNeeds, HeadOutput, LongestSentence, Metric, MetricRequest,
         NamedTensors, NeededField, Optimizer, Ordering, Output, Parameter, ParameterGroup, Parameters, Pass,
-        Projection, Result, SparseGradient, SpecialIds, init, log, plugin, register,
+        Projection, Result, Schedule, ScheduleContext, ScheduleKeys, SparseGradient, SpecialIds, Warmup,
+        init, log, plugin, register,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -72,12 +72,25 @@ impl ConfigReport {
     /// Complains about the value at `path` unless `valid`.
     pub fn require(&mut self, valid: bool, path: &str, found: impl Display, expected: &str) {
         if !valid {
-            self.errors.push(ConfigProblem {
-                found: Some(found.to_string()),
-                expected: Some(expected.to_owned()),
-                ..ConfigProblem::new(path, invalid_value(path))
-            });
+            self.refuse(path, &invalid_value(path), found, expected, None);
         }
+    }
+
+    /// Complains about the value at `path`: what is wrong with it, what stands there, what may, and what to do.
+    pub fn refuse(
+        &mut self,
+        path: &str,
+        message: &str,
+        found: impl Display,
+        expected: &str,
+        help: Option<&str>,
+    ) {
+        self.errors.push(ConfigProblem {
+            found: Some(found.to_string()),
+            expected: Some(expected.to_owned()),
+            help: help.map(str::to_owned),
+            ..ConfigProblem::new(path, message)
+        });
     }
 
     /// Complains that nothing stands at `path`, where the rest of the config requires something.

@@ -24,6 +24,8 @@ pub enum Phase {
     Parameters,
     /// Features, loss or figures of a batch were computed.
     Forward,
+    /// A learning-rate schedule was checked, made or asked.
+    Schedule,
     /// An optimizer took a step.
     Step,
     /// A state was saved.
@@ -46,6 +48,7 @@ impl fmt::Display for Phase {
             Self::Describe => "describe",
             Self::Parameters => "parameters",
             Self::Forward => "forward",
+            Self::Schedule => "schedule",
             Self::Step => "step",
             Self::SaveState => "save state",
             Self::LoadState => "load state",

@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// What owns an instance: frees it when dropped.
-struct Owned {
-    origin: Origin,
-    instance: Option<Instance>,
-    destroy: extern "C" fn(Instance) -> AbiResult<()>,
+pub(super) struct Owned {
+    pub(super) origin: Origin,
+    pub(super) instance: Option<Instance>,
+    pub(super) destroy: extern "C" fn(Instance) -> AbiResult<()>,
 }
 
 impl Owned {
-    fn call<T>(
+    pub(super) fn call<T>(
         &mut self,
         phase: Phase,
         f: impl FnOnce(&mut Instance) -> AbiResult<T>,
@@ -54,7 +54,7 @@ impl Drop for Owned {
     }
 }
 
-fn json(origin: &Origin, phase: Phase, value: &impl Serialize) -> Result<String, CallError> {
+pub(super) fn json(origin: &Origin, phase: Phase, value: &impl Serialize) -> Result<String, CallError> {
     serde_json::to_string(value).map_err(|error| CallError::new(origin, phase, error.to_string()))
 }
 

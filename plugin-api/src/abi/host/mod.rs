@@ -7,6 +7,7 @@
 mod call;
 mod instances;
 mod plugin;
+mod schedule;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,6 +18,7 @@ use abi_stable::std_types::RStr;
 pub use call::{CallError, Origin, Phase};
 pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
 pub use plugin::{ComponentHandle, OpenError, Plugin};
+pub use schedule::ScheduleInstance;
 
 use super::callbacks::{HostCallbacks, HostCallbacksRef};
 use crate::log::Level;

@@ -1,0 +1,87 @@
+//! The learning-rate schedule of a class of optimizer, as the host calls it.
+
+use abi_stable::std_types::RStr;
+use serde_json::Value;
+
+use super::call::{CallError, Phase, guarded};
+use super::instances::{Owned, json};
+use super::plugin::ComponentHandle;
+use crate::abi::component::optimizer::OptimizerTableRef;
+use crate::{ConfigReport, ScheduleContext, ScheduleKeys};
+
+impl ComponentHandle {
+    /// Whether this is a class of optimizer that has a learning-rate schedule of its own.
+    #[must_use]
+    pub fn has_schedule(&self) -> bool {
+        self.table.optimizer().into_option().is_some_and(|table| table.has_schedule())
+    }
+
+    /// Checks, for a config that is sound, the keys that the schedule is made of; paths in the report are relative to the
+    /// optimizer's section.
+    ///
+    /// # Errors
+    /// When the plugin fails; what is wrong with the keys is in the report.
+    pub fn check_schedule(&self, config: &Value, keys: &ScheduleKeys) -> Result<ConfigReport, CallError> {
+        let table = self.optimizer_table()?;
+        let (config, keys) = (config.to_string(), json(&self.origin, Phase::Schedule, keys)?);
+        let text = guarded(&self.origin, Phase::Schedule, || {
+            (table.check_schedule())(RStr::from_str(&config), RStr::from_str(&keys))
+        })?;
+        serde_json::from_str(text.as_str())
+            .map_err(|error| CallError::new(&self.origin, Phase::Schedule, format!("not a report: {error}")))
+    }
+
+    fn optimizer_table(&self) -> Result<OptimizerTableRef, CallError> {
+        self.table.optimizer().into_option().ok_or_else(|| self.missing_table("optimizer"))
+    }
+}
+
+/// A schedule.
+pub struct ScheduleInstance {
+    owned: Owned,
+    table: OptimizerTableRef,
+    description: String,
+}
+
+impl ScheduleInstance {
+    /// Makes the schedule of a class that has one.
+    ///
+    /// # Errors
+    /// When there is none for a run of this length.
+    pub fn create(
+        handle: &ComponentHandle,
+        config: &Value,
+        context: &ScheduleContext,
+    ) -> Result<Self, CallError> {
+        let table = handle.optimizer_table()?;
+        let origin = handle.origin.clone();
+        let (config, context) = (config.to_string(), json(&origin, Phase::Schedule, context)?);
+        let made = guarded(&origin, Phase::Schedule, || {
+            (table.schedule())(RStr::from_str(&config), RStr::from_str(&context))
+        })?;
+        let owned = Owned { origin, instance: Some(made.instance), destroy: table.destroy_schedule() };
+        Ok(Self { owned, table, description: made.description.into() })
+    }
+
+    /// What happens when, in steps.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What the learning rates are multiplied by in this step, counted from 0.
+    ///
+    /// # Errors
+    /// When the plugin fails, or gives what is no finite number of at least 0.
+    pub fn factor(&mut self, step: u64) -> Result<f64, CallError> {
+        let table = self.table;
+        let factor =
+            self.owned.call(Phase::Schedule, |instance| (table.schedule_factor())(instance, step))?;
+        if factor.is_finite() && factor >= 0.0 {
+            return Ok(factor);
+        }
+        let message =
+            format!("its factor of step {step} is {factor}, expected a finite number of at least 0");
+        Err(CallError::new(&self.owned.origin, Phase::Schedule, message))
+    }
+}
