@@ -3,41 +3,39 @@
 use kiwi_plugin_api::prelude::*;
 use kiwi_plugin_api::torch_ext::optim::{SgdSettings, fused_sgd};
 
-use crate::groups::{Group, copied, find_parameter, of_shape, split_key};
+use crate::checks;
+use crate::lists::{Lists, SparseRows};
+use crate::memory::{Entry, Memory, Update};
 
 /// Options under `system.optimizer.options`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Config {
     /// Share of the previous step that is taken again; at least 0.
-    pub(crate) momentum: f64,
+    momentum: f64,
     /// Share of the gradient that does not enter the momentum.
-    pub(crate) dampening: f64,
-    /// Added to the gradient, times the parameter; at least 0.
-    pub(crate) weight_decay: f64,
+    dampening: f64,
+    /// Added to the gradient, times the parameter; at least 0. Sparse gradients need 0.
+    weight_decay: f64,
     /// Look ahead along the momentum (Nesterov 1983); needs a momentum and no dampening.
-    pub(crate) nesterov: bool,
+    nesterov: bool,
 }
 
 /// The optimizer.
 pub(crate) struct Sgd {
     config: Config,
-    groups: Vec<Group<Tensor>>,
+    memory: Memory,
 }
 
 impl Component for Sgd {
     type Config = Config;
     const CLASS_NAME: &'static str = "sgd";
-    const SUMMARY: &'static str = "Stochastic gradient descent with PyTorch's defaults, fused";
+    const SUMMARY: &'static str =
+        "Stochastic gradient descent with PyTorch's defaults, fused; takes sparse gradients";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        report.require(config.momentum >= 0.0, "momentum", config.momentum, "a number of at least 0");
-        report.require(
-            config.weight_decay >= 0.0,
-            "weight_decay",
-            config.weight_decay,
-            "a number of at least 0",
-        );
+        checks::not_negative(report, "momentum", config.momentum);
+        checks::not_negative(report, "weight_decay", config.weight_decay);
         if config.nesterov && (config.momentum <= 0.0 || config.dampening != 0.0) {
             report.error(
                 "nesterov",
@@ -50,32 +48,25 @@ impl Component for Sgd {
 
 impl Optimizer for Sgd {
     fn create(config: Config, groups: Vec<ParameterGroup>) -> Result<Self> {
-        Ok(Self { config, groups: Group::all(groups) })
+        let momentum = (config.momentum != 0.0).then(|| Entry::like("momentum_buffer", 0.0));
+        Ok(Self { memory: Memory::new(groups, momentum.as_slice()), config })
     }
 
     fn step(&mut self, learning_rates: &[f64]) -> Result<()> {
         let config = &self.config;
-        for (group, rate) in self.groups.iter_mut().zip(learning_rates) {
+        for (group, rate) in self.memory.with_rates(learning_rates)? {
+            let (sparse, dense): (Vec<_>, Vec<_>) =
+                group.updates()?.into_iter().partition(|update| update.gradient.is_sparse());
+            for update in sparse {
+                sparse_step(&update, config, rate)?;
+            }
             // A parameter's first step fills its momentum instead of adding to it, so those of a first step go apart.
-            let (known, fresh): (Vec<_>, Vec<_>) = group
-                .with_gradients(Self::CLASS_NAME)?
-                .into_iter()
-                .partition(|(name, _, _)| config.momentum == 0.0 || group.states.contains_key(name));
-            for (found, first_step) in [(known, false), (fresh, true)] {
-                let (mut parameters, mut gradients, mut momenta) = (Vec::new(), Vec::new(), Vec::new());
-                for (name, parameter, gradient) in found {
-                    if first_step {
-                        group.states.insert(name.clone(), parameter.f_zeros_like()?.f_detach()?);
-                    }
-                    momenta.extend(group.states.get(&name).map(Tensor::shallow_clone));
-                    parameters.push(parameter);
-                    gradients.push(gradient);
-                }
-                if parameters.is_empty() {
-                    continue;
-                }
+            let (fresh, known): (Vec<_>, Vec<_>) =
+                dense.into_iter().partition(|update| update.first && config.momentum != 0.0);
+            for (updates, first_step) in [(known, false), (fresh, true)] {
+                let lists = Lists::new(updates, 1);
                 let settings = SgdSettings {
-                    learning_rate: *rate,
+                    learning_rate: rate,
                     momentum: config.momentum,
                     dampening: config.dampening,
                     weight_decay: config.weight_decay,
@@ -83,35 +74,43 @@ impl Optimizer for Sgd {
                     maximize: false,
                     first_step,
                 };
-                fused_sgd(&parameters, &gradients, &momenta, &settings)?;
+                fused_sgd(&lists.parameters, &lists.gradients, lists.state(0), &settings)?;
             }
         }
         Ok(())
     }
 
     fn state(&self) -> Result<NamedTensors> {
-        let mut all = Vec::new();
-        for group in &self.groups {
-            for (name, momentum) in &group.states {
-                all.push((format!("{name}.momentum_buffer"), copied(momentum)?));
-            }
-        }
-        Ok(all)
+        self.memory.state()
     }
 
-    fn load_state(&mut self, saved: NamedTensors) -> Result<()> {
-        let mut states: Vec<_> = self.groups.iter().map(|_| std::collections::BTreeMap::new()).collect();
-        for (key, tensor) in &saved {
-            let (name, entry) = split_key(key)?;
-            if entry != "momentum_buffer" {
-                return Err(Error::new(format!("`{entry}` is no entry of this optimizer's state")));
-            }
-            let (index, parameter) = find_parameter(&self.groups, name)?;
-            states[index].insert(name.to_owned(), of_shape(key, tensor, parameter)?);
-        }
-        for (group, states) in self.groups.iter_mut().zip(states) {
-            group.states = states;
-        }
-        Ok(())
+    fn load_state(&mut self, state: NamedTensors) -> Result<()> {
+        self.memory.load_state(&state)
     }
+}
+
+/// Without momentum only the rows that were looked up change; a momentum carries the others on.
+fn sparse_step(update: &Update, config: &Config, rate: f64) -> Result<()> {
+    if config.weight_decay != 0.0 {
+        return Err(Error::new(format!(
+            "the gradient of `{}` is sparse, which `sgd` cannot use with weight_decay={}: set weight_decay to 0, or \
+             sparse_embeddings to false",
+            update.name, config.weight_decay
+        )));
+    }
+    let gradient = SparseRows::of(update)?;
+    let Some(momentum) = update.state.first() else {
+        return gradient.add(&update.parameter, &gradient.values, -rate);
+    };
+    let share = if update.first { 1.0 } else { 1.0 - config.dampening };
+    let _ = momentum.shallow_clone().f_mul_scalar_(config.momentum)?;
+    gradient.add(momentum, &gradient.values, share)?;
+    let mut parameter = update.parameter.f_detach()?;
+    if config.nesterov {
+        gradient.add(&parameter, &gradient.values, -rate)?;
+        let _ = parameter.f_add_(&momentum.f_mul_scalar(-rate * config.momentum)?)?;
+    } else {
+        let _ = parameter.f_add_(&momentum.f_mul_scalar(-rate)?)?;
+    }
+    Ok(())
 }

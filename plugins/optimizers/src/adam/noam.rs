@@ -1,0 +1,79 @@
+//! `noam`: Adam with the settings and the schedule of Vaswani et al. 2017.
+
+use kiwi_plugin_api::prelude::*;
+
+use super::{Family, Settings};
+use crate::{checks, schedules};
+
+/// Options under `system.optimizer.options`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Config {
+    /// Decay rates of the averages of the gradient and of its square, each in [0, 1).
+    betas: [f64; 2],
+    /// Added to the root in the denominator; at least 0.
+    eps: f64,
+    /// Added to the gradient, times the parameter; at least 0.
+    weight_decay: f64,
+    /// Divide by the largest average of squares so far (Reddi et al. 2018).
+    amsgrad: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { betas: [0.9, 0.98], eps: 1e-9, weight_decay: 0.0, amsgrad: false }
+    }
+}
+
+/// The optimizer.
+pub(crate) struct Noam(Family);
+
+impl Component for Noam {
+    type Config = Config;
+    const CLASS_NAME: &'static str = "noam";
+    const SUMMARY: &'static str =
+        "Adam whose rate warms up linearly and then falls with the root of the step (Vaswani et al. 2017)";
+
+    fn check(config: &Config, report: &mut ConfigReport) {
+        checks::betas(report, &config.betas);
+        checks::not_negative(report, "eps", config.eps);
+        checks::not_negative(report, "weight_decay", config.weight_decay);
+    }
+}
+
+impl Optimizer for Noam {
+    const HAS_SCHEDULE: bool = true;
+
+    fn check_schedule(_config: &Config, keys: &ScheduleKeys, report: &mut ConfigReport) {
+        schedules::check_noam(keys, report);
+    }
+
+    fn schedule(_config: &Config, context: &ScheduleContext) -> Result<Schedule> {
+        schedules::noam(context)
+    }
+
+    fn create(config: Config, groups: Vec<ParameterGroup>) -> Result<Self> {
+        let settings = Settings {
+            class: Self::CLASS_NAME,
+            betas: config.betas,
+            eps: config.eps,
+            weight_decay: config.weight_decay,
+            amsgrad: config.amsgrad,
+            decoupled: false,
+            bias_correction: true,
+        };
+        Ok(Self(Family::new(settings, groups)))
+    }
+
+    fn step(&mut self, learning_rates: &[f64]) -> Result<()> {
+        self.0.step(learning_rates)
+    }
+
+    fn state(&self) -> Result<NamedTensors> {
+        self.0.memory.state()
+    }
+
+    fn load_state(&mut self, state: NamedTensors) -> Result<()> {
+        self.0.memory.load_state(&state)
+    }
+}
