@@ -93,7 +93,7 @@ impl Trained {
     /// The names of the saved systems' files, sorted.
     #[must_use]
     pub fn saved_files(&self) -> Vec<String> {
-        let files = all_files(&self.directory);
+        let files = all_files(&self.directory.join("checkpoints"));
         let systems = files.iter().filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
         systems.map(|file| file.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
     }

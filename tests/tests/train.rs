@@ -15,7 +15,8 @@ fn a_run_leaves_its_config_its_log_and_its_best_system() {
 
     let file = |name: &str| run.directory.join(name);
     let best = run.index()["best"].as_str().unwrap().to_owned();
-    let mut expected = [file("config.json"), file("output.log"), file("checkpoints/index.json"), file(&best)];
+    let names = ["config.json", "output.log", "optimizer.safetensors", "checkpoints/index.json", &best];
+    let mut expected = names.map(file);
     expected.sort();
     assert_eq!(all_files(&run.directory), expected, "nothing else, nothing half-written");
     assert!(best.starts_with("checkpoints/model_epoch=01-val_target_PERP="), "{best}");

@@ -34,8 +34,8 @@ pub struct Plan {
     pub encoder: ResolvedComponent,
     /// The head.
     pub head: ResolvedComponent,
-    /// What updates the parameters; `None` only where nothing is trained.
-    pub optimizer: Option<ResolvedComponent>,
+    /// What updates the parameters, as in the config.
+    pub optimizers: Vec<ResolvedComponent>,
     /// The metrics of `system.metrics`; those of the head itself are known only when it is built.
     pub metrics: Vec<ResolvedComponent>,
     /// What is installed.
@@ -217,14 +217,14 @@ pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> R
     let resolved = resolve_system(&config.system, document, &registry);
     let warnings = [registry.diagnostics.clone(), resolved.warnings.clone()].concat();
     let sound = resolved.complaints.is_empty();
-    match (&resolved.parts, &resolved.optimizer) {
-        (Some((system, encoder, head)), Some(optimizer)) if sound => Ok(Plan {
+    match &resolved.parts {
+        Some((system, encoder, head)) if sound => Ok(Plan {
             config: config.clone(),
             document: document.clone(),
             system: system.clone(),
             encoder: encoder.clone(),
             head: head.clone(),
-            optimizer: Some(optimizer.clone()),
+            optimizers: resolved.optimizers,
             metrics: resolved.metrics,
             registry,
             warnings,
@@ -242,7 +242,8 @@ struct Resolved {
     parts: Option<(String, ResolvedComponent, ResolvedComponent)>,
     /// Encoder and head, whichever could be resolved, of a new system.
     of_new_system: Vec<ResolvedComponent>,
-    optimizer: Option<ResolvedComponent>,
+    /// Those that could be resolved.
+    optimizers: Vec<ResolvedComponent>,
     metrics: Vec<ResolvedComponent>,
     complaints: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
@@ -253,7 +254,7 @@ struct Resolved {
 impl Resolved {
     /// All that could be resolved.
     fn components(&self) -> Vec<ResolvedComponent> {
-        [&self.of_new_system[..], self.optimizer.as_slice(), &self.metrics].concat()
+        [&self.of_new_system[..], &self.optimizers[..], &self.metrics].concat()
     }
 }
 
@@ -284,14 +285,16 @@ fn resolve_system(system: &SystemSection, document: &Document, registry: &Regist
         exit = ExitCode::Invalid;
         names.complaints.push(error);
     }
-    let optimizer = Some(&system.optimizer).filter(|section| !section.class_name.is_empty());
-    let optimizer = optimizer.and_then(|section| {
-        let path = format!("{}.class_name", section.path);
-        let resolved = names.resolve(Kind::Optimizer, &section.class_name, &path, None)?;
-        Some(resolved.configured(section.options.clone(), section.options_path()))
-    });
+    let named = system.optimizers.iter().filter(|section| !section.class_name.is_empty());
+    let optimizers = named
+        .filter_map(|section| {
+            let path = section.path_of("class_name");
+            let resolved = names.resolve(Kind::Optimizer, &section.class_name, &path, None)?;
+            Some(resolved.configured(section.options.clone(), section.options_path()))
+        })
+        .collect();
     let metrics = names.metrics(&system.metrics);
-    Resolved { parts, of_new_system, optimizer, metrics, complaints: names.complaints(), warnings, exit }
+    Resolved { parts, of_new_system, optimizers, metrics, complaints: names.complaints(), warnings, exit }
 }
 
 /// The names of a config on their way to components.

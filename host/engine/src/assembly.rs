@@ -6,23 +6,20 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
 use kiwi_core::saved_system::SavedSystem;
-use kiwi_plugin_api::ParameterGroup;
-use kiwi_plugin_api::abi::host::OptimizerInstance;
 use serde_json::Value;
 use tch::Device;
 
 use crate::data::{self, Source, TrainingData, Wanted};
+use crate::optimizers::{self, CheckedOptimizer, Optimizers};
 use crate::report::Report;
-use crate::system::{
-    Checked, Components, Parts, Setup, SparseParameter, System, Vocabulary, refused, sparse_gradients,
-};
+use crate::system::{Checked, Components, Parts, System, Vocabulary, refused};
 use crate::torch::{Purpose, seed_for};
-use crate::training::Interval;
+use crate::training::{self, Interval};
 
 /// A run, put together and not begun.
 pub(crate) struct Assembly {
     pub(crate) system: System,
-    pub(crate) optimizer: OptimizerInstance,
+    pub(crate) optimizers: Optimizers,
     pub(crate) data: TrainingData,
 }
 
@@ -75,16 +72,17 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
         system.load(saved)?;
     }
     system.metrics.choose_main(&config.trainer.main_metric).map_err(|errors| place(plan, refused(errors)))?;
-    let optimizer = build_optimizer(&checked.optimizer, system.trainable(), &sparse)
-        .map_err(|failure| place(plan, failure))?;
-    Ok(Assembly { system, optimizer, data })
+    let steps = training::steps(config, data.train.batches());
+    let (optimizers, warnings) = Optimizers::build(checked.optimizers, &system, &sparse, steps, plan)?;
+    report.warnings(warnings);
+    Ok(Assembly { system, optimizers, data })
 }
 
 /// The components of a run, their configs checked.
 struct CheckedComponents {
     encoder: Checked,
     head: Checked,
-    optimizer: Checked,
+    optimizers: Vec<CheckedOptimizer>,
     metrics: Vec<Checked>,
 }
 
@@ -96,7 +94,7 @@ fn check(
     report: &mut Report<'_>,
 ) -> Result<CheckedComponents, Failure> {
     let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
-    wanted.extend(plan.optimizer.clone());
+    wanted.extend(plan.optimizers.clone());
     wanted.extend(plan.metrics.clone());
     let (checked, warnings) = components
         .check(wanted, Some(&plan.document), |needs| {
@@ -112,15 +110,16 @@ fn check(
         })?;
     report.warnings(warnings);
     let mut checked = checked.into_iter();
-    match (checked.next(), checked.next(), checked.next()) {
-        (Some(encoder), Some(head), Some(optimizer)) => {
-            Ok(CheckedComponents { encoder, head, optimizer, metrics: checked.collect() })
-        }
-        _ => Err(Failure::new(
+    let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
+        return Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("the config names no optimizer to train with"),
-        )),
-    }
+            Diagnostic::error("the config names no system to train"),
+        ));
+    };
+    let of_optimizers = checked.by_ref().take(plan.optimizers.len()).collect();
+    let (optimizers, warnings) = optimizers::check(plan, of_optimizers, components)?;
+    report.warnings(warnings);
+    Ok(CheckedComponents { encoder, head, optimizers, metrics: checked.collect() })
 }
 
 /// The saved system that a config names, whichever key does.
@@ -152,18 +151,6 @@ fn data_processing(config: &RunConfig, loaded: Option<&SavedSystem>) -> Value {
         None => serde_json::to_value(config.system.data_processing.clone().unwrap_or_default())
             .unwrap_or_default(),
     }
-}
-
-fn build_optimizer(
-    optimizer: &Checked,
-    group: ParameterGroup,
-    sparse: &[SparseParameter],
-) -> Result<OptimizerInstance, Failure> {
-    let errors = sparse_gradients::refused(optimizer, &group, sparse)?;
-    if !errors.is_empty() {
-        return Err(refused(errors));
-    }
-    Ok(OptimizerInstance::create(&optimizer.handle, &optimizer.config, &[group]).map_err(Setup)?)
 }
 
 fn place(plan: &Plan, failure: Failure) -> Failure {

@@ -34,6 +34,7 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
         let mut assembly = assemble(&plan, report)?;
         let trial = try_batches(&plan.config, &mut assembly)?;
         let findings = Findings::new(&plan, &assembly, &trial, &directory);
+        report.warnings(assembly.optimizers.close());
         report.warnings(assembly.system.close());
         Ok(findings)
     })?;
@@ -67,12 +68,11 @@ struct Trial {
 
 /// Trains on batches of all sizes, validates on the largest, and copies all parameters as saving does.
 fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
-    let Assembly { system, optimizer, data } = assembly;
+    let Assembly { system, optimizers, data } = assembly;
     let training =
         Data { corpus: data.train.corpus(), plan: data.train.plan(0).map_err(|error| invalid(&error))? };
     let mode = Mode::of(config);
-    let parameters: Vec<_> = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
-    let rate = config.system.optimizer.learning_rate;
+    let parameters = system.trainable();
     let (mut step, mut largest) = (0.0, (0, 0, 0));
     let tried = tried_batches(&training);
     for (index, batch) in tried.iter().enumerate() {
@@ -82,7 +82,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
         let started = Instant::now();
         tch::manual_seed(seed_for(mode.seed, Purpose::Training(0), 0).cast_signed());
         forward(system, &batch, mode, true)?;
-        optimizer.step(&[rate]).map_err(|error| running(&error))?;
+        optimizers.step(0).map_err(|error| running(&error))?;
         gradients::clear_gradients(&parameters).map_err(|error| failed(error.into()))?;
         if index + 1 == tried.len() {
             step = started.elapsed().as_secs_f64();
@@ -177,14 +177,13 @@ impl Findings {
         self.say("system", plan.system.clone());
         self.set("system", json!(plan.system));
         let parts = [
-            ("encoder", Some(&plan.encoder), Some(system.count("encoder."))),
-            ("head", Some(&plan.head), Some(system.count("tlm_outputs."))),
-            ("optimizer", plan.optimizer.as_ref(), None),
+            ("encoder", &plan.encoder, Some(system.count("encoder."))),
+            ("head", &plan.head, Some(system.count("tlm_outputs."))),
         ];
-        let parts = parts.into_iter().filter_map(|(label, one, count)| Some((label, one?, count)));
+        let optimizers = plan.optimizers.iter().map(|optimizer| ("optimizer", optimizer, None));
         let metrics = plan.metrics.iter().map(|metric| ("metric", metric, None));
         let mut all = Vec::new();
-        for (label, component, count) in parts.chain(metrics) {
+        for (label, component, count) in parts.into_iter().chain(optimizers).chain(metrics) {
             let ResolvedComponent { class, plugin, version, file, sha256, .. } = component;
             let mut text = format!("{class} of plugin {plugin} {version} ({})", file.display());
             match count {
@@ -216,8 +215,10 @@ impl Findings {
     fn training(&mut self, config: &RunConfig, assembly: &Assembly) {
         let batches = assembly.data.train.batches();
         self.say("training", training::extent(config, batches, assembly.data.train.epochs_are_alike()));
-        let schedule = training::describe_schedule(config, assembly);
-        self.say("training", schedule.clone());
+        let schedules = assembly.optimizers.describe();
+        for line in &schedules {
+            self.say("training", line.clone());
+        }
         let metrics = &assembly.system.metrics;
         let ordering = ordering_name(metrics.main_ordering());
         let set = assembly.data.valid.first();
@@ -244,7 +245,7 @@ impl Findings {
                 "optimizer_steps_per_epoch": training::steps_an_epoch(config, batches),
                 "optimizer_steps": training::steps(config, batches),
                 "batches_between_validations": training::Interval::new(config, batches).every(),
-                "schedule": schedule,
+                "schedules": schedules,
             }),
         );
     }

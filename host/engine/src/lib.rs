@@ -1,9 +1,11 @@
 //! The engine of kiwi-host: everything that touches libtorch. A shared library beside the program, which opens it once libtorch
 //! is loaded and calls its one function, [`kiwi_engine_run`].
 //!
-//! [`train`] is the way of a training run, top to bottom, [`assembly`] what comes before its first step; [`evaluate`] and [`score`] use a saved system. Beneath them:
-//! [`system`] (components from opened plugins, put together), [`data`] (corpora to batches), [`training`] (the loop, which emits
-//! events and prints nothing), [`checkpoint`] (what is kept on disk), [`report`] (what consumes the events), [`torch`] (tensors).
+//! [`train`] is the way of a training run, top to bottom, [`assembly`] what comes before its first step, which [`check`] does too;
+//! [`evaluate`] and [`score`] use a saved system. Beneath them: [`system`] (components from opened plugins, put together),
+//! [`data`] (corpora to batches), [`optimizers`] (groups of parameters, their learning rates), [`training`] (the loop, which
+//! emits events and prints nothing), [`checkpoint`] (what is kept on disk), [`report`] (what consumes the events), [`torch`]
+//! (tensors).
 
 mod assembly;
 mod check;
@@ -12,6 +14,7 @@ mod data;
 mod entry;
 mod evaluate;
 mod memory;
+mod optimizers;
 mod options;
 mod outlet;
 mod report;

@@ -33,7 +33,7 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
 
 fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result<Outcome, Failure> {
     let config = &plan.config;
-    let Assembly { system, optimizer, data } = assemble(plan, report)?;
+    let Assembly { system, optimizers, data } = assemble(plan, report)?;
     describe(&system, plan, report);
 
     directory.create(config)?;
@@ -55,22 +55,20 @@ fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result
         None => main_metric,
     };
     let keeper = Keeper::new(directory.clone(), &main_metric, system.metrics.main_ordering(), save_top_k);
-    Trainer::new(config, system, optimizer, (data.train, data.valid), keeper, report).fit()
+    Trainer::new(config, system, optimizers, (data.train, data.valid), keeper, report).fit()
 }
 
 fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {
-    for (what, component) in
-        [("encoder", Some(&plan.encoder)), ("head", Some(&plan.head)), ("optimizer", plan.optimizer.as_ref())]
-    {
-        if let Some(component) = component {
-            report.note(format!(
-                "{what} {} of plugin {} {} ({})",
-                component.class,
-                component.plugin,
-                component.version,
-                component.file.display()
-            ));
-        }
+    let parts = [("encoder", &plan.encoder), ("head", &plan.head)];
+    let optimizers = plan.optimizers.iter().map(|component| ("optimizer", component));
+    for (what, component) in parts.into_iter().chain(optimizers) {
+        report.note(format!(
+            "{what} {} of plugin {} {} ({})",
+            component.class,
+            component.plugin,
+            component.version,
+            component.file.display()
+        ));
     }
     let (trainable, frozen) = system.count("");
     report.note(format!(

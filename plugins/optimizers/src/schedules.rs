@@ -30,7 +30,7 @@ pub(crate) fn linear(context: &ScheduleContext) -> Result<Schedule> {
     }
     let description = match context.warmup_steps {
         Some(w) if w > 0.0 => {
-            format!("linear warm-up ends at step {w}, linear decay to 0 ends at step {steps}")
+            format!("linear warm-up ends at step {}, linear decay to 0 ends at step {steps}", shown(w))
         }
         _ => format!("no warm-up, linear decay to 0 ends at step {steps}"),
     };
@@ -44,6 +44,11 @@ pub(crate) fn linear(context: &ScheduleContext) -> Result<Schedule> {
             (n - t) / (n - w)
         }
     }))
+}
+
+/// A number of steps that may have a fraction, with a few places of it.
+fn shown(steps: f64) -> f64 {
+    (steps * 1e4).round() / 1e4
 }
 
 /// `noam` divides by its warm-up.
@@ -77,7 +82,8 @@ pub(crate) fn noam(context: &ScheduleContext) -> Result<Schedule> {
         return Err(Error::new(format!("the hidden size is {d}, and noam needs a positive one")));
     }
     let description = format!(
-        "linear warm-up ends at step {w}, then decay with the inverse root of the step, for a hidden size of {d}"
+        "linear warm-up ends at step {}, then decay with the inverse root of the step, for a hidden size of {d}",
+        shown(w)
     );
     let scale = (d as f64).powf(-0.5);
     Ok(Schedule::new(description, move |step| {

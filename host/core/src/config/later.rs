@@ -40,18 +40,10 @@ pub(super) const KEYS: &[Later] = &[
         "false",
         "adding the words of pretrained embeddings to a vocabulary",
     ),
-    later("system.optimizer.encoder_learning_rate", "null", "a learning rate of the encoder's own"),
-    later("system.optimizer.warmup_steps", "null", "warming the learning rate up"),
-    later("system.optimizer.training_steps", "null", "a schedule over a given number of steps"),
-    later("system.optimizer.load", "null", "going on from a saved optimizer"),
-    later("system.optimizer.parameters", "null", "an optimizer for some of the parameters"),
 ];
 
 /// Values, as JSON, of keys that work otherwise.
 const VALUES: &[(&str, &str, &str)] = &[("trainer.precision", "16", "16-bit precision (float16)")];
-
-/// `system.optimizer` as a list.
-pub(super) const OPTIMIZER_LIST: &str = "training with a list of optimizers";
 
 /// The entry of the key at this path.
 pub(super) fn key(path: &str) -> Option<&'static Later> {

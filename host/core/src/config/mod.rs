@@ -27,7 +27,7 @@ pub use document::Document;
 pub use sections::{
     BatchOrder, BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
     ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection, TrainerSection,
-    ValidationInterval, ValidationSet, VocabularySection,
+    ValidationInterval, ValidationSet, VocabularySection, WarmupSteps,
 };
 
 pub(crate) use sections::SavedSystemConfig;

@@ -84,6 +84,11 @@ impl<'d> Entry<'d> {
         self.node
     }
 
+    /// The value, for messages.
+    pub(super) fn describe(&self) -> String {
+        self.node.describe()
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.node.value == Value::Null
     }

@@ -1,10 +1,14 @@
 //! The sections of a config, checked and with every default filled in. Writing one out as JSON gives a config that
 //! [`super::load`] accepts and that means the same. What a section accepts is read in [`super::fill`].
 
+mod optimizer;
+
 use std::path::PathBuf;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
+
+pub use optimizer::{OptimizerSection, WarmupSteps};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -190,8 +194,9 @@ pub struct SystemSection {
     pub model: Option<ModelSection>,
     /// The vocabularies of a new system; `None` exactly when `load` is there.
     pub data_processing: Option<DataProcessingSection>,
-    /// How parameters are updated.
-    pub optimizer: OptimizerSection,
+    /// How parameters are updated: one optimizer for all, or several with their parameters.
+    #[serde(rename = "optimizer", serialize_with = "optimizer::one_or_list")]
+    pub optimizers: Vec<OptimizerSection>,
     /// Class names of metrics besides the head's own.
     pub metrics: Vec<String>,
     /// Pairs in one batch.
@@ -299,32 +304,6 @@ pub struct Sides<T> {
     pub source: T,
     /// The target side's.
     pub target: T,
-}
-
-/// `system.optimizer`: how parameters are updated.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct OptimizerSection {
-    /// Its class, as `adam`.
-    pub class_name: String,
-    /// Finite and above 0.
-    pub learning_rate: f64,
-    /// Factor in (0, 1] on the rate when the main metric no longer improves; 1 for none.
-    pub learning_rate_decay: f64,
-    /// Validations in a row without improvement that are forgiven before that.
-    pub learning_rate_decay_start: u64,
-    /// What its class takes besides; the plugin's to check, at [`Self::options_path`].
-    pub options: Map<String, Value>,
-    /// JSON path of the section, as `system.optimizer`.
-    #[serde(skip)]
-    pub path: String,
-}
-
-impl OptimizerSection {
-    /// JSON path of the options.
-    #[must_use]
-    pub fn options_path(&self) -> String {
-        super::path::join(&self.path, "options")
-    }
 }
 
 /// `system.batch_size`: pairs in one batch, at least 1; `None`, possible only with `trainer.max_tokens_per_batch`, for

@@ -112,7 +112,7 @@ fn a_system_stands_for_its_parts() {
     assert_eq!(plan.head.qualified(), "models::Outputs");
     assert_eq!(plan.head.config_path, "system.model.tlm_outputs");
     assert_eq!(plan.metrics.len(), 1);
-    let optimizer = plan.optimizer.unwrap();
+    let optimizer = plan.optimizers[0].clone();
     assert_eq!(optimizer.qualified(), "optimizers::adam");
     assert_eq!(optimizer.config_path, "system.optimizer.options");
     assert_eq!(Value::from(optimizer.config), json!({"eps": 1e-9}));

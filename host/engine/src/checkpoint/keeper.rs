@@ -1,6 +1,6 @@
 //! Keeps the best systems, and an index that ranks them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
@@ -102,6 +102,11 @@ impl Keeper {
     pub(crate) fn best(&self) -> Option<(PathBuf, String, f64)> {
         let best = self.kept.first()?;
         Some((self.directory.path().join(&best.file), self.metric.clone(), best.value))
+    }
+
+    /// The directory of the run.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn better(&self, value: f64, other: f64) -> bool {

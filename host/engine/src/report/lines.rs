@@ -3,6 +3,7 @@
 use kiwi_core::diagnostic::Diagnostic;
 
 use crate::data::counted;
+use crate::optimizers::Lowered;
 use crate::training::{Event, Outcome, StopReason, TrainingValues};
 
 /// An event as a line.
@@ -36,8 +37,8 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
             }
             (text, false)
         }
-        Event::RateLowered { from, to } => {
-            (format!("learning rate lowered from {from} to {to}: the main metric no longer improves"), false)
+        Event::RateLowered(Lowered { label, from, to }) => {
+            (format!("{label} lowered from {from} to {to}: the main metric no longer improves"), false)
         }
         Event::Finished(outcome) => (finished(outcome), false),
     };
@@ -54,7 +55,10 @@ fn training(values: &TrainingValues, when: &str) -> String {
     for (name, value) in &values.values {
         text.push_str(&format!(", {name} {}", optional(*value)));
     }
-    text + &format!(", learning rate {}, {:.0} words/s", values.learning_rate, values.words_per_second)
+    for (label, rate) in &values.learning_rates {
+        text.push_str(&format!(", {label} {rate}"));
+    }
+    text + &format!(", {:.0} words/s", values.words_per_second)
 }
 
 fn finished(outcome: &Outcome) -> String {

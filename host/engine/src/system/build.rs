@@ -9,12 +9,11 @@ use kiwi_core::plugins::{Kind, Registry};
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
 use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
 use kiwi_plugin_api::{
-    Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Parameter,
-    ParameterGroup, SpecialIds,
+    Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, Parameter, SpecialIds,
 };
 use kiwi_text::{BOS, EOS, PAD, UNK, Vocabularies};
 use serde_json::Value;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::metrics::MetricSet;
 use super::parameters::{self, ENCODER, HEAD};
@@ -141,14 +140,23 @@ impl System {
     }
 
     /// The parameters that train.
-    pub(crate) fn trainable(&self) -> ParameterGroup {
-        let parameters: NamedTensors = self
-            .parameters
-            .iter()
-            .filter(|parameter| parameter.trainable)
-            .map(|parameter| (parameter.name.clone(), parameter.tensor.shallow_clone()))
-            .collect();
-        ParameterGroup { name: "all".to_owned(), parameters }
+    pub(crate) fn trainable(&self) -> Vec<Tensor> {
+        let trainable = self.parameters.iter().filter(|parameter| parameter.trainable);
+        trainable.map(|parameter| parameter.tensor.shallow_clone()).collect()
+    }
+
+    /// The encoder's hidden size; of one without, the most common last dimension of the parameters that train, of equals the
+    /// largest.
+    pub(crate) fn hidden_size(&self) -> i64 {
+        let of_encoder = self.encoder.description().hidden_size;
+        if of_encoder > 0 {
+            return of_encoder;
+        }
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for size in self.trainable().iter().filter_map(|tensor| tensor.size().last().copied()) {
+            *counts.entry(size).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(0, |(size, _)| size)
     }
 
     /// Where it computes.

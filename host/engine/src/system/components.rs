@@ -56,6 +56,18 @@ impl Components {
         })
     }
 
+    /// The classes of the plugin of `component`, which is opened, that have a learning-rate schedule of their own.
+    pub(crate) fn classes_with_schedule(&self, component: &ResolvedComponent) -> Vec<String> {
+        let Some(plugin) = self.opened.get(&component.file) else { return Vec::new() };
+        let scheduled = |(kind, class): &(&str, &str)| {
+            plugin.component(kind, class).is_some_and(|handle| handle.has_schedule())
+        };
+        let mut classes: Vec<String> =
+            plugin.components().filter(scheduled).map(|(_, class)| class.to_owned()).collect();
+        classes.sort_unstable();
+        classes
+    }
+
     /// Opens all `components` and lets each check its config; `unmet` complains about needs that the run does not meet.
     ///
     /// # Errors
@@ -92,7 +104,8 @@ impl Components {
     }
 }
 
-fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, part: &str) -> Diagnostic {
+/// A problem that a component sees at a path below `part`, as a complaint.
+pub(crate) fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, part: &str) -> Diagnostic {
     let path = match (part, problem.path.as_str()) {
         ("", path) => path.to_owned(),
         (part, "") => part.to_owned(),

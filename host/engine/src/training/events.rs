@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use kiwi_core::diagnostic::Diagnostic;
 
+use crate::optimizers::Lowered;
+
 /// Values of metrics by name; `None` where there is nothing to say (no tokens).
 pub(crate) type Values = Vec<(String, Option<f64>)>;
 
@@ -31,8 +33,8 @@ pub(crate) enum Event {
     ValidationBatch,
     /// Validation is done: loss and metrics of each set, by their full names such as `val_target_PERP`.
     Validated { epoch: u64, step: u64, values: Values, improved: bool, saved: Option<PathBuf> },
-    /// The main metric no longer improves, so the learning rate was lowered.
-    RateLowered { from: f64, to: f64 },
+    /// The main metric no longer improves, so a learning rate was lowered.
+    RateLowered(Lowered),
     /// Training is over.
     Finished(Outcome),
 }
@@ -46,7 +48,8 @@ pub(crate) struct TrainingValues {
     /// Mean of the batch losses.
     pub(crate) loss: f64,
     pub(crate) values: Values,
-    pub(crate) learning_rate: f64,
+    /// The learning rates of the last step, with what the log calls them.
+    pub(crate) learning_rates: Vec<(String, f64)>,
     pub(crate) words_per_second: f64,
 }
 

@@ -1,5 +1,7 @@
 //! How the batches of an epoch are grouped into optimizer steps.
 
+use kiwi_core::config::TrainerSection;
+
 /// Batches whose gradients make one optimizer step; those left at an epoch's end make one of their own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accumulation {
@@ -22,6 +24,12 @@ impl Accumulation {
     /// Whether `batch` (from 0) is the last of its step.
     pub(crate) fn ends_at(self, batch: usize) -> bool {
         (batch + 1).is_multiple_of(self.steps) || batch + 1 == self.batches
+    }
+
+    /// Optimizer steps of a run that nothing ends before its time.
+    pub(crate) fn steps_of_run(self, trainer: &TrainerSection) -> u64 {
+        let all = (self.steps_an_epoch() as u64).saturating_mul(trainer.epochs);
+        trainer.max_steps.map_or(all, |limit| limit.min(all))
     }
 
     /// Optimizer steps of an epoch.

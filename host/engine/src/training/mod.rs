@@ -4,7 +4,6 @@ mod early_stopping;
 mod events;
 mod groups;
 mod pass;
-mod schedule;
 mod trainer;
 mod validation;
 
@@ -15,10 +14,8 @@ pub(crate) use validation::Interval;
 
 use kiwi_core::config::{RunConfig, ValidationInterval};
 
-use crate::assembly::Assembly;
 use crate::data::counted;
 use groups::Accumulation;
-use schedule::Schedule;
 
 /// How much training a config asks for, in a sentence; the first epoch has `batches` batches, and so has each if epochs are
 /// `alike`.
@@ -47,11 +44,5 @@ pub(crate) fn steps_an_epoch(config: &RunConfig, batches: usize) -> u64 {
 
 /// Optimizer steps of a run whose epochs have `batches` batches.
 pub(crate) fn steps(config: &RunConfig, batches: usize) -> u64 {
-    let total = steps_an_epoch(config, batches).saturating_mul(config.trainer.epochs);
-    config.trainer.max_steps.map_or(total, |limit| limit.min(total))
-}
-
-/// What the learning rate does over a run, in a sentence.
-pub(crate) fn describe_schedule(config: &RunConfig, assembly: &Assembly) -> String {
-    Schedule::new(&config.system.optimizer, assembly.system.metrics.main_ordering()).describe()
+    Accumulation::new(batches, config.trainer.gradient_accumulation_steps).steps_of_run(&config.trainer)
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_plugin_api::abi::host::OptimizerInstance;
 use kiwi_plugin_api::torch_ext::gradients;
 use kiwi_text::{Batch, BatchStream, Field};
 use tch::Tensor;
@@ -14,11 +13,11 @@ use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
 use super::pass::{self, Mode, failed, scalar};
-use super::schedule::Schedule;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
 use crate::data::{TrainingBatches, ValidationData, invalid};
-use crate::system::{System, Tally, freed, running};
+use crate::optimizers::Optimizers;
+use crate::system::{System, Tally, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
 /// Batches of validation that are tried before training, so that what would fail there fails at once.
@@ -28,12 +27,11 @@ const SANITY_BATCHES: usize = 5;
 pub(crate) struct Trainer<'a> {
     config: &'a RunConfig,
     system: System,
-    optimizer: OptimizerInstance,
+    optimizers: Optimizers,
     parameters: Vec<Tensor>,
     train: TrainingBatches,
     valid: Vec<ValidationData>,
     keeper: Keeper,
-    schedule: Schedule,
     progress: Progress,
     consumer: &'a mut dyn Consumer,
     mode: Mode,
@@ -66,20 +64,19 @@ impl<'a> Trainer<'a> {
     pub(crate) fn new(
         config: &'a RunConfig,
         system: System,
-        optimizer: OptimizerInstance,
+        optimizers: Optimizers,
         (train, valid): (TrainingBatches, Vec<ValidationData>),
         keeper: Keeper,
         consumer: &'a mut dyn Consumer,
     ) -> Self {
         let ordering = system.metrics.main_ordering();
-        let parameters = system.trainable().parameters.into_iter().map(|(_, tensor)| tensor).collect();
+        let parameters = system.trainable();
         Self {
-            schedule: Schedule::new(&config.system.optimizer, ordering),
             progress: Progress::new(ordering, config.trainer.checkpoint.early_stop_patience),
             mode: Mode::of(config),
             parameters,
             system,
-            optimizer,
+            optimizers,
             train,
             valid,
             keeper,
@@ -127,9 +124,8 @@ impl<'a> Trainer<'a> {
 
     /// Frees the components. The run is done by then, so that one that fails at it is worth a warning only.
     fn close(self) {
-        let Self { system, optimizer, consumer, .. } = self;
-        let of_optimizer = optimizer.close().err().map(|error| freed(&error));
-        for warning in of_optimizer.into_iter().chain(system.close()) {
+        let Self { system, optimizers, consumer, .. } = self;
+        for warning in optimizers.close().into_iter().chain(system.close()) {
             consumer.receive(&Event::Warning(warning));
         }
     }
@@ -219,7 +215,7 @@ impl<'a> Trainer<'a> {
             let _norm =
                 gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
         }
-        self.optimizer.step(&[self.schedule.rate()]).map_err(|error| running(&error))?;
+        self.optimizers.step(self.step).map_err(|error| running(&error))?;
         gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
         self.step += 1;
         Ok(())
@@ -244,9 +240,14 @@ impl<'a> Trainer<'a> {
         }
         let improved = self.progress.observe(main);
         let saved = self.keeper.offer(&self.system, epoch, self.step, main)?;
+        if let Some(file) = &saved
+            && self.keeper.best().is_some_and(|(best, _, _)| best == *file)
+        {
+            self.optimizers.save(self.keeper.directory())?;
+        }
         self.emit(Event::Validated { epoch, step: self.step, values, improved, saved });
-        if let Some((from, to)) = self.schedule.validated(main) {
-            self.emit(Event::RateLowered { from, to });
+        for lowered in self.optimizers.validated(main) {
+            self.emit(Event::RateLowered(lowered));
         }
         Ok(())
     }
@@ -262,7 +263,9 @@ impl<'a> Trainer<'a> {
     fn announce(&mut self) {
         let batches = if self.config.debug { 1 } else { self.train.batches() };
         self.emit(Event::Note(super::extent(self.config, batches, self.train.epochs_are_alike())));
-        self.emit(Event::Note(self.schedule.describe()));
+        for line in self.optimizers.describe() {
+            self.emit(Event::Note(line));
+        }
         let main_metric = self.system.metrics.main_name();
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
@@ -273,7 +276,7 @@ impl<'a> Trainer<'a> {
             step: self.step,
             loss: window.losses / window.batches.max(1) as f64,
             values: self.system.metrics.values(&window.tally).map_err(|error| running(&error))?,
-            learning_rate: self.schedule.rate(),
+            learning_rates: self.optimizers.last_rates(),
             words_per_second: per_second(window.words, window.time),
         })
     }

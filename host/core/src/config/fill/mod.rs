@@ -3,6 +3,7 @@
 //! saved systems).
 
 mod data;
+mod optimizer;
 pub(super) mod saved_system;
 mod system;
 mod trainer;

@@ -1,16 +1,12 @@
 //! The section `system`: what to train. Whether its classes exist and what they take is found with the plugins at hand.
 
-use super::{names, sides};
+use super::{names, optimizer, sides};
 use crate::config::document::Value;
-use crate::config::later;
-use crate::config::reader::{Entry, POSITIVE, SHARE, Section};
+use crate::config::reader::{Entry, Section};
 use crate::config::sections::{
-    BatchSize, ComponentSection, DataProcessingSection, ModelSection, OptimizerSection, SystemSection,
-    VocabularySection,
+    BatchSize, ComponentSection, DataProcessingSection, ModelSection, SystemSection, VocabularySection,
 };
 use crate::diagnostic::Diagnostic;
-
-const OPTIMIZER: &str = "an object with class_name and learning_rate";
 
 /// `by_tokens`: whether tokens limit the batches, so that a number of pairs need not.
 pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<SystemSection> {
@@ -40,7 +36,7 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
     let class_name = class_name.and_then(|entry| entry.string());
     let load_vocabs = if load.is_some() { None } else { section.optional("load_vocabs", Entry::file) };
     let load = load.and_then(|entry| entry.file());
-    let optimizer = section.required("optimizer", OPTIMIZER, optimizer);
+    let optimizers = section.required("optimizer", optimizer::OPTIMIZER, optimizer::optimizers);
     let metrics = section.or("metrics", Vec::new(), metrics);
     let one = (!by_tokens).then_some(1);
     let default = BatchSize { train: one, valid: one };
@@ -53,7 +49,7 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
         load_vocabs,
         model,
         data_processing,
-        optimizer: optimizer?,
+        optimizers: optimizers?,
         metrics,
         batch_size,
         num_data_workers,
@@ -154,31 +150,6 @@ fn maximum(entry: &Entry<'_>) -> Option<Option<u64>> {
         Value::Number(_) => entry.count(1).map(Some),
         _ => entry.refuse("an integer of at least 1, null, or {source, target} with one for each"),
     }
-}
-
-fn optimizer(entry: &Entry<'_>) -> Option<OptimizerSection> {
-    if matches!(entry.value(), Value::Array(_)) {
-        entry.refuse_later(later::OPTIMIZER_LIST, "one optimizer: {\"class_name\": …}", "choose one of them");
-        return None;
-    }
-    let Value::Object(_) = entry.value() else { return entry.refuse(OPTIMIZER) };
-    let mut section = entry.section()?;
-    let class_name =
-        section.required("class_name", "the class of an optimizer, such as \"adam\"", Entry::string);
-    let learning_rate =
-        section.required("learning_rate", "a finite number above 0", |entry| entry.number(POSITIVE));
-    let learning_rate_decay = section.or("learning_rate_decay", 1.0, |entry| entry.number(SHARE));
-    let learning_rate_decay_start = section.or("learning_rate_decay_start", 2, |entry| entry.count(0));
-    let options = section.or("options", serde_json::Map::new(), |entry| entry.options(None));
-    section.finish();
-    Some(OptimizerSection {
-        class_name: class_name.unwrap_or_default(),
-        learning_rate: learning_rate.unwrap_or(1.0),
-        learning_rate_decay,
-        learning_rate_decay_start,
-        options,
-        path: entry.path().to_owned(),
-    })
 }
 
 /// Pairs in a batch; where tokens limit the batches of training too, null leaves it to them.

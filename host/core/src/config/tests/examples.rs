@@ -7,7 +7,7 @@ fn the_example_is_small_and_complete() {
     let config = config_of(example(), &[]);
     assert_eq!(config.trainer.epochs, 5);
     assert_eq!(config.system.batch_size, BatchSize { train: Some(32), valid: Some(32) });
-    assert_eq!(config.system.optimizer.learning_rate, 0.002);
+    assert_eq!(config.system.optimizers[0].learning_rate, 0.002);
     assert_eq!(config.data.train.source, [Path::new("train.src")]);
     assert_eq!(config.data.valid[0].files.target, [Path::new("valid.tgt")]);
     assert_eq!(config.system.model.unwrap().encoder.options["hidden_size"], 64);

@@ -37,27 +37,14 @@ fn keys_that_come_later_have_their_place() {
 }
 
 #[test]
-fn optimizer_lists_are_recognised() {
-    let list = LEAST.replace(
-        r#"{"class_name": "adam", "learning_rate": 1}"#,
-        r#"[{"class_name": "adam", "learning_rate": 1, "parameters": ["*"]}]"#,
-    );
-    assert_eq!(
-        complaints(&list, &[]),
-        ["system.optimizer@6:18 | training with a list of optimizers is not supported yet | \
-            found an array of 1 | expected one optimizer: {\"class_name\": …} | \
-            help choose one of them"]
-    );
-}
-
-#[test]
 fn a_key_that_comes_later_is_the_nearest_of_a_misspelt_one() {
     assert_eq!(
-        complaints(LEAST, &[("system.optimizer.warmupsteps", "5")]),
-        ["system.optimizer.warmupsteps@- | unknown key `warmupsteps` | found `warmupsteps` | \
-            expected one of class_name, encoder_learning_rate, learning_rate, learning_rate_decay, \
-            learning_rate_decay_start, load, options, parameters, training_steps, warmup_steps | \
-            nearest warmup_steps | note set by --set system.optimizer.warmupsteps | \
-            help write `warmup_steps`, or leave out this --set"]
+        complaints(LEAST, &[("trainer.resum", "5")]),
+        ["trainer.resum@- | unknown key `resum` | found `resum` | \
+            expected one of amp_level, batch_order, checkpoint, deterministic, epochs, gpus, \
+            gradient_accumulation_steps, gradient_max_norm, log_interval, log_save_interval, main_metric, max_steps, \
+            max_tokens_per_batch, on_nonfinite, on_oom, precision, resume, truncated_bptt_steps | \
+            nearest resume | note set by --set trainer.resum | \
+            help write `resume`, or leave out this --set"]
     );
 }

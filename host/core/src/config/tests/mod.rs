@@ -3,6 +3,7 @@
 mod examples;
 mod files;
 mod later;
+mod optimizers;
 mod overrides;
 mod robustness;
 mod round_trip;
@@ -80,6 +81,9 @@ const FULL: &str = r#"{
     "optimizer": {
       "class_name": "adam",
       "learning_rate": 0.01,
+      "encoder_learning_rate": null,
+      "warmup_steps": null,
+      "training_steps": null,
       "learning_rate_decay": 1.0,
       "learning_rate_decay_start": 2,
       "options": {}

@@ -31,6 +31,10 @@ fn a_config_written_out_means_the_same() {
             ("system.data_processing.vocab.max_size", r#"{"source": 5}"#),
             ("system.data_processing.vocab.min_frequency", r#"{"source": 5, "target": 2}"#),
             ("system.optimizer.learning_rate", "5e-324"),
+            ("system.optimizer.encoder_learning_rate", "1e-5"),
+            ("system.optimizer.warmup_steps", "12"),
+            ("system.optimizer.training_steps", "480"),
+            ("system.optimizer.load", "old/optimizer.safetensors"),
             ("system.optimizer.options", r#"{"eps": 1e-08, "x": [null, true, "é\n", 1.0, 1]}"#),
             ("system.metrics", r#"["NLL", "other::BLEU"]"#),
             ("system.batch_size", r#"{"train": 8, "valid": 1}"#),
@@ -46,6 +50,15 @@ fn a_config_written_out_means_the_same() {
     check_round_trip(FULL, &[("trainer.max_tokens_per_batch", "9"), ("system.batch_size", "null")]);
     let sets = r#"{"b.1": {"input": {"source": "a", "target": "b"}}, "ä": {"input": {"source": "c", "target": "d"}}}"#;
     check_round_trip(FULL, &[("data.valid", sets)]);
+    check_round_trip(FULL, &[("system.optimizer.warmup_steps", "1.0")]);
+    let one = r#"[{"class_name": "adam", "learning_rate": 0.1, "parameters": ["*"]}]"#;
+    let two = r#"[
+        {"class_name": "sparse_adam", "learning_rate": 0.1, "parameters": ["*.embedding.weight", "a{b,c}?"]},
+        {"class_name": "adamw", "learning_rate": 1, "warmup_steps": 0.0, "parameters": ["*"], "options": {"eps": 1}}
+    ]"#;
+    for list in [one, two] {
+        check_round_trip(FULL, &[("system.optimizer", list)]);
+    }
     let load = [("system.load", "best"), ("system.model", "null"), ("system.data_processing", "null")];
     check_round_trip(FULL, &load);
 }

@@ -97,7 +97,7 @@ fn verbose_and_quiet_exclude_one_another() {
         changed(r#""verbose": false"#, r#""verbose": true"#).replace(r#""quiet": false"#, r#""quiet": true"#);
     assert_eq!(
         complaints(&text, &[]),
-        ["quiet@75:12 | verbose and quiet exclude one another | found true for both | \
+        ["quiet@78:12 | verbose and quiet exclude one another | found true for both | \
             expected true for one at most | help remove one of the two"]
     );
 }

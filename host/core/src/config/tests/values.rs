@@ -59,14 +59,19 @@ fn defaults_are_those_of_the_documentation() {
                     max_size: Sides { source: None, target: None },
                 },
             }),
-            optimizer: OptimizerSection {
+            optimizers: vec![OptimizerSection {
                 class_name: "adam".to_owned(),
                 learning_rate: 1.0,
+                encoder_learning_rate: None,
+                warmup_steps: None,
+                training_steps: None,
                 learning_rate_decay: 1.0,
                 learning_rate_decay_start: 2,
+                load: None,
+                parameters: None,
                 options: serde_json::Map::new(),
                 path: "system.optimizer".to_owned(),
-            },
+            }],
             metrics: Vec::new(),
             batch_size: BatchSize { train: Some(1), valid: Some(1) },
             num_data_workers: 4,
@@ -147,7 +152,7 @@ fn values_take_their_forms() {
     assert_eq!(trainer("checkpoint.save_top_k", "-1").checkpoint.save_top_k, -1);
     assert_eq!(trainer("checkpoint.save_top_k", "0").checkpoint.save_top_k, 0);
     assert_eq!(set("system.num_data_workers", "0").system.num_data_workers, 0);
-    assert_eq!(set("system.optimizer.learning_rate", "1e-3").system.optimizer.learning_rate, 0.001);
+    assert_eq!(set("system.optimizer.learning_rate", "1e-3").system.optimizers[0].learning_rate, 0.001);
     let run_id = "0123456789abcdef0123456789ABCDEF";
     assert_eq!(set("run.run_id", &format!("\"{run_id}\"")).run.run_id.as_deref(), Some(run_id));
 }
@@ -186,7 +191,7 @@ fn options_reach_the_component_as_they_are_written() {
     });
     assert_eq!(serde_json::Value::from(model.encoder.options), expected);
     let text = changed(r#""options": {}"#, r#""options": {"betas": [0.9, 1.0, 1], "": {"class_name": -5}}"#);
-    let optimizer = config_of(&text, &[]).system.optimizer;
+    let optimizer = config_of(&text, &[]).system.optimizers.remove(0);
     let expected = json!({"betas": [0.9, 1.0, 1], "": {"class_name": -5}});
     assert_eq!(serde_json::Value::from(optimizer.options.clone()), expected);
     assert_ne!(json!(1.0), json!(1), "so a float stays one");

@@ -1,0 +1,106 @@
+//! The file of an optimizer's state: one safetensors file with the tensors that its class keeps, as
+//! `{parameter}.{entry}`, and in its `__metadata__` which class of which plugin wrote them.
+//!
+//! | key | content |
+//! |---|---|
+//! | `format` | `pt`, as PyTorch's own files have it |
+//! | `kiwi.format_version` | the version of this table, 1 |
+//! | `kiwi.optimizer` | JSON: the class and its plugin |
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::ResolvedComponent;
+use kiwi_core::saved_system::archive::{self, Archive};
+use kiwi_core::saved_system::{PluginIdentity, TensorData};
+use kiwi_plugin_api::NamedTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::torch::{Bytes, tensor_from, to_bytes};
+
+const FORMAT_VERSION: u32 = 1;
+const VERSION_KEY: &str = "kiwi.format_version";
+const OPTIMIZER_KEY: &str = "kiwi.optimizer";
+
+/// Who wrote a state.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    class_name: String,
+    plugin: PluginIdentity,
+}
+
+/// Writes a state. The file appears complete or not at all, and replaces one of the same name.
+///
+/// # Errors
+/// When a tensor cannot be copied or the file not written.
+pub(super) fn write(path: &Path, component: &ResolvedComponent, state: &NamedTensors) -> Result<(), Failure> {
+    let failed = |reason: String| {
+        let message = format!("cannot save the state of the optimizer: {reason}");
+        Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+    };
+    let ResolvedComponent { class, plugin, version, sha256, .. } = component;
+    let header = Header {
+        class_name: class.clone(),
+        plugin: PluginIdentity { name: plugin.clone(), version: version.clone(), sha256: sha256.clone() },
+    };
+    let header = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
+    let metadata = BTreeMap::from([
+        ("format".to_owned(), "pt".to_owned()),
+        (VERSION_KEY.to_owned(), FORMAT_VERSION.to_string()),
+        (OPTIMIZER_KEY.to_owned(), header),
+    ]);
+    let copies: Vec<(&str, Bytes)> = state
+        .iter()
+        .map(|(name, tensor)| Ok((name.as_str(), to_bytes(tensor)?)))
+        .collect::<kiwi_plugin_api::Result<_>>()
+        .map_err(|error| failed(error.to_string()))?;
+    let tensors = copies.iter().map(|(name, copy)| TensorData {
+        name: (*name).to_owned(),
+        dtype: copy.dtype,
+        shape: copy.shape.clone(),
+        bytes: &copy.bytes,
+    });
+    archive::write(path, &metadata, tensors).map_err(|error| failed(error.to_string()))
+}
+
+/// Reads the state that an optimizer of this class wrote.
+///
+/// # Errors
+/// When the file is none, or of another class, or of a newer format.
+pub(super) fn read(path: &Path, class: &str) -> Result<NamedTensors, Box<Diagnostic>> {
+    let file = path.display().to_string();
+    let refuse = |message: String| Diagnostic::error(message).found(file.clone());
+    let no_state = "is not the saved state of an optimizer";
+    let help = "name the optimizer.safetensors of a run's directory, or remove the key";
+    let archive = Archive::open(path)
+        .map_err(|error| refuse(format!("{file} {no_state}")).note(error.to_string()).help(help))?;
+    let metadata = archive.metadata();
+    let header = metadata.get(OPTIMIZER_KEY).ok_or_else(|| {
+        refuse(format!("{file} {no_state}: its metadata lack `{OPTIMIZER_KEY}`")).help(help)
+    })?;
+    let version = metadata.get(VERSION_KEY).and_then(|version| version.parse::<u32>().ok());
+    if version != Some(FORMAT_VERSION) {
+        let found = metadata.get(VERSION_KEY).map_or("none", String::as_str);
+        return Err(Box::new(
+            refuse(format!(
+                "{file} has the format version {found}, and this kiwi-host reads {FORMAT_VERSION}"
+            ))
+            .help("use the version that saved it"),
+        ));
+    }
+    let header: Header = serde_json::from_str(header)
+        .map_err(|error| refuse(format!("{file} is damaged or was edited: {error}")).help(help))?;
+    if header.class_name != class {
+        return Err(Box::new(
+            refuse(format!("{file} is the state of `{}`, and the optimizer is `{class}`", header.class_name))
+                .expected(format!("a state that `{class}` saved"))
+                .help(format!("set class_name to {}, or remove the key", header.class_name)),
+        ));
+    }
+    let tensors = archive.tensors().map(|data| Ok((data.name.clone(), tensor_from(&data)?)));
+    tensors
+        .collect::<kiwi_plugin_api::Result<_>>()
+        .map_err(|error| Box::new(refuse(format!("{file} cannot be read: {error}")).help(help)))
+}

@@ -1,0 +1,247 @@
+//! The optimizers of a run, called as one.
+
+use std::path::Path;
+
+use kiwi_core::config::{OptimizerSection, WarmupSteps};
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::{Plan, ResolvedComponent};
+use kiwi_plugin_api::abi::host::{CallError, OptimizerInstance, ScheduleInstance};
+use kiwi_plugin_api::{ParameterGroup, ScheduleContext};
+
+use super::assignment;
+use super::check::CheckedOptimizer;
+use super::plateau::Plateau;
+use super::rates::{Course, Rates};
+use super::saved;
+use crate::system::{Setup, SparseParameter, System, freed, running, sparse_gradients};
+
+/// All optimizers of a run; each parameter that trains belongs to one.
+pub(crate) struct Optimizers {
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    component: ResolvedComponent,
+    instance: OptimizerInstance,
+    rates: Rates,
+    /// What the log calls the rate of each group.
+    labels: Vec<String>,
+    /// The rates of the last step; before the first, those it will have without a schedule.
+    last: Vec<f64>,
+}
+
+/// A learning rate that was lowered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lowered {
+    /// What the log calls it.
+    pub(crate) label: String,
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+}
+
+impl Optimizers {
+    /// Builds the optimizers over the parameters of `system`, of which `sparse` have sparse gradients, for a run of `run_steps`
+    /// optimizer steps; with what should be known about them.
+    ///
+    /// # Errors
+    /// When an optimizer refuses a sparse gradient, parameters are left over or claimed twice, there is no schedule for a run of this length, a saved state does not fit,
+    /// or a component cannot be built.
+    pub(crate) fn build(
+        optimizers: Vec<CheckedOptimizer>,
+        system: &System,
+        sparse: &[SparseParameter],
+        run_steps: u64,
+        plan: &Plan,
+    ) -> Result<(Self, Vec<Diagnostic>), Failure> {
+        let place = |one: Diagnostic| plan.document.place(one);
+        let sections: Vec<&OptimizerSection> = optimizers.iter().map(|one| &one.section).collect();
+        let assigned = assignment::assign(&sections, system.parameters()).map_err(|errors| Failure {
+            exit: ExitCode::Invalid,
+            diagnostics: errors.into_iter().map(place).collect(),
+        })?;
+        let several = optimizers.len() > 1;
+        let (mut entries, mut warnings) = (Vec::new(), Vec::new());
+        for (optimizer, parameters) in optimizers.into_iter().zip(assigned) {
+            let entry =
+                Entry::build(optimizer, parameters, system, sparse, run_steps, several, &mut warnings);
+            entries.push(entry.map_err(|failure| Failure {
+                diagnostics: failure.diagnostics.into_iter().map(place).collect(),
+                ..failure
+            })?);
+        }
+        Ok((Self { entries }, warnings.into_iter().map(place).collect()))
+    }
+
+    /// What becomes of the learning rates, a line for each optimizer.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let line = |entry: &Entry| {
+            let named = entry.labels.iter().zip(entry.rates.groups());
+            let rates: Vec<String> = named.map(|(label, rate)| format!("{label} {rate}")).collect();
+            rates.join(", ") + &entry.rates.describe()
+        };
+        self.entries.iter().map(line).collect()
+    }
+
+    /// Takes the step of this number, counted from 0.
+    ///
+    /// # Errors
+    /// When a component fails.
+    pub(crate) fn step(&mut self, step: u64) -> Result<(), CallError> {
+        for entry in &mut self.entries {
+            entry.last = entry.rates.of_step(step)?;
+            entry.instance.step(&entry.last)?;
+        }
+        Ok(())
+    }
+
+    /// The learning rates of the last step, with what the log calls them.
+    pub(crate) fn last_rates(&self) -> Vec<(String, f64)> {
+        let of_entry = |entry: &Entry| -> Vec<_> {
+            entry.labels.iter().cloned().zip(entry.last.iter().copied()).collect()
+        };
+        self.entries.iter().flat_map(of_entry).collect()
+    }
+
+    /// Takes the main metric's value of a validation; the rates that were lowered.
+    pub(crate) fn validated(&mut self, value: Option<f64>) -> Vec<Lowered> {
+        let mut all = Vec::new();
+        for entry in &mut self.entries {
+            for (group, from, to) in entry.rates.validated(value) {
+                all.push(Lowered { label: entry.labels[group].clone(), from, to });
+            }
+        }
+        all
+    }
+
+    /// Writes the states into `directory`: `optimizer.safetensors`, or `optimizer-0.safetensors` and so on for a list.
+    ///
+    /// # Errors
+    /// When a component fails or a file cannot be written.
+    pub(crate) fn save(&mut self, directory: &Path) -> Result<(), Failure> {
+        let several = self.entries.len() > 1;
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let name = if several {
+                format!("optimizer-{index}.safetensors")
+            } else {
+                "optimizer.safetensors".to_owned()
+            };
+            let state = entry.instance.state().map_err(|error| running(&error))?;
+            saved::write(&directory.join(name), &entry.component, &state)?;
+        }
+        Ok(())
+    }
+
+    /// Frees them; what went wrong with that.
+    pub(crate) fn close(self) -> Vec<Diagnostic> {
+        let closed = self.entries.into_iter().map(|entry| entry.instance.close());
+        closed.filter_map(Result::err).map(|error| freed(&error)).collect()
+    }
+}
+
+impl Entry {
+    fn build(
+        optimizer: CheckedOptimizer,
+        parameters: kiwi_plugin_api::NamedTensors,
+        system: &System,
+        sparse: &[SparseParameter],
+        run_steps: u64,
+        several: bool,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Result<Self, Failure> {
+        let CheckedOptimizer { section, checked, saved } = optimizer;
+        let grouped = assignment::groups(&section, parameters)
+            .map_err(|error| Failure::new(ExitCode::Invalid, *error))?;
+        let (groups, rates): (Vec<ParameterGroup>, Vec<f64>) = grouped.into_iter().unzip();
+        for group in &groups {
+            let errors = sparse_gradients::refused(&checked, group, sparse)?;
+            if !errors.is_empty() {
+                return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
+            }
+        }
+        if section.encoder_learning_rate.is_some() && groups.len() == 1 {
+            warnings.push(
+                Diagnostic::warning(
+                    "learning_rate is the rate of no parameter: all that train are the encoder's",
+                )
+                .at(section.path_of("learning_rate"))
+                .help("encoder_learning_rate is the rate that counts"),
+            );
+        }
+        let course = if checked.handle.has_schedule() {
+            let (schedule, text) = own_schedule(&section, &checked, system, run_steps, warnings)?;
+            Course::Own(schedule, text)
+        } else {
+            Plateau::new(&section, system.metrics.main_ordering()).map_or(Course::Constant, Course::Plateau)
+        };
+        let mut instance =
+            OptimizerInstance::create(&checked.handle, &checked.config, &groups).map_err(Setup)?;
+        if let Some(saved) = saved {
+            instance.load_state(&saved).map_err(|error| {
+                let mut failure = Failure::from(Setup(error));
+                for diagnostic in &mut failure.diagnostics {
+                    diagnostic.path = Some(section.path_of("load"));
+                }
+                failure
+            })?;
+        }
+        let of_class = if several { format!(" of {}", section.class_name) } else { String::new() };
+        let labels = groups.iter().map(|group| match (group.name.as_str(), section.encoder_learning_rate) {
+            (name, Some(_)) => format!("learning rate{of_class} ({name})"),
+            _ => format!("learning rate{of_class}"),
+        });
+        Ok(Self {
+            labels: labels.collect(),
+            last: rates.clone(),
+            rates: Rates::new(rates, course),
+            component: checked.resolved,
+            instance,
+        })
+    }
+}
+
+/// The schedule that a class brings, and how the log tells of it.
+fn own_schedule(
+    section: &OptimizerSection,
+    checked: &crate::system::Checked,
+    system: &System,
+    run_steps: u64,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<(ScheduleInstance, String), Failure> {
+    let training_steps = section.training_steps.unwrap_or(run_steps);
+    let (warmup_steps, reading) = match section.warmup_steps {
+        None => (None, String::new()),
+        Some(WarmupSteps::Steps(steps)) => {
+            (Some(steps as f64), format!("; warmup_steps={steps} is a number of steps"))
+        }
+        Some(WarmupSteps::ShareOfTraining(share)) => {
+            let steps = share * training_steps as f64;
+            // A share of steps is not rounded; what is shown is, to a few places.
+            let shown = (steps * 1e4).round() / 1e4;
+            (Some(steps), format!("; warmup_steps={share:?} is a share, {shown} of {training_steps} steps"))
+        }
+    };
+    let context = ScheduleContext { warmup_steps, training_steps, hidden_size: system.hidden_size() };
+    let mut schedule =
+        ScheduleInstance::create(&checked.handle, &checked.config, &context).map_err(|error| {
+            let mut failure = Failure::from(Setup(error));
+            for diagnostic in &mut failure.diagnostics {
+                diagnostic.path = Some(section.path_of("warmup_steps"));
+            }
+            failure
+        })?;
+    if run_steps > training_steps && schedule.factor(run_steps - 1).map_err(Setup)? == 0.0 {
+        warnings.push(
+            Diagnostic::warning("the learning rate is 0 in the last steps of the run, which change nothing")
+                .at(section.path_of("training_steps"))
+                .found(format!("{training_steps} steps, and the run has {run_steps}"))
+                .help("remove training_steps, so that the schedule is for the whole run"),
+        );
+    }
+    let whose = if section.training_steps.is_some() { "as training_steps says" } else { "the run's own" };
+    let text = format!(
+        "times a schedule over {training_steps} steps ({whose}): {}{reading}",
+        schedule.description()
+    );
+    Ok((schedule, text))
+}
