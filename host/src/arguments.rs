@@ -242,6 +242,23 @@ pub(crate) struct CommonOptions {
     pub(crate) verbose: bool,
 }
 
+impl Command {
+    /// What is typed for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Check(_) => "check",
+            Self::Evaluate(_) => "evaluate",
+            Self::Score(_) => "score",
+            Self::Inspect(_) => "inspect",
+            Self::Plugins(arguments) => match arguments.command {
+                PluginsCommand::List(_) => "plugins list",
+                PluginsCommand::Inspect(_) => "plugins inspect",
+            },
+        }
+    }
+}
+
 impl Arguments {
     /// What every command takes: directories from both places, and of all else what stands nearer to the end.
     pub(crate) fn common(&self) -> CommonOptions {

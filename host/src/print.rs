@@ -20,6 +20,32 @@ pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
+/// The last line of a command that failed, for those who read no more than that: which command, its exit code, the first error.
+/// Nothing where nothing was said to be wrong.
+pub(crate) fn ending(command: &str, code: i32, errors: &[String]) {
+    let Some(line) = ending_line(command, code, errors) else { return };
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
+}
+
+fn ending_line(command: &str, code: i32, errors: &[String]) -> Option<String> {
+    let (first, others) = errors.split_first()?;
+    let others = match others.len() {
+        0 => String::new(),
+        1 => " (and 1 more error)".to_owned(),
+        more => format!(" (and {more} more errors)"),
+    };
+    // On one line whatever it says.
+    let first = clean(&first.replace('\n', " "));
+    Some(format!("{ERROR}kiwi-host {command} failed{ERROR:#} with exit code {code}: {first}{others}"))
+}
+
+/// The messages of errors.
+pub(crate) fn errors(diagnostics: &[Diagnostic]) -> impl Iterator<Item = String> {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors.map(|error| error.message.clone())
+}
+
 /// A complaint with colours, which the stream takes out where they are not wanted.
 fn render(diagnostic: &Diagnostic) -> String {
     let (style, severity) = match diagnostic.severity {
@@ -128,5 +154,23 @@ error: no encoder named `PredictorEncodr` is registered
     fn foreign_text_cannot_steer_the_terminal() {
         let text = plain(&Diagnostic::error("a\u{1b}[2Jb\r\u{7}").found("\u{9b}31m"));
         assert_eq!(text, "error: a\\u{1b}[2Jb\\u{d}\\u{7}\n  found: \\u{9b}31m\n");
+    }
+
+    #[test]
+    fn the_last_line_says_what_failed() {
+        let line = |errors: &[&str]| {
+            let errors: Vec<String> = errors.iter().map(|error| (*error).to_owned()).collect();
+            ending_line("train", 2, &errors).map(|line| anstream::adapter::strip_str(&line).to_string())
+        };
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&["a\nb"]).unwrap(), "kiwi-host train failed with exit code 2: a b");
+        assert_eq!(
+            line(&["a", "b"]).unwrap(),
+            "kiwi-host train failed with exit code 2: a (and 1 more error)"
+        );
+        assert_eq!(
+            line(&["a"; 3]).unwrap(),
+            "kiwi-host train failed with exit code 2: a (and 2 more errors)"
+        );
     }
 }

@@ -118,7 +118,8 @@ pub trait Optimizer: Component {
     /// When a gradient is of a layout it cannot use.
     fn step(&mut self, learning_rates: &[f64]) -> Result<()>;
 
-    /// Everything that the next step depends on, besides parameters and gradients.
+    /// Everything that the next step depends on, besides parameters and gradients. The tensors may be the optimizer's own: the
+    /// host reads them before it calls the optimizer again.
     ///
     /// # Errors
     /// When a tensor cannot be copied.

@@ -163,7 +163,6 @@ impl Case {
     ///
     /// # Panics
     /// When the case has neither.
-    #[must_use]
     pub fn expected(&self, name: &str) -> &Tensor {
         self.find(&format!("ours.{name}")).unwrap_or_else(|| self.tensor(name))
     }

@@ -110,7 +110,12 @@ fn what_is_wrong_is_told_as_training_would() {
         "invalid value for batch_size",
     ]);
     let trained = work.try_train("run", &wrong).ends_with(2);
-    assert_eq!(checked.stderr.replace("check.json", "run.json"), trained.stderr);
+    let said = |outcome: &str| {
+        let (all, last) = outcome.trim_end().rsplit_once('\n').unwrap();
+        assert!(last.contains("failed with exit code 2: invalid value for batch_size (and "), "{last}");
+        all.replace("check.json", "run.json")
+    };
+    assert_eq!(said(&checked.stderr), said(&trained.stderr));
     let places: Vec<usize> = checked
         .stderr
         .lines()

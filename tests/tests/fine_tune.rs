@@ -105,14 +105,15 @@ fn the_loss_is_that_of_both_outputs() {
 fn post_edits_that_are_missing_are_named_before_a_corpus_is_read() {
     let work = workplace();
     let fine_tune = ("system.model.tlm_outputs.fine_tune", json!(true));
-    // The corpora are not there, which is not what is complained about.
-    let none = ("data.train.input.source", json!("absent.src"));
-    let refused = work.try_train("run", &[fine_tune.clone(), none.clone()]).ends_with(2).says(&[
+    // No corpus is read: what is wrong in it is not what is complained about.
+    std::fs::write(work.at("broken.src"), b"\xff\n").unwrap();
+    let broken = ("data.train.input.source", json!("broken.src"));
+    let refused = work.try_train("run", &[fine_tune.clone(), broken]).ends_with(2).says(&[
         "`TLMOutputs` with fine_tune needs post-edits, and data.train.input.pe is missing",
         "data.valid.input.pe is missing",
         "or set system.model.tlm_outputs.fine_tune to false",
     ]);
-    assert!(!refused.stderr.contains("absent.src"), "{refused}");
+    assert!(!refused.stderr.contains("broken.src"), "{refused}");
     assert_eq!(refused.stderr.matches("error:").count(), 2, "{refused}");
 
     let valid_only = [fine_tune.clone(), ("data.train.input.pe", json!("train.pe"))];

@@ -21,7 +21,7 @@ fn noise(step: usize, row: usize, column: usize) -> f64 {
 
 /// Rows that a batch looks up in a step: others have no gradient where gradients are sparse.
 fn looked_up(step: usize) -> Vec<usize> {
-    (0..ROWS).filter(|row| (row + step) % 3 != 0 && *row != 4).collect()
+    (0..ROWS).filter(|row| !(row + step).is_multiple_of(3) && *row != 4).collect()
 }
 
 fn start(row: usize, column: usize) -> f64 {

@@ -103,7 +103,11 @@ fn check(
         })
         .map_err(|mut failure| {
             if failure.exit == ExitCode::Invalid {
-                failure.diagnostics.extend(data::missing_files(&plan.config, &plan.document));
+                failure.diagnostics.extend(data::missing_files(
+                    &plan.config,
+                    &plan.document,
+                    &Wanted::default(),
+                ));
                 kiwi_core::config::sort(&mut failure.diagnostics);
             }
             failure

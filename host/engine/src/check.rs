@@ -19,7 +19,7 @@ use crate::memory;
 use crate::outlet::Outlet;
 use crate::report::Report;
 use crate::system::{System, Tally, ordering_name, running};
-use crate::torch::{Purpose, autocast, seed_for, set_threads, to_bytes, to_tensors};
+use crate::torch::{Purpose, autocast, seed_for, set_threads, to_tensors};
 use crate::training::{self, Mode, failed};
 
 /// `kiwi-host check CONFIG`.
@@ -66,7 +66,7 @@ struct Trial {
     largest: (usize, usize, usize),
 }
 
-/// Trains on batches of all sizes, validates on the largest, and copies all parameters as saving does.
+/// Trains on batches of all sizes and validates on the largest.
 fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Failure> {
     let Assembly { system, optimizers, data } = assembly;
     let training =
@@ -97,13 +97,6 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
             tch::no_grad(|| forward(system, &batch, mode, false))?;
         }
     }
-    let copies: Vec<_> = system
-        .parameters()
-        .iter()
-        .map(|parameter| to_bytes(&parameter.tensor))
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
-    drop(copies);
     Ok(Trial { peak: memory::peak(), step, largest })
 }
 

@@ -30,18 +30,25 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
     }
     .write_global();
 
+    let command = arguments.command.name();
+    let mut failed = Vec::new();
     let done = match arguments.command {
-        Command::Train(arguments) => train::train(arguments, &options),
-        Command::Check(arguments) => train::check(arguments, &options),
-        Command::Evaluate(arguments) => system::evaluate(arguments, &options),
-        Command::Score(arguments) => system::score(arguments, &options),
+        Command::Train(arguments) => train::train(arguments, &options, &mut failed),
+        Command::Check(arguments) => train::check(arguments, &options, &mut failed),
+        Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut failed),
+        Command::Score(arguments) => system::score(arguments, &options, &mut failed),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };
-    done.unwrap_or_else(|failure| {
+    let code = done.unwrap_or_else(|failure| {
         print::diagnostics(&failure.diagnostics);
+        failed.extend(print::errors(&failure.diagnostics));
         failure.exit.number()
-    })
+    });
+    if code != ExitCode::Success.number() {
+        print::ending(command, code, &failed);
+    }
+    code
 }
 
 /// What holds for every command, as the engine is told.
@@ -71,12 +78,20 @@ fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Has the engine carry out a request, and prints what it says.
-fn run_engine(request: &Request, options: &CommonOptions, when_closed: WhenClosed) -> Result<i32, Failure> {
+/// Has the engine carry out a request, and prints what it says. The errors among it are added to `failed`.
+fn run_engine(
+    request: &Request,
+    options: &CommonOptions,
+    when_closed: WhenClosed,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
     let mut output = Output::default();
     let mut lost = None;
     let code = engine::run(request, options.libtorch.clone(), &program()?, |message| match message {
-        Message::Diagnostics(diagnostics) => print::diagnostics(&diagnostics),
+        Message::Diagnostics(diagnostics) => {
+            print::diagnostics(&diagnostics);
+            failed.extend(print::errors(&diagnostics));
+        }
         Message::Data(line) => {
             if let Err(error) = output.line(&line) {
                 lost.get_or_insert(error);

@@ -7,14 +7,22 @@ use kiwi_core::request::{Format, Request, SystemRequest};
 use super::{WhenClosed, common, run_engine};
 use crate::arguments::{CommonOptions, CorpusArguments, EvaluateArguments, ScoreArguments};
 
-pub(super) fn evaluate(arguments: EvaluateArguments, options: &CommonOptions) -> Result<i32, Failure> {
+pub(super) fn evaluate(
+    arguments: EvaluateArguments,
+    options: &CommonOptions,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
     let request = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Evaluate(request), options, WhenClosed::Leave)
+    run_engine(&Request::Evaluate(request), options, WhenClosed::Leave, failed)
 }
 
-pub(super) fn score(arguments: ScoreArguments, options: &CommonOptions) -> Result<i32, Failure> {
+pub(super) fn score(
+    arguments: ScoreArguments,
+    options: &CommonOptions,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
     let request = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Score(request), options, WhenClosed::Leave)
+    run_engine(&Request::Score(request), options, WhenClosed::Leave, failed)
 }
 
 fn request(

@@ -10,7 +10,11 @@ use super::{WhenClosed, common, print_data, program, run_engine};
 use crate::arguments::{CheckArguments, CommonOptions, TrainArguments};
 use crate::engine;
 
-pub(super) fn train(arguments: TrainArguments, options: &CommonOptions) -> Result<i32, Failure> {
+pub(super) fn train(
+    arguments: TrainArguments,
+    options: &CommonOptions,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
     if arguments.example {
         print_data([config::example().trim_end().to_owned()])?;
         return Ok(ExitCode::Success.number());
@@ -28,10 +32,14 @@ pub(super) fn train(arguments: TrainArguments, options: &CommonOptions) -> Resul
         common: common(options)?,
     };
     prepare(&request, options)?;
-    run_engine(&Request::Train(request), options, WhenClosed::GoOn)
+    run_engine(&Request::Train(request), options, WhenClosed::GoOn, failed)
 }
 
-pub(super) fn check(arguments: CheckArguments, options: &CommonOptions) -> Result<i32, Failure> {
+pub(super) fn check(
+    arguments: CheckArguments,
+    options: &CommonOptions,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
     let train = TrainRequest {
         config: arguments.config,
         overrides: arguments.overrides,
@@ -40,7 +48,7 @@ pub(super) fn check(arguments: CheckArguments, options: &CommonOptions) -> Resul
     };
     prepare(&train, options)?;
     let request = CheckRequest { train, format: arguments.format.into() };
-    run_engine(&Request::Check(request), options, WhenClosed::Leave)
+    run_engine(&Request::Check(request), options, WhenClosed::Leave, failed)
 }
 
 /// Finds out what is wrong. The engine does the same again and tells the warnings, which belong into the run's log.

@@ -157,7 +157,7 @@ fn sort_key(lengths: Lengths<'_>, pair: u32) -> u64 {
     // A line has less than 2^31 bytes, so fewer words.
     let source = lengths.of(pair as usize, Field::Source) as u32;
     let target = lengths.of(pair as usize, Field::Target) as u32;
-    let second = if target % 2 == 0 { source } else { u32::MAX - source };
+    let second = if target.is_multiple_of(2) { source } else { u32::MAX - source };
     u64::from(target) << 32 | u64::from(second)
 }
 

@@ -3,6 +3,7 @@
 //! from process to process. What the metadata mean is not known here.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Write},
@@ -41,24 +42,33 @@ pub struct TensorData<'a> {
     pub bytes: &'a [u8],
 }
 
-impl TensorData<'_> {
-    fn check(&self) -> Result<(), Error> {
-        if self.name == METADATA {
-            return Err(Error::ReservedName { name: self.name.clone() });
-        }
-        let elements = self.shape.iter().copied().try_fold(1_usize, usize::checked_mul);
-        let bits = elements.and_then(|elements| elements.checked_mul(self.dtype.bitsize()));
-        let expected = bits.filter(|bits| bits % 8 == 0).map(|bits| bits / 8);
-        if expected == Some(self.bytes.len()) {
-            return Ok(());
-        }
-        Err(Error::TensorSize {
+/// A tensor as a file's header tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorLayout {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its shape; empty for a single number.
+    pub shape: Vec<usize>,
+}
+
+impl TensorLayout {
+    /// How many bytes its elements have; `None` where that is no whole number, or none that can be held.
+    fn bytes(&self) -> Option<usize> {
+        let elements = self.shape.iter().copied().try_fold(1_usize, usize::checked_mul)?;
+        let bits = elements.checked_mul(self.dtype.bitsize())?;
+        (bits % 8 == 0).then_some(bits / 8)
+    }
+
+    fn wrong_size(&self, found: usize) -> Error {
+        Error::TensorSize {
             name: self.name.clone(),
             dtype: self.dtype,
             shape: self.shape.clone(),
-            expected,
-            found: self.bytes.len(),
-        })
+            expected: self.bytes(),
+            found,
+        }
     }
 }
 
@@ -72,21 +82,51 @@ pub fn write<'a>(
     metadata: &BTreeMap<String, String>,
     tensors: impl IntoIterator<Item = TensorData<'a>>,
 ) -> Result<(), Error> {
+    let (mut layouts, mut bytes) = (Vec::new(), BTreeMap::new());
+    for TensorData { name, dtype, shape, bytes: held } in tensors {
+        let layout = TensorLayout { name, dtype, shape };
+        if layout.bytes() != Some(held.len()) {
+            return Err(layout.wrong_size(held.len()));
+        }
+        bytes.insert(layout.name.clone(), held);
+        layouts.push(layout);
+    }
+    write_each(path, metadata, layouts, |name| {
+        Ok(Cow::Borrowed(bytes.get(name).copied().unwrap_or_default()))
+    })
+}
+
+/// As [`write`], for tensors whose elements are asked for by name one tensor after the other, so that no more than one need
+/// be in memory.
+///
+/// # Errors
+/// As for [`super::write`]; and what `elements` gives.
+pub fn write_each<'a>(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    tensors: impl IntoIterator<Item = TensorLayout>,
+    mut elements: impl FnMut(&str) -> io::Result<Cow<'a, [u8]>>,
+) -> Result<(), Error> {
     let mut by_name = BTreeMap::new();
     for tensor in tensors {
-        tensor.check()?;
+        if tensor.name == METADATA {
+            return Err(Error::ReservedName { name: tensor.name });
+        }
         if let Some(tensor) = by_name.insert(tensor.name.clone(), tensor) {
             return Err(Error::DuplicateTensor { name: tensor.name });
         }
     }
-    let mut in_file: Vec<&TensorData<'_>> = by_name.values().collect();
+    let mut in_file: Vec<(&TensorLayout, usize)> = Vec::with_capacity(by_name.len());
+    for tensor in by_name.values() {
+        in_file.push((tensor, tensor.bytes().ok_or_else(|| tensor.wrong_size(0))?));
+    }
     // A stable sort: names stay in order within a width.
-    in_file.sort_by_key(|tensor| std::cmp::Reverse(tensor.dtype.bitsize()));
+    in_file.sort_by_key(|(tensor, _)| std::cmp::Reverse(tensor.dtype.bitsize()));
     let mut offsets = BTreeMap::new();
     let mut end = 0;
-    for tensor in &in_file {
+    for (tensor, bytes) in &in_file {
         let start = end;
-        end += tensor.bytes.len();
+        end += bytes;
         offsets.insert(tensor.name.as_str(), (start, end));
     }
     let unwritable = |cause| Error::Unwritable { file: path.to_owned(), cause };
@@ -100,7 +140,13 @@ pub fn write<'a>(
     replace(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        in_file.iter().try_for_each(|tensor| file.write_all(tensor.bytes))
+        in_file.iter().try_for_each(|(tensor, bytes)| {
+            let elements = elements(&tensor.name)?;
+            if elements.len() != *bytes {
+                return Err(io::Error::other(tensor.wrong_size(elements.len())));
+            }
+            file.write_all(&elements)
+        })
     })
     .map_err(|cause| match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -112,7 +158,7 @@ pub fn write<'a>(
 
 fn serialize_header(
     metadata: &BTreeMap<String, String>,
-    tensors: &BTreeMap<String, TensorData<'_>>,
+    tensors: &BTreeMap<String, TensorLayout>,
     offsets: &BTreeMap<&str, (usize, usize)>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut header = Vec::new();

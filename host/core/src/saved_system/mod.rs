@@ -19,9 +19,10 @@ mod header;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-pub use archive::{Dtype, TensorData};
+pub use archive::{Dtype, TensorData, TensorLayout};
 pub use error::{Error, NotSafetensors};
 pub use header::{FORMAT_VERSION, Part, PluginIdentity, SystemHeader};
 
@@ -37,6 +38,19 @@ pub fn write<'a>(
     tensors: impl IntoIterator<Item = TensorData<'a>>,
 ) -> Result<(), Error> {
     archive::write(path, &header.to_metadata(), tensors)
+}
+
+/// As [`write`], for tensors whose elements are asked for by name one tensor after the other.
+///
+/// # Errors
+/// As for [`write`]; and what `elements` gives.
+pub fn write_each<'a>(
+    path: &Path,
+    header: &SystemHeader,
+    tensors: impl IntoIterator<Item = TensorLayout>,
+    elements: impl FnMut(&str) -> std::io::Result<Cow<'a, [u8]>>,
+) -> Result<(), Error> {
+    archive::write_each(path, &header.to_metadata(), tensors, elements)
 }
 
 /// A saved system, opened: what it is, and its tensors in the mapped file.

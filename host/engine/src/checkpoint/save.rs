@@ -6,10 +6,10 @@ use std::path::Path;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::saved_system::{self, TensorData};
+use kiwi_core::saved_system;
 
 use crate::system::System;
-use crate::torch::{Bytes, to_bytes};
+use crate::torch::ToFile;
 
 /// Writes `system` to `path`.
 ///
@@ -19,19 +19,11 @@ pub(super) fn save(system: &System, path: &Path) -> Result<(), Failure> {
     let failed = |reason: String| {
         Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot save the system: {reason}")))
     };
-    let copies: Vec<(&str, Bytes)> = system
-        .parameters()
-        .iter()
-        .map(|parameter| Ok((parameter.name.as_str(), to_bytes(&parameter.tensor)?)))
-        .collect::<kiwi_plugin_api::Result<_>>()
-        .map_err(|error| failed(error.to_string()))?;
-    let tensors = copies.iter().map(|(name, copy)| TensorData {
-        name: (*name).to_owned(),
-        dtype: copy.dtype,
-        shape: copy.shape.clone(),
-        bytes: &copy.bytes,
-    });
-    saved_system::write(path, &system.header(), tensors).map_err(|error| failed(error.to_string()))
+    let parameters = system.parameters().iter();
+    let tensors = ToFile::new(parameters.map(|parameter| (parameter.name.as_str(), &parameter.tensor)));
+    let layouts = tensors.layouts().map_err(|error| failed(error.to_string()))?;
+    saved_system::write_each(path, &system.header(), layouts, |name| tensors.elements(name))
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// Writes `text` to `path`: beside it first, then renamed.

@@ -144,7 +144,9 @@ pub(crate) fn read_for(
     let corpus = ParallelCorpus::open(files).map_err(|error| invalid(&error))?;
     let mut warnings = Vec::new();
     let encoded = encode(&corpus, vocabularies, cache, &mut warnings)?;
-    let too_long = lengths::too_long(&encoded, &wanted.longest);
+    // A saved system has its limits for good: no path of a config names what could be changed.
+    let limits: Vec<Limit> = wanted.longest.iter().map(Limit::for_good).collect();
+    let too_long = lengths::too_long(&encoded, &limits);
     if !too_long.is_empty() {
         return Err(Failure { exit: ExitCode::Invalid, diagnostics: too_long });
     }

@@ -30,16 +30,15 @@ pub(super) fn sections(config: &DataSection) -> Vec<(String, &Corpora)> {
     sections
 }
 
-/// The files that are not there, without reading any.
-pub(crate) fn missing_files(config: &RunConfig, document: &Document) -> Vec<Diagnostic> {
+/// The files that are wanted and not there, without reading any.
+pub(crate) fn missing_files(config: &RunConfig, document: &Document, wanted: &Wanted) -> Vec<Diagnostic> {
     let mut missing = Vec::new();
     for (path, corpora) in sections(&config.data) {
-        let empty = Vec::new();
-        let post_edit = corpora.post_edit.as_ref().unwrap_or(&empty);
+        let ParallelFiles { source, target, post_edit } = files(corpora, wanted);
         let fields = [
-            (Field::Source, &corpora.source),
-            (Field::Target, &corpora.target),
-            (Field::PostEdit, post_edit),
+            (Field::Source, source),
+            (Field::Target, target),
+            (Field::PostEdit, post_edit.unwrap_or_default()),
         ];
         for (field, files) in fields {
             for file in files.iter().filter(|file| std::fs::metadata(file).is_err()) {
@@ -59,7 +58,7 @@ pub(crate) fn missing_files(config: &RunConfig, document: &Document) -> Vec<Diag
 /// All that is wrong: files that are missing, not UTF-8 or empty, sides with different line counts, a split or limits
 /// that leave nothing.
 pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> Result<Opened, Failure> {
-    let mut errors = missing_files(config, document);
+    let mut errors = missing_files(config, document, wanted);
     if !errors.is_empty() {
         return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
     }

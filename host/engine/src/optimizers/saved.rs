@@ -13,12 +13,12 @@ use std::path::Path;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
+use kiwi_core::saved_system::PluginIdentity;
 use kiwi_core::saved_system::archive::{self, Archive};
-use kiwi_core::saved_system::{PluginIdentity, TensorData};
 use kiwi_plugin_api::NamedTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::torch::{Bytes, tensor_from, to_bytes};
+use crate::torch::{ToFile, tensor_from};
 
 const FORMAT_VERSION: u32 = 1;
 const VERSION_KEY: &str = "kiwi.format_version";
@@ -51,18 +51,10 @@ pub(super) fn write(path: &Path, component: &ResolvedComponent, state: &NamedTen
         (VERSION_KEY.to_owned(), FORMAT_VERSION.to_string()),
         (OPTIMIZER_KEY.to_owned(), header),
     ]);
-    let copies: Vec<(&str, Bytes)> = state
-        .iter()
-        .map(|(name, tensor)| Ok((name.as_str(), to_bytes(tensor)?)))
-        .collect::<kiwi_plugin_api::Result<_>>()
-        .map_err(|error| failed(error.to_string()))?;
-    let tensors = copies.iter().map(|(name, copy)| TensorData {
-        name: (*name).to_owned(),
-        dtype: copy.dtype,
-        shape: copy.shape.clone(),
-        bytes: &copy.bytes,
-    });
-    archive::write(path, &metadata, tensors).map_err(|error| failed(error.to_string()))
+    let tensors = ToFile::new(state.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+    let layouts = tensors.layouts().map_err(|error| failed(error.to_string()))?;
+    archive::write_each(path, &metadata, layouts, |name| tensors.elements(name))
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// Reads the state that an optimizer of this class wrote.

@@ -47,6 +47,15 @@ pub(crate) struct Limit {
     pub(crate) reason: Reason,
 }
 
+impl Limit {
+    /// The same limit, which nothing in a config can change.
+    pub(crate) fn for_good(&self) -> Self {
+        let mut limit = self.clone();
+        limit.reason.path.clear();
+        limit
+    }
+}
+
 /// A parameter whose gradient is sparse.
 #[derive(Debug, Clone)]
 pub(crate) struct SparseParameter {

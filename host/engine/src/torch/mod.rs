@@ -6,7 +6,7 @@ mod precision;
 mod seed;
 
 pub(crate) use batch::to_tensors;
-pub(crate) use bytes::{Bytes, dtype_of, kind_of, tensor_from, to_bytes};
+pub(crate) use bytes::{ToFile, dtype_of, kind_of, tensor_from};
 pub(crate) use precision::autocast;
 pub(crate) use seed::{Purpose, seed_for};
 

@@ -1,5 +1,6 @@
 //! Tests of the config as a whole, from a JSON text to a [`RunConfig`] or to complaints with every field asserted.
 
+mod documentation;
 mod examples;
 mod files;
 mod later;
