@@ -130,6 +130,21 @@ fn errors_are_told_with_their_causes() {
 }
 
 #[test]
+fn schedules_are_guarded_too() {
+    let by = By::Optimizer;
+    fails(
+        by,
+        "panic_in_schedule",
+        1,
+        "panicked in schedule: asked to panic in the schedule",
+        &["optimizer.rs:"],
+    );
+    fails(by, "error_in_schedule", 2, "failed in schedule: asked to have no schedule", &["warmup_steps"]);
+    let what = "failed in schedule: its factor of step 2 is NaN, expected a finite number of at least 0";
+    fails(by, "factor_not_a_number", 1, what, &["epoch 0 step 2: loss"]);
+}
+
+#[test]
 fn the_generator_belongs_to_the_host() {
     for by in [By::Encoder, By::Head, By::Optimizer] {
         let phase = if by == By::Optimizer { "step" } else { "forward" };

@@ -302,6 +302,34 @@ fn each_parameter_belongs_to_exactly_one_optimizer_of_a_list() {
 }
 
 #[test]
+fn the_log_tells_optimizers_and_groups_apart() {
+    let work = Workplace::new();
+    let list = json!([
+        {"class_name": "adam", "learning_rate": 0.01, "parameters": ["encoder.embeddings.*"]},
+        {"class_name": "adam", "learning_rate": 0.02, "parameters": ["encoder.encode_target.*"]},
+        {
+            "class_name": "adamw", "learning_rate": 0.04, "encoder_learning_rate": 0.08,
+            "parameters": ["encoder.output*", "encoder.start*", "encoder.end*"],
+        },
+    ]);
+    let run = work.train("run", &[optimizer(list), ("trainer.max_steps", json!(2))]);
+    says(&run, "learning rate of optimizer[0] 0.01 for the whole run");
+    says(&run, "learning rate of optimizer[1] 0.02 for the whole run");
+    says(&run, "learning rate of adamw (encoder) 0.08, times a schedule over 2 steps (the run's own)");
+    assert_eq!(logged(&run, "learning rate of optimizer[1]"), [0.02, 0.02]);
+    assert_eq!(logged(&run, "learning rate of adamw (encoder)"), [0.08, 0.04]);
+}
+
+#[test]
+fn debug_tries_the_schedule_of_the_whole_run() {
+    let work = Workplace::new();
+    let section = json!({"class_name": "adamw", "learning_rate": 0.01, "warmup_steps": 3});
+    let run = work.train("run", &[optimizer(section), ("debug", json!(true))]);
+    says(&run, "times a schedule over 16 steps (the run's own): linear warm-up ends at step 3");
+    says(&run, "finished: debug asks for one batch only");
+}
+
+#[test]
 fn frozen_parameters_are_given_to_no_optimizer() {
     let work = Workplace::new();
     let freeze = ("system.model.encoder.embeddings.source.freeze", json!(true));

@@ -60,11 +60,11 @@ impl Optimizers {
             exit: ExitCode::Invalid,
             diagnostics: errors.into_iter().map(place).collect(),
         })?;
-        let several = optimizers.len() > 1;
+        let names = names(&sections);
         let (mut entries, mut warnings) = (Vec::new(), Vec::new());
-        for (optimizer, parameters) in optimizers.into_iter().zip(assigned) {
+        for ((optimizer, parameters), name) in optimizers.into_iter().zip(assigned).zip(names) {
             let entry =
-                Entry::build(optimizer, parameters, system, sparse, run_steps, several, &mut warnings);
+                Entry::build(optimizer, parameters, system, sparse, run_steps, &name, &mut warnings);
             entries.push(entry.map_err(|failure| Failure {
                 diagnostics: failure.diagnostics.into_iter().map(place).collect(),
                 ..failure
@@ -146,7 +146,7 @@ impl Entry {
         system: &System,
         sparse: &[SparseParameter],
         run_steps: u64,
-        several: bool,
+        name: &str,
         warnings: &mut Vec<Diagnostic>,
     ) -> Result<Self, Failure> {
         let CheckedOptimizer { section, checked, saved } = optimizer;
@@ -185,10 +185,9 @@ impl Entry {
                 failure
             })?;
         }
-        let of_class = if several { format!(" of {}", section.class_name) } else { String::new() };
         let labels = groups.iter().map(|group| match (group.name.as_str(), section.encoder_learning_rate) {
-            (name, Some(_)) => format!("learning rate{of_class} ({name})"),
-            _ => format!("learning rate{of_class}"),
+            (group, Some(_)) => format!("learning rate{name} ({group})"),
+            _ => format!("learning rate{name}"),
         });
         Ok(Self {
             labels: labels.collect(),
@@ -198,6 +197,19 @@ impl Entry {
             instance,
         })
     }
+}
+
+/// What the log calls each optimizer, to follow what it says of it: nothing for the only one, else its class, or its place where
+/// others have the same class.
+fn names(sections: &[&OptimizerSection]) -> Vec<String> {
+    if sections.len() == 1 {
+        return vec![String::new()];
+    }
+    let named = sections.iter().enumerate().map(|(index, section)| {
+        let of_class = sections.iter().filter(|other| other.class_name == section.class_name).count();
+        if of_class == 1 { format!(" of {}", section.class_name) } else { format!(" of optimizer[{index}]") }
+    });
+    named.collect()
 }
 
 /// The schedule that a class brings, and how the log tells of it.

@@ -148,15 +148,10 @@ impl System {
     /// The encoder's hidden size; of one without, the most common last dimension of the parameters that train, of equals the
     /// largest.
     pub(crate) fn hidden_size(&self) -> i64 {
-        let of_encoder = self.encoder.description().hidden_size;
-        if of_encoder > 0 {
-            return of_encoder;
+        match self.encoder.description().hidden_size {
+            size if size > 0 => size,
+            _ => parameters::most_common_size(&self.trainable()),
         }
-        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-        for size in self.trainable().iter().filter_map(|tensor| tensor.size().last().copied()) {
-            *counts.entry(size).or_default() += 1;
-        }
-        counts.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(0, |(size, _)| size)
     }
 
     /// Where it computes.

@@ -1,5 +1,7 @@
 //! The parameters of a system by their names in a file: `encoder.` or `tlm_outputs.` before the component's own name.
 
+use std::collections::BTreeMap;
+
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SavedSystem;
@@ -20,6 +22,15 @@ pub(crate) fn prefixed(prefix: &str, parameters: Vec<Parameter>) -> Vec<Paramete
         .filter(|parameter| parameter.alias_of.is_none())
         .map(|parameter| Parameter { name: format!("{prefix}{}", parameter.name), ..parameter })
         .collect()
+}
+
+/// The most common last dimension, of equally common ones the largest; 0 if there is none.
+pub(crate) fn most_common_size(tensors: &[Tensor]) -> i64 {
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for size in tensors.iter().filter_map(|tensor| tensor.size().last().copied()) {
+        *counts.entry(size).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(size, count)| (*count, *size)).map_or(0, |(size, _)| size)
 }
 
 /// Tensors that are complained about one by one; of more than these only the number is told.
@@ -93,4 +104,22 @@ fn shortened(mut errors: Vec<Diagnostic>, vocabularies: &str) -> Vec<Diagnostic>
         );
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn the_size_that_most_parameters_end_with() {
+        let of = |shapes: &[&[i64]]| {
+            let zeros = shapes.iter().map(|shape| Tensor::zeros(*shape, (Kind::Float, Device::Cpu)));
+            most_common_size(&zeros.collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[&[3, 8], &[8], &[5, 16], &[2]]), 8);
+        assert_eq!(of(&[&[3, 8], &[5, 16], &[]]), 16, "of equally common ones the largest");
+        assert_eq!(of(&[&[]]), 0);
+    }
 }

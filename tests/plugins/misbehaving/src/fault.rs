@@ -39,6 +39,12 @@ pub(crate) enum Fault {
     LogThenPanic,
     /// Panics when it is freed.
     PanicInDrop,
+    /// Of an optimizer: panics when its schedule is asked.
+    PanicInSchedule,
+    /// Of an optimizer: has no schedule for any run.
+    ErrorInSchedule,
+    /// Of an optimizer: its schedule gives a factor that is no number in the third step.
+    FactorNotANumber,
     /// Of an encoder: gives no logits, though it says that it does.
     MissingFeature,
     /// Of a head: gives a loss for each word.
@@ -53,8 +59,15 @@ impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 4] =
-            [Fault::MissingFeature, Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures];
+        const OF_ONE_SORT: [Fault; 7] = [
+            Fault::MissingFeature,
+            Fault::LossNotScalar,
+            Fault::LossWithoutHistory,
+            Fault::MissingFigures,
+            Fault::PanicInSchedule,
+            Fault::ErrorInSchedule,
+            Fault::FactorNotANumber,
+        ];
         if self == Self::PanicInCheck {
             panic!("asked to panic in check");
         }

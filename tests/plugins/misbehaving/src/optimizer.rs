@@ -3,7 +3,7 @@
 use kiwi_plugin_api::prelude::*;
 use kiwi_plugin_api::torch_ext::gradients::gradient;
 
-use crate::fault::Config;
+use crate::fault::{Config, Fault};
 
 pub(crate) struct MisbehavingOptimizer {
     config: Config,
@@ -16,11 +16,26 @@ impl Component for MisbehavingOptimizer {
     const SUMMARY: &'static str = "Plain gradient descent; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        config.fault.check(&[], report);
+        let own = [Fault::PanicInSchedule, Fault::ErrorInSchedule, Fault::FactorNotANumber];
+        config.fault.check(&own, report);
     }
 }
 
 impl Optimizer for MisbehavingOptimizer {
+    const HAS_SCHEDULE: bool = true;
+
+    fn schedule(config: &Config, _context: &ScheduleContext) -> Result<Schedule> {
+        let fault = config.fault;
+        if fault == Fault::ErrorInSchedule {
+            return Err(Error::new("asked to have no schedule"));
+        }
+        Ok(Schedule::new("it stays as it is", move |step| match fault {
+            Fault::PanicInSchedule => panic!("asked to panic in the schedule"),
+            Fault::FactorNotANumber if step == 2 => f64::NAN,
+            _ => 1.0,
+        }))
+    }
+
     fn create(config: Config, groups: Vec<ParameterGroup>) -> Result<Self> {
         config.fault.in_create()?;
         Ok(Self { config, groups })
