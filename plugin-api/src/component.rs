@@ -94,6 +94,10 @@ pub trait Optimizer: Component {
     /// Whether the class has a learning-rate schedule of its own. Without one the keys of [`ScheduleKeys`] are refused.
     const HAS_SCHEDULE: bool = false;
 
+    /// Whether it can use sparse gradients only, which the tables of embeddings may have and nothing else. The host then refuses,
+    /// before anything is trained, to give it other parameters.
+    const SPARSE_ONLY: bool = false;
+
     /// Checks the keys that the schedule is made of; paths are relative to the optimizer's section, as `warmup_steps`. Called
     /// before any corpus is read.
     fn check_schedule(_config: &Self::Config, _keys: &ScheduleKeys, _report: &mut ConfigReport) {}

@@ -45,6 +45,8 @@ impl Component for SparseAdam {
 }
 
 impl Optimizer for SparseAdam {
+    const SPARSE_ONLY: bool = true;
+
     fn create(config: Config, groups: Vec<ParameterGroup>) -> Result<Self> {
         let layout =
             [Entry::number("step", 0.0), Entry::like("exp_avg", 0.0), Entry::like("exp_avg_sq", 0.0)];

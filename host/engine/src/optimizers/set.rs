@@ -45,8 +45,8 @@ impl Optimizers {
     /// optimizer steps; with what should be known about them.
     ///
     /// # Errors
-    /// When an optimizer refuses a sparse gradient, parameters are left over or claimed twice, there is no schedule for a run of this length, a saved state does not fit,
-    /// or a component cannot be built.
+    /// When parameters are left over or claimed twice, an optimizer cannot use their gradients, there is no schedule for a run of
+    /// this length, a saved state does not fit, or a component cannot be built.
     pub(crate) fn build(
         optimizers: Vec<CheckedOptimizer>,
         system: &System,
@@ -63,8 +63,7 @@ impl Optimizers {
         let names = names(&sections);
         let (mut entries, mut warnings) = (Vec::new(), Vec::new());
         for ((optimizer, parameters), name) in optimizers.into_iter().zip(assigned).zip(names) {
-            let entry =
-                Entry::build(optimizer, parameters, system, sparse, run_steps, &name, &mut warnings);
+            let entry = Entry::build(optimizer, parameters, system, sparse, run_steps, &name, &mut warnings);
             entries.push(entry.map_err(|failure| Failure {
                 diagnostics: failure.diagnostics.into_iter().map(place).collect(),
                 ..failure
@@ -153,6 +152,10 @@ impl Entry {
         let grouped = assignment::groups(&section, parameters)
             .map_err(|error| Failure::new(ExitCode::Invalid, *error))?;
         let (groups, rates): (Vec<ParameterGroup>, Vec<f64>) = grouped.into_iter().unzip();
+        if checked.handle.sparse_only() {
+            dense_gradients(&section, &groups, sparse)
+                .map_err(|error| Failure::new(ExitCode::Invalid, *error))?;
+        }
         for group in &groups {
             let errors = sparse_gradients::refused(&checked, group, sparse)?;
             if !errors.is_empty() {
@@ -210,6 +213,30 @@ fn names(sections: &[&OptimizerSection]) -> Vec<String> {
         if of_class == 1 { format!(" of {}", section.class_name) } else { format!(" of optimizer[{index}]") }
     });
     named.collect()
+}
+
+/// Refuses to give parameters with dense gradients to a class that can use sparse ones only.
+fn dense_gradients(
+    section: &OptimizerSection,
+    groups: &[ParameterGroup],
+    sparse: &[SparseParameter],
+) -> Result<(), Box<Diagnostic>> {
+    let names = groups.iter().flat_map(|group| &group.parameters).map(|(name, _)| name.as_str());
+    let dense: Vec<&str> = names.filter(|name| !sparse.iter().any(|one| one.name == *name)).collect();
+    if dense.is_empty() {
+        return Ok(());
+    }
+    let class = &section.class_name;
+    Err(Box::new(
+        Diagnostic::error(format!("the optimizer `{class}` can use sparse gradients only"))
+            .at(section.path_of("class_name"))
+            .found(format!("{} parameters with dense gradients: {}", dense.len(), dense.join(", ")))
+            .expected("tables of embeddings with sparse_embeddings, and no other parameters")
+            .help(format!(
+                "make system.optimizer a list: `{class}` for the tables with sparse_embeddings, and another class, such as \
+                 adam, for the other parameters"
+            )),
+    ))
 }
 
 /// The schedule that a class brings, and how the log tells of it.

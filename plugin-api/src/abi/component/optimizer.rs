@@ -36,8 +36,10 @@ pub struct OptimizerTable {
     /// What a schedule multiplies the learning rates by in a step, counted from 0.
     pub schedule_factor: extern "C" fn(&mut Instance, u64) -> AbiResult<f64>,
     /// Frees a schedule.
-    #[sabi(last_prefix_field)]
     pub destroy_schedule: extern "C" fn(Instance) -> AbiResult<()>,
+    /// Whether the class can use sparse gradients only.
+    #[sabi(last_prefix_field)]
+    pub sparse_only: bool,
 }
 
 /// A schedule as it crosses.
@@ -63,6 +65,7 @@ pub(crate) fn table<T: Optimizer>() -> ComponentTableRef {
             schedule: schedule::<T>,
             schedule_factor: schedule_factor::<T>,
             destroy_schedule: destroy_schedule::<T>,
+            sparse_only: T::SPARSE_ONLY,
         })));
     let mut table = ComponentTable::new::<T>(kind::OPTIMIZER);
     table.optimizer = ROption::RSome(OptimizerTableRef(functions.static_as_prefix()));

@@ -1,4 +1,4 @@
-//! The learning-rate schedule of a class of optimizer, as the host calls it.
+//! What a class of optimizer says of itself, and its learning-rate schedule, as the host calls it.
 
 use abi_stable::std_types::RStr;
 use serde_json::Value;
@@ -14,6 +14,12 @@ impl ComponentHandle {
     #[must_use]
     pub fn has_schedule(&self) -> bool {
         self.table.optimizer().into_option().is_some_and(|table| table.has_schedule())
+    }
+
+    /// Whether this is a class of optimizer that can use sparse gradients only.
+    #[must_use]
+    pub fn sparse_only(&self) -> bool {
+        self.table.optimizer().into_option().is_some_and(|table| table.sparse_only())
     }
 
     /// Checks, for a config that is sound, the keys that the schedule is made of; paths in the report are relative to the
