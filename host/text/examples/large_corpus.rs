@@ -88,12 +88,27 @@ fn memory() -> String {
     format!("peak {} MB, own {} MB", value("VmHWM:").unwrap_or(0), value("RssAnon:").unwrap_or(0))
 }
 
+/// Seconds of all cores that the process has used.
+fn computed() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
 fn start(directory: &Path, cache: Option<Cache>) {
     let began = Instant::now();
     let mut step = Instant::now();
+    let mut before = computed();
     let mut said = |what: String| {
-        println!("{:8.3} s  {what}; {}", step.elapsed().as_secs_f64(), memory());
-        step = Instant::now();
+        let now = computed();
+        println!(
+            "{:8.3} s ({:6.2} of all cores)  {what}; {}",
+            step.elapsed().as_secs_f64(),
+            now - before,
+            memory()
+        );
+        (step, before) = (Instant::now(), now);
     };
     let files = ParallelFiles {
         source: vec![directory.join("train.src")],

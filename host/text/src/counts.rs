@@ -1,10 +1,8 @@
 //! Counting the words of a text on all cores. Which of them become entries of a vocabulary is `vocabulary`'s.
 
-use std::hash::BuildHasher;
-
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-use crate::{Field, ParallelCorpus, Result, SPECIALS, numbers::Numbers, threads};
+use crate::{Field, ParallelCorpus, Result, SPECIALS, numbers::Numbers, spelling::Key, threads};
 
 /// The types of a text with their counts, by descending count, ties by code point; those spelled like special tokens left
 /// out.
@@ -42,7 +40,7 @@ impl WordCounts {
             let start = || (Counter::new(hasher.clone()), side.reader());
             let counters = threads::fold(corpus.pairs(), start, |(counter, reader), range| {
                 for pair in range {
-                    crate::words(reader.line(corpus.line(pair))?).for_each(|word| counter.add(word));
+                    counter.add(crate::words(reader.line(corpus.line(pair))?));
                 }
                 Ok::<_, crate::Error>(())
             })?;
@@ -82,46 +80,113 @@ impl WordCounts {
     }
 }
 
+/// Words of a line that are looked up together.
+const TOGETHER: usize = 16;
+
 /// Words and how often each was met, in one thread.
 struct Counter {
     types: HashTable<Counted>,
-    /// The spellings of all types, one after the other.
-    text: Vec<u8>,
+    long: LongWords,
     hasher: DefaultHashBuilder,
 }
 
+/// The spellings of the types that their keys do not determine.
+#[derive(Default)]
+struct LongWords {
+    /// One after the other.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl LongWords {
+    fn get(&self, number: u32) -> &[u8] {
+        let number = number as usize;
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.text[start..self.ends[number]]
+    }
+
+    /// Returns the word's number. That there are less than 2^32 is a matter of memory.
+    fn push(&mut self, word: &[u8]) -> u32 {
+        self.text.extend_from_slice(word);
+        self.ends.push(self.text.len());
+        self.ends.len() as u32 - 1
+    }
+}
+
+/// A type: 32 bytes, so that none lies in two lines of the processor's cache. The key is spread out for that.
 #[derive(Clone, Copy)]
 struct Counted {
-    hash: u64,
+    first: u64,
+    last: u64,
+    length: u32,
+    /// The number in [`LongWords`], where the key is not the whole word.
+    long: u32,
     count: u64,
-    start: usize,
-    length: usize,
 }
 
 impl Counted {
-    fn spelling<'a>(&self, text: &'a [u8]) -> &'a [u8] {
-        &text[self.start..self.start + self.length]
+    #[inline]
+    fn key(&self) -> Key {
+        Key { first: self.first, last: self.last, length: self.length }
+    }
+
+    /// The hash of the spelling.
+    fn hash(&self, hasher: &DefaultHashBuilder, long: &LongWords) -> u64 {
+        self.key().hash(hasher, || long.get(self.long))
+    }
+
+    /// Appends the spelling.
+    fn spell(&self, long: &LongWords, text: &mut Vec<u8>) {
+        if self.key().is_whole() {
+            let (bytes, length) = self.key().spell();
+            text.extend_from_slice(&bytes[..length]);
+        } else {
+            text.extend_from_slice(long.get(self.long));
+        }
     }
 }
 
 impl Counter {
     fn new(hasher: DefaultHashBuilder) -> Self {
-        Self { types: HashTable::new(), text: Vec::new(), hasher }
+        Self { types: HashTable::new(), long: LongWords::default(), hasher }
     }
 
-    fn add(&mut self, word: &str) {
-        self.add_hashed(self.hasher.hash_one(word), word.as_bytes(), 1);
+    /// Adds the words of a line.
+    fn add<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) {
+        let mut some: [(Key, u64, &[u8]); TOGETHER] = [(Key::new(&[]), 0, &[]); TOGETHER];
+        loop {
+            let mut count = 0;
+            for (place, word) in some.iter_mut().zip(&mut words) {
+                let word = word.as_bytes();
+                let key = Key::new(word);
+                *place = (key, key.hash(&self.hasher, || word), word);
+                count += 1;
+            }
+            // Nearly all time goes into waiting for memory. Here the processor can ask for all the words' entries at once,
+            // since nothing depends on what it gets.
+            let entries = some[..count].iter().filter_map(|(_, hash, _)| self.types.find(*hash, |_| true));
+            std::hint::black_box(entries.fold(0, |sum, counted| sum ^ counted.count));
+            for (key, hash, word) in &some[..count] {
+                self.add_hashed(*key, *hash, word, 1);
+            }
+            if count < TOGETHER {
+                return;
+            }
+        }
     }
 
+    /// Adds to the count of a word; `word` is looked at only where `key` does not determine it.
     #[inline]
-    fn add_hashed(&mut self, hash: u64, word: &[u8], count: u64) {
-        let Self { types, text, .. } = self;
-        let same = |counted: &Counted| counted.hash == hash && counted.spelling(text) == word;
-        match types.entry(hash, same, |counted| counted.hash) {
+    fn add_hashed(&mut self, key: Key, hash: u64, word: &[u8], count: u64) {
+        let Self { types, long, hasher } = self;
+        let same =
+            |counted: &Counted| counted.key() == key && (key.is_whole() || long.get(counted.long) == word);
+        match types.entry(hash, same, |counted| counted.hash(hasher, long)) {
             Entry::Occupied(mut counted) => counted.get_mut().count += count,
             Entry::Vacant(place) => {
-                place.insert(Counted { hash, count, start: text.len(), length: word.len() });
-                text.extend_from_slice(word);
+                let Key { first, last, length } = key;
+                let long = if key.is_whole() { 0 } else { long.push(word) };
+                place.insert(Counted { first, last, length, long, count });
             }
         }
     }
@@ -155,23 +220,32 @@ impl Share {
     ) -> Self {
         let mut sum = Counter::new(hasher);
         for part in parts {
-            for counted in part.types.iter().filter(|counted| of_share(counted.hash)) {
-                sum.add_hashed(counted.hash, counted.spelling(&part.text), counted.count);
+            for counted in &part.types {
+                let hash = counted.hash(&part.hasher, &part.long);
+                if of_share(hash) {
+                    let key = counted.key();
+                    let word = if key.is_whole() { &[] } else { part.long.get(counted.long) };
+                    sum.add_hashed(key, hash, word, counted.count);
+                }
             }
         }
-        let Counter { types, text, .. } = sum;
         let mut totals = Totals::default();
-        let mut listed = Vec::new();
-        for counted in types {
-            let spelling = counted.spelling(&text);
+        let (mut listed, mut text) = (Vec::new(), Vec::new());
+        for counted in &sum.types {
+            let start = text.len();
+            counted.spell(&sum.long, &mut text);
+            let spelling = &text[start..];
             totals.running_words += counted.count;
-            if let Some(special) = SPECIALS.iter().position(|special| special.as_bytes() == spelling) {
+            let special = SPECIALS.iter().position(|special| special.as_bytes() == spelling);
+            if let Some(special) = special {
                 totals.specials[special] += counted.count;
-                continue;
+            } else {
+                totals.types += 1;
             }
-            totals.types += 1;
-            if counted.count >= min_count {
-                listed.push(Listed::new(&counted, spelling));
+            if special.is_none() && counted.count >= min_count {
+                listed.push(Listed::new(counted.count, start, spelling));
+            } else {
+                text.truncate(start);
             }
         }
         listed.sort_unstable_by(|a, b| a.compare(&text, b, &text));
@@ -180,16 +254,11 @@ impl Share {
 }
 
 impl Listed {
-    fn new(counted: &Counted, spelling: &[u8]) -> Self {
+    fn new(count: u64, start: usize, spelling: &[u8]) -> Self {
         let mut prefix = [0; 8];
         let length = spelling.len().min(prefix.len());
         prefix[..length].copy_from_slice(&spelling[..length]);
-        Self {
-            count: counted.count,
-            prefix: u64::from_be_bytes(prefix),
-            start: counted.start,
-            length: counted.length,
-        }
+        Self { count, prefix: u64::from_be_bytes(prefix), start, length: spelling.len() }
     }
 
     fn spelling<'a>(&self, text: &'a [u8]) -> &'a [u8] {

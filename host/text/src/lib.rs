@@ -22,6 +22,7 @@ mod noting;
 mod numbers;
 mod parallel_corpus;
 mod plan;
+mod spelling;
 mod stream;
 mod threads;
 mod vocabulary;

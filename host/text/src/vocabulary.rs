@@ -1,10 +1,10 @@
 //! Vocabularies: words and their ids, fitted on a corpus or loaded from a list. Ids of whole corpora are `encoded`'s.
 
-use std::hash::BuildHasher;
-
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::{ContentHash, Error, Field, ParallelCorpus, Result, counts::WordCounts, hash::KeyHasher};
+use crate::{
+    ContentHash, Error, Field, ParallelCorpus, Result, counts::WordCounts, hash::KeyHasher, spelling::Key,
+};
 
 /// The special tokens, in the order of their ids.
 pub const SPECIALS: [&str; 5] = ["<unk>", "<pad>", "<bos>", "<eos>", "<unaligned>"];
@@ -60,8 +60,8 @@ pub struct Fitted {
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     words: Vec<String>,
-    /// The ids, found by the hash of their words.
-    ids: HashTable<u32>,
+    /// The ids, found by their words.
+    ids: HashTable<(Key, u32)>,
     hasher: DefaultHashBuilder,
 }
 
@@ -122,14 +122,17 @@ impl Vocabulary {
             return Err(Error::TooManyWords { words: words.len() });
         }
         let hasher = DefaultHashBuilder::default();
-        let hash = |id: &u32| hasher.hash_one(words[*id as usize].as_str());
-        let mut ids: HashTable<u32> = HashTable::with_capacity(words.len());
+        let mut ids: HashTable<(Key, u32)> = HashTable::with_capacity(words.len());
         for (id, word) in (0..).zip(&words) {
-            let entry = ids.entry(hash(&id), |other| words[*other as usize] == *word, hash);
-            match entry {
-                hashbrown::hash_table::Entry::Vacant(entry) => entry.insert(id),
+            let key = Key::new(word.as_bytes());
+            let hash = key.hash(&hasher, || word.as_bytes());
+            let same =
+                |(other, id): &(Key, u32)| *other == key && (key.is_whole() || words[*id as usize] == *word);
+            let rehash = |(key, id): &(Key, u32)| key.hash(&hasher, || words[*id as usize].as_bytes());
+            match ids.entry(hash, same, rehash) {
+                hashbrown::hash_table::Entry::Vacant(entry) => entry.insert((key, id)),
                 hashbrown::hash_table::Entry::Occupied(entry) => {
-                    let first = *entry.get() as usize;
+                    let first = entry.get().1 as usize;
                     return Err(Error::DuplicateWord { word: word.clone(), first, second: id as usize });
                 }
             };
@@ -147,7 +150,11 @@ impl Vocabulary {
     /// The id of a word; `None` when it is not in the vocabulary and thus becomes [`UNK`].
     #[must_use]
     pub fn get(&self, word: &str) -> Option<u32> {
-        self.ids.find(self.hasher.hash_one(word), |id| self.words[*id as usize] == word).copied()
+        let key = Key::new(word.as_bytes());
+        let same =
+            |(other, id): &(Key, u32)| *other == key && (key.is_whole() || self.words[*id as usize] == word);
+        let found = self.ids.find(key.hash(&self.hasher, || word.as_bytes()), same);
+        found.map(|(_, id)| *id)
     }
 
     /// The id of a word, [`UNK`] when it is not in the vocabulary.

@@ -4,6 +4,8 @@
 
 mod reader;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod wide;
 
 use std::{
@@ -18,15 +20,22 @@ use scan::Scanner;
 
 use crate::{Error, Result, hash::ContentHash};
 
-/// Files up to this many bytes are read once and kept; larger ones are read anew, in blocks, by everything that goes
-/// through them, so that their text is in the page cache alone.
-const HELD: u64 = 4 << 20;
+/// Sizes in bytes by which files are read; tests have smaller ones.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// Files up to this size are read once and kept; larger ones are read anew, in blocks, by everything that goes through
+    /// them, so that their text is in the page cache alone.
+    held: u64,
+    /// What is asked for at a time when a file is read from end to end.
+    piece: usize,
+    /// A block ends with the line that makes it as long as this.
+    block: u64,
+}
+
+const SIZES: Sizes = Sizes { held: 4 << 20, piece: 1 << 20, block: 64 << 10 };
 
 /// What a pipe may give, which can be read once only and is kept.
 const PIPE_LIMIT: u64 = 1 << 30;
-
-/// Bytes asked for at a time when a file is read from end to end.
-const PIECE: usize = 1 << 20;
 
 /// A UTF-8 file as lines. Lines end at LF or CR LF; a byte order mark at the start is not text.
 #[derive(Debug)]
@@ -45,7 +54,7 @@ enum Content {
     OnDisk(File, Stamp),
 }
 
-/// Where some lines begin: reading goes by blocks of about [`scan::BLOCK`] bytes, which are whole lines.
+/// Where some lines begin: reading goes by blocks of about [`Sizes::block`] bytes, which are whole lines.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     /// From 0.
@@ -70,14 +79,20 @@ impl Stamp {
 
 impl TextFile {
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_by(path, SIZES)
+    }
+
+    fn open_by(path: &Path, sizes: Sizes) -> Result<Self> {
         let (file, metadata) = open(path)?;
-        let mut scanner = Scanner::new(path);
-        let content = if metadata.is_file() && metadata.len() > HELD {
+        let mut scanner = Scanner::new(path, sizes.block);
+        let content = if metadata.is_file() && metadata.len() > sizes.held {
             let stamp = Stamp::new(&metadata);
-            scan_on_disk(path, &file, &mut scanner)?;
+            scan_on_disk(path, &file, &mut scanner, sizes.piece)?;
             Content::OnDisk(file, stamp)
         } else {
-            let bytes = read_whole(path, &file, metadata.is_file())?;
+            // What says that it has no bytes may have some all the same (under `/proc`, for instance).
+            let limit = if metadata.is_file() { SIZES.held } else { PIPE_LIMIT };
+            let bytes = read_whole(path, &file, limit)?;
             scanner.feed(&bytes, true)?;
             // Checked by the scanner; a second look at a few megabytes costs nothing.
             Content::Held(String::from_utf8(bytes).map_err(|_| changed(path, "its bytes are others now"))?)
@@ -174,23 +189,19 @@ fn open(path: &Path) -> Result<(File, Metadata)> {
 }
 
 /// All bytes of a small file or a pipe.
-fn read_whole(path: &Path, file: &File, is_file: bool) -> Result<Vec<u8>> {
-    let limit = if is_file { HELD } else { PIPE_LIMIT };
+fn read_whole(path: &Path, file: &File, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = file.take(limit + 1).read_to_end(&mut bytes);
     read.map_err(|cause| Error::Unreadable { file: path.to_owned(), cause })?;
-    if bytes.len() as u64 <= limit {
-        return Ok(bytes);
+    match bytes.len() as u64 {
+        length if length <= limit => Ok(bytes),
+        _ if limit == PIPE_LIMIT => Err(Error::PipeTooLong { file: path.to_owned(), limit }),
+        _ => Err(changed(path, "it has grown")),
     }
-    Err(if is_file {
-        changed(path, "it has grown")
-    } else {
-        Error::PipeTooLong { file: path.to_owned(), limit: PIPE_LIMIT }
-    })
 }
 
-fn scan_on_disk(path: &Path, file: &File, scanner: &mut Scanner<'_>) -> Result<()> {
-    let mut buffer = vec![0; PIECE];
+fn scan_on_disk(path: &Path, file: &File, scanner: &mut Scanner<'_>, piece: usize) -> Result<()> {
+    let mut buffer = vec![0; piece];
     let (mut at, mut filled) = (0, 0);
     loop {
         let read = match file.read_at(&mut buffer[filled..], at) {

@@ -70,7 +70,8 @@ impl<'a> FileReader<'a> {
         if starts.last() != Some(&text.len()) {
             starts.push(text.len());
         }
-        if starts.len() - 1 != end.first_line - block.first_line {
+        let is_last = number + 2 == blocks.len();
+        if starts.len() - 1 != end.first_line - block.first_line || !is_last && !text.ends_with('\n') {
             return Err(self.file.changed("its lines end elsewhere"));
         }
         (self.starts, self.first_line) = (starts, block.first_line);

@@ -8,9 +8,6 @@ use crate::{Error, Result, hash::ContentHash};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Bytes after which a block ends with its line.
-pub(super) const BLOCK: u64 = 64 << 10;
-
 /// The longest line in bytes: words of a sentence are counted in 31 bits.
 const LINE_LIMIT: u64 = i32::MAX as u64;
 
@@ -25,11 +22,21 @@ pub(super) struct Scanner<'a> {
     /// Lines that have ended.
     lines: usize,
     blocks: Vec<Block>,
+    /// Bytes after which a block ends with its line.
+    block: u64,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(path: &'a Path) -> Self {
-        Self { path, hasher: blake3::Hasher::new(), at: 0, line_start: 0, lines: 0, blocks: Vec::new() }
+    pub(super) fn new(path: &'a Path, block: u64) -> Self {
+        Self {
+            path,
+            hasher: blake3::Hasher::new(),
+            at: 0,
+            line_start: 0,
+            lines: 0,
+            blocks: Vec::new(),
+            block,
+        }
     }
 
     /// Looks at the next bytes and returns how many were used: all, but for the beginning of a character whose rest is
@@ -77,7 +84,7 @@ impl<'a> Scanner<'a> {
         self.check_length(end)?;
         self.lines += 1;
         self.line_start = end;
-        if self.blocks.last().is_some_and(|block| end - block.start >= BLOCK) {
+        if self.blocks.last().is_some_and(|block| end - block.start >= self.block) {
             self.blocks.push(Block { first_line: self.lines, start: end });
         }
         Ok(())

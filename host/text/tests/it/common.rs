@@ -6,6 +6,7 @@ use std::{
 };
 
 use kiwi_text::{ParallelCorpus, ParallelFiles, Result};
+use proptest::prelude::ProptestConfig;
 use tempfile::TempDir;
 
 /// A folder with corpus files, gone when dropped.
@@ -49,4 +50,10 @@ impl Folder {
 
 pub(crate) fn open(source: &[PathBuf], target: &[PathBuf]) -> Result<ParallelCorpus> {
     ParallelCorpus::open(&ParallelFiles { source: source.to_vec(), target: target.to_vec(), post_edit: None })
+}
+
+/// So many cases of a property, or as many as `PROPTEST_CASES` says.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let chosen = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: chosen.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
 }

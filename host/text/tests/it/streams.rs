@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::common::Folder;
+use crate::common::{Folder, cases};
 use kiwi_text::{Batch, BatchPlan, BatchStream, EncodedCorpus, Limits, Vocabularies};
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn corpus(lines: usize) -> Arc<EncodedCorpus> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn the_number_of_workers_changes_nothing(
