@@ -20,8 +20,8 @@ pub(super) fn refuse(path: &Path, bytes: &[u8]) -> Result<()> {
             let zeros = |offset: usize| sample.chunks_exact(2).filter(|pair| pair[offset] == 0).count();
             let (first, second) = (zeros(0), zeros(1));
             // Text in an alphabet has a zero byte in at least every second of its 16-bit units (spaces and ASCII, if
-            // nothing else, in every fifth); zero bytes on both sides alike are not text at all.
-            let mostly = |zeros: usize, others: usize| zeros * 5 > pairs && others * 20 <= pairs;
+            // nothing else, in every fifth); zero bytes on both sides alike are not text at all, and one alone is an accident.
+            let mostly = |zeros: usize, others: usize| zeros > 1 && zeros * 5 > pairs && others * 20 <= pairs;
             if mostly(second, first) {
                 ("UTF-16LE", "a zero in every second byte")
             } else if mostly(first, second) {

@@ -38,6 +38,10 @@ fn corpora_without_a_line() {
     assert_eq!(folder.message(folder.pair("", "")), format!("train.src and train.tgt have {needs}"));
     assert_eq!(folder.message(folder.pair("", "A\n")), format!("train.src has {needs}"));
     assert_eq!(folder.message(folder.pair("a\n", "\u{feff}")), format!("train.tgt has {needs}"));
+    // A list of files needs text in each.
+    let (full, empty) = (folder.write("full", "a\n"), folder.write("empty", ""));
+    let last_empty = folder.message(open(&[full.clone(), empty.clone()], &[full, empty]));
+    assert_eq!(last_empty, format!("empty and empty have {needs}"));
     assert_eq!(folder.message(open(&[], &[])), "the list of source files is empty: give at least one file");
 }
 
@@ -220,12 +224,25 @@ fn length_limits_drop_pairs_and_say_which() {
     assert_eq!((dropped.pairs, dropped.dropped.count), (4, 2));
     let places = folder.shorten(&dropped.dropped.places());
     assert_eq!(places, "train.src:1, train.tgt:2");
+    assert_eq!(
+        folder.shorten(&dropped.message().unwrap()),
+        "2 of 4 pairs dropped: over max_length (source 2 words, target 2 words), first at train.src:1, train.tgt:2"
+    );
     assert_eq!(kept.location(0, Field::Source).unwrap().line, 3);
     assert_eq!(corpus.within_lengths(None, None).unwrap().0.pairs(), 4);
     let message = folder.message(corpus.within_lengths(None, Some(0)));
     assert!(
         message.starts_with("all 4 pairs are longer than the length limits (target 0 words): "),
         "{message}"
+    );
+    let (kept, dropped) = corpus.within_lengths(None, Some(3)).unwrap();
+    assert_eq!((kept.pairs(), dropped.message()), (4, None));
+    let ten: String = (0..10).map(|line| "w ".repeat(if line % 4 == 1 { 61 } else { 60 }) + "\n").collect();
+    let (kept, dropped) = folder.pair(&ten, &ten).unwrap().within_lengths(None, Some(60)).unwrap();
+    assert_eq!(kept.pairs(), 7);
+    assert_eq!(
+        folder.shorten(&dropped.message().unwrap()),
+        "3 of 10 pairs dropped: over max_length (target 60 words), first at train.tgt:2, train.tgt:6, train.tgt:10"
     );
 }
 

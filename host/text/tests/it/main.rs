@@ -9,6 +9,8 @@ mod corpora;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod streams;
