@@ -133,18 +133,22 @@ impl Cache {
         let mut key = KeyHasher::new("counted words");
         fields.iter().filter_map(|field| corpus.side(*field)).for_each(|side| key.hash(side.content_hash()));
         corpus.hash_selection(&mut key);
-        let cached = self.find_or_make(
-            Kind::Counts,
-            key.finish(),
-            read_counts,
-            |file| {
-                let counts = WordCounts::count(corpus, fields, 1)?;
-                write_counts(file, &counts)
-            },
-            || WordCounts::count(corpus, fields, limits.min_frequency),
-        )?;
-        let value = Vocabulary::from_counts(&cached.value, limits)?;
-        Ok(Cached { value, outcome: cached.outcome })
+        let (key, path) = self.key(Kind::Counts, key);
+        let replaced = match self.find(&path, Kind::Counts, key, read_counts) {
+            Ok((counts, bytes)) => {
+                let value = Vocabulary::from_counts(&counts, limits)?;
+                return Ok(Cached { value, outcome: CacheOutcome::Found { file: path, bytes } });
+            }
+            Err(replaced) => replaced,
+        };
+        let counts = WordCounts::count(corpus, fields, 1)?;
+        let written = self.write(&path, Kind::Counts, key, |file| write_counts(file, &counts));
+        let outcome = match written.and_then(|file| Ok(file.metadata()?.len())) {
+            Ok(bytes) => CacheOutcome::Written { file: path, bytes, replaced },
+            Err(Failure::Cache(problem)) => CacheOutcome::NotKept { file: path, problem },
+            Err(Failure::Text(error)) => return Err(error),
+        };
+        Ok(Cached { value: Vocabulary::from_counts(&counts, limits)?, outcome })
     }
 
     /// [`EncodedCorpus::encode`], without encoding what was encoded before; the ids stay in the file.
@@ -163,54 +167,56 @@ impl Cache {
         let mut key = KeyHasher::new("encoded pairs");
         key.hash(corpus.content_hash());
         corpus.fields().for_each(|field| key.hash(vocabularies.of(field).content_hash()));
-        self.find_or_make(
-            Kind::Encoded,
-            key.finish(),
-            |stored| read_encoded(stored, corpus),
-            |file| write_encoded(file, corpus, vocabularies),
-            || EncodedCorpus::encode(corpus, vocabularies),
-        )
-    }
-
-    /// Reads a file of the cache; where there is none that is good, writes it and reads that; where that cannot be done, makes
-    /// its content without it.
-    fn find_or_make<T>(
-        &self,
-        kind: Kind,
-        key: ContentHash,
-        read: impl Fn(&Stored) -> Result<T, CacheProblem>,
-        write: impl FnOnce(&File) -> Result<Vec<Section>, Failure>,
-        without: impl FnOnce() -> Result<T>,
-    ) -> Result<Cached<T>> {
-        let path = directory::path(&self.directory, kind, key);
-        let found = File::open(&path).map_err(CacheProblem::from).and_then(|file| {
-            let stored = Stored::open(&file, kind, key)?;
-            directory::touch(&file);
-            Ok((read(&stored)?, stored.size()))
-        });
-        let replaced = match found {
+        let (key, path) = self.key(Kind::Encoded, key);
+        let read = |stored: &Stored| read_encoded(stored, corpus);
+        let replaced = match self.find(&path, Kind::Encoded, key, read) {
             Ok((value, bytes)) => {
                 return Ok(Cached { value, outcome: CacheOutcome::Found { file: path, bytes } });
             }
-            Err(CacheProblem::System(cause)) if cause.kind() == io::ErrorKind::NotFound => None,
-            Err(problem) => Some(problem),
+            Err(replaced) => replaced,
         };
-        let written = self.write(&path, kind, key, write).and_then(|file| {
-            let stored = Stored::open_written(&file, kind, key)?;
+        let written = self.write(&path, Kind::Encoded, key, |file| write_encoded(file, corpus, vocabularies));
+        let written = written.and_then(|file| {
+            let stored = Stored::open_written(&file, Kind::Encoded, key)?;
             Ok((read(&stored)?, stored.size()))
         });
         match written {
             Ok((value, bytes)) => {
-                directory::trim(&self.directory, self.limit, &path);
                 Ok(Cached { value, outcome: CacheOutcome::Written { file: path, bytes, replaced } })
             }
             Err(Failure::Text(error)) => Err(error),
             Err(Failure::Cache(problem)) => {
-                Ok(Cached { value: without()?, outcome: CacheOutcome::NotKept { file: path, problem } })
+                let value = EncodedCorpus::encode(corpus, vocabularies)?;
+                Ok(Cached { value, outcome: CacheOutcome::NotKept { file: path, problem } })
             }
         }
     }
 
+    fn key(&self, kind: Kind, key: KeyHasher) -> (ContentHash, PathBuf) {
+        let key = key.finish();
+        (key, directory::path(&self.directory, kind, key))
+    }
+
+    /// What a file holds, and its size; otherwise what is wrong with the file, if there is one.
+    fn find<T>(
+        &self,
+        path: &Path,
+        kind: Kind,
+        key: ContentHash,
+        read: impl Fn(&Stored) -> Result<T, CacheProblem>,
+    ) -> Result<(T, u64), Option<CacheProblem>> {
+        let found = File::open(path).map_err(CacheProblem::from).and_then(|file| {
+            let stored = Stored::open(&file, kind, key)?;
+            directory::touch(&file);
+            Ok((read(&stored)?, stored.size()))
+        });
+        found.map_err(|problem| match problem {
+            CacheProblem::System(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            problem => Some(problem),
+        })
+    }
+
+    /// Writes a file, gives it its name, and keeps the directory within its limit.
     fn write(
         &self,
         path: &Path,
@@ -222,6 +228,8 @@ impl Cache {
         let sections = write(temporary.as_file())?;
         temporary.as_file().write_all_at(&stored::page(kind, key, &sections), 0)?;
         // Not flushed to the disk: what a crash of the machine leaves incomplete is found so by its hashes.
-        Ok(temporary.persist(path).map_err(|error| error.error)?)
+        let file = temporary.persist(path).map_err(|error| error.error)?;
+        directory::trim(&self.directory, self.limit, path);
+        Ok(file)
     }
 }

@@ -89,15 +89,15 @@ fn nul_bytes_are_noted() {
 }
 
 #[test]
-fn a_line_of_many_megabytes_is_a_sentence() {
+fn a_line_of_megabytes_is_a_sentence() {
     let folder = Folder::new();
-    let words = 600_000;
+    let words = 200_000;
     let path = folder.write("long", "ab\n".to_owned() + &"ä b ".repeat(words / 2) + "\ncd");
     let corpus = twice(&path).unwrap();
     let encoded = encode(&corpus);
     assert_eq!(encoded.longest(Field::Target), Some((1, words)));
     assert_eq!(Batch::new(&encoded, &[0, 1]).source.width, words + 2);
-    let one_word = folder.write("word", "x".repeat(20 << 20));
+    let one_word = folder.write("word", "x".repeat(5 << 20));
     let corpus = twice(&one_word).unwrap();
     assert_eq!(encode(&corpus).sentence(0, Field::Source), [5]);
     let (_, dropped) = twice(&path).unwrap().within_lengths(Some(10), None).unwrap();
@@ -133,7 +133,7 @@ fn a_large_corpus_that_changes_is_refused() {
     let vocabulary =
         Vocabulary::fit(&corpus, &[Field::Source], Limits { max_size: Some(9), ..Limits::default() });
     let vocabularies = Vocabularies::shared(vocabulary.unwrap().vocabulary);
-    fs::OpenOptions::new().write(true).open(&source).unwrap().set_len(4 << 20).unwrap();
+    fs::OpenOptions::new().write(true).open(&source).unwrap().set_len((4 << 20) + 100).unwrap();
     let encode = folder.message(EncodedCorpus::encode(&corpus, &vocabularies));
     assert!(encode.starts_with("train.src was changed while it was being read ("), "{encode}");
     let limits = folder.message(corpus.within_lengths(Some(5), None));
