@@ -183,6 +183,15 @@ fn damage_is_named_with_its_place() {
     assert_eq!(reader::read(&doubled).unwrap_err(), expected);
 }
 
+/// A length that is wrong, or none: the right one.
+fn length() -> impl Strategy<Value = Option<u32>> {
+    prop_oneof![
+        8 => Just(None),
+        1 => prop::sample::select(vec![0, 1, u32::MAX, u32::MAX - 3, 1 << 31]).prop_map(Some),
+        1 => (0..40_u32).prop_map(Some),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -190,6 +199,40 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let _ = reader::read(&bytes);
         let _ = reader::read(&[&MAGIC[..], &1u32.to_le_bytes(), &bytes].concat());
+    }
+
+    #[test]
+    fn records_with_any_lengths_never_panic(
+        records in prop::collection::vec(
+            (any::<bool>(), prop::collection::vec((length(), length(), "[a-z]{0,8}", "\\PC{0,8}"), 0..5), length()),
+            0..4,
+        ),
+    ) {
+        let mut bytes = Vec::new();
+        for (right, fields, record_length) in records {
+            let mut body = Vec::new();
+            for (key_length, value_length, key, value) in fields {
+                // Mostly the lengths that are right, or all would end at the first.
+                let key_length = key_length.unwrap_or(key.len() as u32);
+                let value_length = value_length.unwrap_or(value.len() as u32);
+                body.extend(key_length.to_le_bytes());
+                body.extend(value_length.to_le_bytes());
+                body.extend(key.as_bytes());
+                body.extend(value.as_bytes());
+            }
+            if right {
+                bytes.extend(section());
+            }
+            bytes.extend(MAGIC);
+            bytes.extend(FORMAT_VERSION.to_le_bytes());
+            bytes.extend(record_length.unwrap_or(body.len() as u32).to_le_bytes());
+            bytes.extend(body);
+        }
+        if let Ok(read) = reader::read(&bytes) {
+            // What is read is in the section.
+            let length: usize = read.components.iter().map(|c| c.kind.len() + c.class.len() + c.summary.len()).sum();
+            prop_assert!(length <= bytes.len());
+        }
     }
 
     #[test]

@@ -121,6 +121,13 @@ fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Re
     for section in sections.iter() {
         if sections.section_name(endian, section).map_err(damaged)? == SECTION.as_bytes() {
             found = true;
+            // Many sections may say that they are the same part of the file; their sum is no more than the file.
+            let size = u64::from(section.sh_size(endian));
+            if size > length.saturating_sub(records.len() as u64) {
+                return Err(Rejection::Damaged {
+                    reason: "its metadata are larger than the file".to_owned(),
+                });
+            }
             records.extend_from_slice(section.data(endian, data).map_err(damaged)?);
         }
     }
@@ -273,6 +280,31 @@ mod tests {
         let both = [section(&metadata("a")), section(&metadata("b"))].concat();
         let two = MetadataError::TwoPlugins { first: "a".into(), second: "b".into() };
         assert_eq!(of(Some(&both)), [Rejection::Metadata(two)]);
+    }
+
+    #[test]
+    fn sections_that_are_the_same_part_of_the_file_are_not_read_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = fs::read(library_of_section(folder.path(), "libx.so", Some(&[0; 3000]))).unwrap();
+        // A table of a hundred sections at the end, all of them the metadata's and thirty times the size they had.
+        let number = |bytes: &[u8], at: usize| {
+            usize::try_from(u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())).unwrap()
+        };
+        let (table, entry, count) = (number(&bytes, 0x28), 64, usize::from(bytes[0x3C]));
+        let original = (0..count)
+            .map(|section| bytes[table + section * entry..][..entry].to_vec())
+            .find(|section| number(section, 0x20) == 3000)
+            .unwrap();
+        let names = bytes[table + usize::from(bytes[0x3E]) * entry..][..entry].to_vec();
+        let at = bytes.len() as u64;
+        for section in 0..100 {
+            bytes.extend_from_slice(if section == 1 { &names } else { &original });
+        }
+        bytes[0x28..0x30].copy_from_slice(&at.to_le_bytes());
+        bytes[0x3C..0x3E].copy_from_slice(&100_u16.to_le_bytes());
+        bytes[0x3E..0x40].copy_from_slice(&1_u16.to_le_bytes());
+        let reason = "its metadata are larger than the file".to_owned();
+        assert_eq!(inspect_bytes(&bytes).rejections, [Rejection::Damaged { reason }]);
     }
 
     #[test]

@@ -270,8 +270,50 @@ fn open_bytes(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// So many cases of a property, or as many as `PROPTEST_CASES` says.
+fn cases(cases: u32) -> ProptestConfig {
+    let chosen = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: chosen.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Sizes that lie at the edges of what numbers hold and of what memory has.
+fn claim() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(1 << 60),
+        Just(u64::MAX),
+        Just(u64::MAX - 7),
+        Just(1 << 63),
+        Just(1 << 32),
+        Just(100_000_000),
+        Just(100_000_001),
+        0..200_u64,
+        any::<u64>(),
+    ]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), length in claim()) {
+        prop_assert!(open_bytes(&bytes).is_err());
+        prop_assert!(open_bytes(&[&length.to_le_bytes(), &bytes[..]].concat()).is_err());
+    }
+
+    #[test]
+    fn no_claimed_size_makes_it_panic(
+        length in prop::option::of(claim()),
+        shape in prop::collection::vec(claim(), 0..4),
+        offsets in (claim(), claim()),
+        dtype in prop::sample::select(vec!["F32", "BOOL", "F64", "F4", "X"]),
+    ) {
+        let tensor = json!({"dtype": dtype, "shape": shape, "data_offsets": [offsets.0, offsets.1]});
+        let header = json!({"__metadata__": {"format": "pt"}, "a": tensor}).to_string();
+        let length = length.unwrap_or(header.len() as u64);
+        let bytes = [&length.to_le_bytes()[..], header.as_bytes(), &[0; 64]].concat();
+        let Err(error) = open_bytes(&bytes) else { return Err(TestCaseError::fail("this is no system")) };
+        prop_assert!(!error.to_string().is_empty());
+    }
 
     #[test]
     fn no_change_of_bytes_makes_it_panic(
@@ -307,7 +349,7 @@ proptest! {
 
 proptest! {
     // Fewer: each waits for the disk.
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn any_tensors_come_back(lengths in prop::collection::btree_map("[a-z.é]{1,8}", 0..40_usize, 0..12)) {

@@ -62,7 +62,43 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0)
 }
 
+#[test]
+fn nothing_is_too_deep_or_too_long_for_the_stack() {
+    let nested = |open: &str, count: usize| open.repeat(count);
+    for text in [
+        nested("[", 1_000_000),
+        nested("{\"a\":", 1_000_000),
+        format!("{{\"run\": {}", nested("[", 500_000) + &nested("]", 500_000)),
+        format!("{{\"run\": {}}}", nested("9", 1_000_000)),
+        format!("{{\"run\": 1e{}}}", nested("9", 1_000_000)),
+        format!("{{\"{}\": 1}}", nested("x", 1_000_000)),
+    ] {
+        let errors = check(Path::new("run.json"), &text, &[]).unwrap_err();
+        // What is quoted is short.
+        assert!(
+            errors.iter().all(|error| error.found.as_ref().is_none_or(|found| found.len() < 1000)),
+            "{errors:?}"
+        );
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_bytes_of_a_file(bytes in prop::collection::vec(any::<u8>(), 0..60), at in 0..FULL.len(), damaged in any::<bool>()) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        let mut text = bytes;
+        if damaged {
+            let mut whole = FULL.as_bytes().to_vec();
+            whole.splice(at..(at + text.len()).min(FULL.len()), text);
+            text = whole;
+        }
+        std::fs::write(&path, text).unwrap();
+        if let Err(errors) = load(&path, &[]) {
+            prop_assert!(errors.iter().any(|error| error.severity == Severity::Error));
+        }
+    }
+
     #[test]
     fn any_text(text in "(?s).*") {
         check_outcome(&text, &[])?;
