@@ -2,7 +2,12 @@
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-use crate::{Field, ParallelCorpus, Result, SPECIALS, numbers::Numbers, spelling::Key, threads};
+use crate::{
+    Field, ParallelCorpus, Result, SPECIALS,
+    numbers::Numbers,
+    spelling::{Hashed, Key, in_groups},
+    threads,
+};
 
 /// The types of a text with their counts, by descending count, ties by code point; those spelled like special tokens left
 /// out.
@@ -80,9 +85,6 @@ impl WordCounts {
     }
 }
 
-/// Words of a line that are looked up together.
-const TOGETHER: usize = 16;
-
 /// Words and how often each was met, in one thread.
 struct Counter {
     types: HashTable<Counted>,
@@ -152,32 +154,18 @@ impl Counter {
     }
 
     /// Adds the words of a line.
-    fn add<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) {
-        let mut some: [(Key, u64, &[u8]); TOGETHER] = [(Key::new(&[]), 0, &[]); TOGETHER];
-        loop {
-            let mut count = 0;
-            for (place, word) in some.iter_mut().zip(&mut words) {
-                let word = word.as_bytes();
-                let key = Key::new(word);
-                *place = (key, key.hash(&self.hasher, || word), word);
-                count += 1;
-            }
-            // Nearly all time goes into waiting for memory. Here the processor can ask for all the words' entries at once,
-            // since nothing depends on what it gets.
-            let entries = some[..count].iter().filter_map(|(_, hash, _)| self.types.find(*hash, |_| true));
+    fn add<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let hasher = self.hasher.clone();
+        in_groups(words, &hasher, |group| {
+            let entries = group.iter().filter_map(|word| self.types.find(word.hash, |_| true));
             std::hint::black_box(entries.fold(0, |sum, counted| sum ^ counted.count));
-            for (key, hash, word) in &some[..count] {
-                self.add_hashed(*key, *hash, word, 1);
-            }
-            if count < TOGETHER {
-                return;
-            }
-        }
+            group.iter().for_each(|word| self.add_hashed(*word, 1));
+        });
     }
 
-    /// Adds to the count of a word; `word` is looked at only where `key` does not determine it.
+    /// Adds to the count of a word; its spelling is looked at only where its key does not determine it.
     #[inline]
-    fn add_hashed(&mut self, key: Key, hash: u64, word: &[u8], count: u64) {
+    fn add_hashed(&mut self, Hashed { key, hash, word }: Hashed<'_>, count: u64) {
         let Self { types, long, hasher } = self;
         let same =
             |counted: &Counted| counted.key() == key && (key.is_whole() || long.get(counted.long) == word);
@@ -225,7 +213,7 @@ impl Share {
                 if of_share(hash) {
                     let key = counted.key();
                     let word = if key.is_whole() { &[] } else { part.long.get(counted.long) };
-                    sum.add_hashed(key, hash, word, counted.count);
+                    sum.add_hashed(Hashed { key, hash, word }, counted.count);
                 }
             }
         }

@@ -76,13 +76,12 @@ impl Chunk {
         let start = self.ids.len();
         self.offsets.push(start as u64);
         let (mut specials, mut unknown) = (0, 0);
-        for word in crate::words(line) {
-            let found = vocabulary.get(word);
+        vocabulary.get_all(crate::words(line), |found| {
             specials += usize::from(found.is_some_and(|id| (id as usize) < SPECIALS.len()));
             let id = found.unwrap_or(UNK);
             unknown += u64::from(id == UNK);
             self.ids.push(id);
-        }
+        });
         let words = self.ids.len() - start;
         self.words[field.index()] += words as u64;
         self.unknown_words[field.index()] += unknown;

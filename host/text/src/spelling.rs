@@ -69,6 +69,42 @@ impl Key {
     }
 }
 
+/// A word with what it is looked up by.
+#[derive(Clone, Copy)]
+pub(crate) struct Hashed<'a> {
+    pub(crate) key: Key,
+    pub(crate) hash: u64,
+    pub(crate) word: &'a [u8],
+}
+
+/// Gives `look_up` the words in their order, some at a time.
+///
+/// Looking words up is waiting for memory, nearly all of it. Where `look_up` first touches the entries of all the words it is
+/// given, with nothing that depends on what it finds there, the processor waits for them all at once.
+pub(crate) fn in_groups<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+    hasher: &DefaultHashBuilder,
+    mut look_up: impl FnMut(&[Hashed<'a>]),
+) {
+    let mut group = [Hashed { key: Key::new(&[]), hash: 0, word: &[] }; TOGETHER];
+    loop {
+        let mut count = 0;
+        for (place, word) in group.iter_mut().zip(&mut words) {
+            let word = word.as_bytes();
+            let key = Key::new(word);
+            *place = Hashed { key, hash: key.hash(hasher, || word), word };
+            count += 1;
+        }
+        look_up(&group[..count]);
+        if count < TOGETHER {
+            return;
+        }
+    }
+}
+
+/// Words that are looked up together.
+const TOGETHER: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -3,7 +3,10 @@
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::{
-    ContentHash, Error, Field, ParallelCorpus, Result, counts::WordCounts, hash::KeyHasher, spelling::Key,
+    ContentHash, Error, Field, ParallelCorpus, Result,
+    counts::WordCounts,
+    hash::KeyHasher,
+    spelling::{Hashed, Key, in_groups},
 };
 
 /// The special tokens, in the order of their ids.
@@ -150,11 +153,29 @@ impl Vocabulary {
     /// The id of a word; `None` when it is not in the vocabulary and thus becomes [`UNK`].
     #[must_use]
     pub fn get(&self, word: &str) -> Option<u32> {
-        let key = Key::new(word.as_bytes());
-        let same =
-            |(other, id): &(Key, u32)| *other == key && (key.is_whole() || self.words[*id as usize] == word);
-        let found = self.ids.find(key.hash(&self.hasher, || word.as_bytes()), same);
-        found.map(|(_, id)| *id)
+        let (word, key) = (word.as_bytes(), Key::new(word.as_bytes()));
+        self.find(Hashed { key, hash: key.hash(&self.hasher, || word), word })
+    }
+
+    /// What [`Vocabulary::get`] says of each word, in order.
+    pub(crate) fn get_all<'a>(
+        &self,
+        words: impl Iterator<Item = &'a str>,
+        mut found: impl FnMut(Option<u32>),
+    ) {
+        in_groups(words, &self.hasher, |group| {
+            let entries = group.iter().filter_map(|word| self.ids.find(word.hash, |_| true));
+            std::hint::black_box(entries.fold(0, |sum, (_, id)| sum ^ id));
+            group.iter().for_each(|word| found(self.find(*word)));
+        });
+    }
+
+    #[inline]
+    fn find(&self, Hashed { key, hash, word }: Hashed<'_>) -> Option<u32> {
+        let same = |(other, id): &(Key, u32)| {
+            *other == key && (key.is_whole() || self.words[*id as usize].as_bytes() == word)
+        };
+        self.ids.find(hash, same).map(|(_, id)| *id)
     }
 
     /// The id of a word, [`UNK`] when it is not in the vocabulary.

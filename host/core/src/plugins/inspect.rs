@@ -122,7 +122,7 @@ fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Re
         if sections.section_name(endian, section).map_err(damaged)? == SECTION.as_bytes() {
             found = true;
             // Many sections may say that they are the same part of the file; their sum is no more than the file.
-            let size = u64::from(section.sh_size(endian));
+            let (_, size) = section.file_range(endian).unwrap_or_default();
             if size > length.saturating_sub(records.len() as u64) {
                 return Err(Rejection::Damaged {
                     reason: "its metadata are larger than the file".to_owned(),

@@ -43,11 +43,18 @@ fn tokens(corpus: &EncodedCorpus, pairs: &[u32]) -> usize {
     batch.source.ids.len().max(batch.target.ids.len())
 }
 
+fn by_tokens(tokens: usize) -> BatchSize {
+    BatchSize::Tokens { tokens: number(tokens), pairs: None }
+}
+
 fn any_batching() -> impl Strategy<Value = Batching> {
     let order = prop::sample::select(vec![BatchOrder::Corpus, BatchOrder::Random, BatchOrder::Bucketed]);
     let size = prop_oneof![
         (1..9_usize).prop_map(|pairs| BatchSize::Pairs(number(pairs))),
-        (14..200_usize).prop_map(|tokens| BatchSize::Tokens(number(tokens))),
+        (14..200_usize, prop::option::of(1..9_usize)).prop_map(|(tokens, pairs)| BatchSize::Tokens {
+            tokens: number(tokens),
+            pairs: pairs.map(number),
+        }),
     ];
     (order, size, prop::option::of(1..40_usize))
         .prop_map(|(order, size, buffer)| batching(order, size, buffer))
@@ -72,7 +79,10 @@ proptest! {
             prop_assert!(!batch.is_empty());
             match batching.size {
                 BatchSize::Pairs(size) => prop_assert!(batch.len() <= size.get()),
-                BatchSize::Tokens(limit) => prop_assert!(tokens(&corpus, batch) <= limit.get()),
+                BatchSize::Tokens { tokens: limit, pairs } => {
+                    prop_assert!(tokens(&corpus, batch) <= limit.get());
+                    prop_assert!(pairs.is_none_or(|pairs| batch.len() <= pairs.get()));
+                }
             }
         }
         prop_assert_eq!(&batching.plan(&corpus, seed, epoch).unwrap(), &plan);
@@ -102,7 +112,7 @@ proptest! {
         limit in 14..200_usize,
     ) {
         let corpus = corpus(&lengths);
-        let plan = batching(BatchOrder::Corpus, BatchSize::Tokens(number(limit)), None);
+        let plan = batching(BatchOrder::Corpus, by_tokens(limit), None);
         let plan = plan.plan(&corpus, 0, 0).unwrap();
         prop_assert!(pairs(&plan).into_iter().eq(0..lengths.len() as u32));
         for (batch, next) in plan.batches().zip(plan.batches().skip(1)) {
@@ -169,7 +179,7 @@ fn buckets_save_padding() {
     let pairs = BatchSize::Pairs(number(32));
     assert!(padding(BatchOrder::Random, pairs) > 0.3);
     assert!(padding(BatchOrder::Bucketed, pairs) < 0.03);
-    assert!(padding(BatchOrder::Bucketed, BatchSize::Tokens(number(600))) < 0.04);
+    assert!(padding(BatchOrder::Bucketed, by_tokens(600)) < 0.04);
     // Batches do not come from short to long.
     let plan = batching(BatchOrder::Bucketed, pairs, None).plan(&corpus, 3, 0).unwrap();
     let widths: Vec<usize> = plan.batches().map(|pairs| Batch::new(&corpus, pairs).target.width).collect();
@@ -184,7 +194,7 @@ fn a_pair_that_fits_into_no_batch_is_named() {
     let (vocabularies, _) = Vocabularies::fit_shared(&parallel, Limits::default()).unwrap();
     let corpus = EncodedCorpus::encode(&parallel, &vocabularies).unwrap();
     for order in [BatchOrder::Corpus, BatchOrder::Random, BatchOrder::Bucketed] {
-        let with = |limit| batching(order, BatchSize::Tokens(number(limit)), None).plan(&corpus, 0, 0);
+        let with = |limit| batching(order, by_tokens(limit), None).plan(&corpus, 0, 0);
         assert_eq!(
             folder.message(with(8)),
             "the pair at train.tgt:2 takes 9 tokens by itself (its longer side with `<bos>` and `<eos>`), but a batch may hold \
