@@ -50,6 +50,9 @@
 //! plugin!();
 //! ```
 //!
+//! An encoder or a head can say what it needs before a corpus is read ([`Encoder::needs`], [`Head::needs`]): further fields of a
+//! batch such as post-edits, the longest sentences it can take, the features it reads.
+//!
 //! Below the traits lies the boundary itself, in [`abi`]: the only `unsafe` code here. [`abi::host`] is its other side, used by
 //! the host's engine and by tests that load a plugin.
 

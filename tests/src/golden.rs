@@ -136,7 +136,6 @@ impl Case {
     ///
     /// # Panics
     /// When it cannot be built.
-    #[must_use]
     pub fn head(&self, encoder: &EncoderInstance) -> HeadInstance {
         self.head_with(encoder, &self.config("/model/tlm_outputs"))
     }
@@ -145,7 +144,6 @@ impl Case {
     ///
     /// # Panics
     /// When it cannot be built.
-    #[must_use]
     pub fn head_with(&self, encoder: &EncoderInstance, config: &Value) -> HeadInstance {
         let handle = built::component("heads", "head", "TLMOutputs");
         let description = encoder.description();

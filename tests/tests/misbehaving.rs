@@ -78,11 +78,26 @@ fn without_a_fault_it_trains() {
 }
 
 #[test]
+fn a_head_that_reads_what_the_encoder_does_not_give_is_refused() {
+    let work = Workplace::new();
+    let refused = work.try_train("run", &changes(By::Head, "other_feature")).ends_with(2);
+    let _ = refused.says(&[
+        "the head `MisbehavingHead` reads the feature `target_logit`, which the encoder `MisbehavingEncoder` does not give",
+        "expected: one of target_logits",
+        "did you mean `target_logits`?",
+    ]);
+    assert!(!work.at("run").exists());
+}
+
+#[test]
 fn panics_are_errors() {
     for by in [By::Encoder, By::Head, By::Optimizer] {
         let place = ["note: at tests/plugins/misbehaving/src/fault.rs:", "this is a fault of the plugin"];
         fails(by, "panic_in_check", 1, "panicked in check: asked to panic in check", &place);
         fails(by, "panic_in_create", 1, "panicked in create: asked to panic in create", &place);
+        if by != By::Optimizer {
+            fails(by, "panic_in_needs", 1, "panicked in needs: asked to panic in needs", &place);
+        }
         let phase = if by == By::Optimizer { "step" } else { "forward" };
         fails(by, "panic_at_work", 1, &format!("panicked in {phase}: asked to panic at work"), &place);
         fails(by, "torch_panic", 1, &format!("panicked in {phase}: "), &["cannot be multiplied"]);

@@ -35,3 +35,25 @@ fn tables_without_a_sparse_gradient_are_no_matter() {
     ];
     let _ = work.train("run", &frozen);
 }
+
+#[test]
+fn an_optimizer_that_takes_them_learns_the_same() {
+    let work = Workplace::new();
+    // Plain gradient descent, which adds gradients of any layout.
+    let plain = [
+        ("system.optimizer.class_name", json!("MisbehavingOptimizer")),
+        ("system.optimizer.learning_rate", json!(0.01)),
+        ("trainer.gradient_max_norm", json!(1.0)),
+        ("trainer.gradient_accumulation_steps", json!(3)),
+        ("trainer.epochs", json!(2)),
+    ];
+    let sparse = [(SOURCE, json!(true)), (TARGET, json!(true))];
+    let dense = work.train("dense", &plain);
+    let sparse = work.train("sparse", &[&plain[..], &sparse].concat());
+    let (dense, sparse) = (dense.validations(), sparse.validations());
+    assert!(dense[1].value("val_loss") < dense[0].value("val_loss"), "{dense:?}");
+    for (dense, sparse) in dense.iter().zip(&sparse) {
+        let (dense, sparse) = (dense.value("val_loss"), sparse.value("val_loss"));
+        assert!((dense - sparse).abs() < 1e-3 * dense, "{sparse} and not {dense}");
+    }
+}

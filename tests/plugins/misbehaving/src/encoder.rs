@@ -48,6 +48,7 @@ impl Component for MisbehavingEncoder {
 
 impl Encoder for MisbehavingEncoder {
     fn needs(config: &Config) -> EncoderNeeds {
+        config.fault.in_needs();
         let longest = config.longest.map(|positions| LongestSentence {
             field: "target".to_owned(),
             positions,

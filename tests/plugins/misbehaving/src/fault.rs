@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     None,
     /// Panics when its config is checked.
     PanicInCheck,
+    /// Panics when it is asked what it needs.
+    PanicInNeeds,
     /// Panics when it is created.
     PanicInCreate,
     /// Refuses to be created.
@@ -53,13 +55,15 @@ pub(crate) enum Fault {
     LossWithoutHistory,
     /// Of a head: leaves out the figures that metrics need.
     MissingFigures,
+    /// Of a head: says that it reads a feature which no encoder gives.
+    OtherFeature,
 }
 
 impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 7] = [
+        const OF_ONE_SORT: [Fault; 8] = [
             Fault::MissingFeature,
             Fault::LossNotScalar,
             Fault::LossWithoutHistory,
@@ -67,12 +71,20 @@ impl Fault {
             Fault::PanicInSchedule,
             Fault::ErrorInSchedule,
             Fault::FactorNotANumber,
+            Fault::OtherFeature,
         ];
         if self == Self::PanicInCheck {
             panic!("asked to panic in check");
         }
         if OF_ONE_SORT.contains(&self) && !own.contains(&self) {
             report.error("fault", format!("this component has no fault {self:?}"), "choose another");
+        }
+    }
+
+    /// What goes wrong when an encoder or a head is asked what it needs.
+    pub(crate) fn in_needs(self) {
+        if self == Self::PanicInNeeds {
+            panic!("asked to panic in needs");
         }
     }
 

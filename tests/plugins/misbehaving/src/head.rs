@@ -16,12 +16,19 @@ impl Component for MisbehavingHead {
     const SUMMARY: &'static str = "Predicts each target word; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        let own = [Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures];
+        let own =
+            [Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures, Fault::OtherFeature];
         config.fault.check(&own, report);
     }
 }
 
 impl Head for MisbehavingHead {
+    fn needs(config: &Config) -> HeadNeeds {
+        config.fault.in_needs();
+        let feature = if config.fault == Fault::OtherFeature { "target_logit" } else { "target_logits" };
+        HeadNeeds { features: Some(vec![feature.to_owned()]), ..HeadNeeds::default() }
+    }
+
     fn create(config: Config, context: &HeadContext) -> Result<Self> {
         config.fault.in_create()?;
         context.feature_size("target_logits")?;
