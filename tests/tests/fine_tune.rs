@@ -41,7 +41,8 @@ fn evaluate(work: &Workplace, command: &str, system: &Path, more: &[&str]) -> ki
 #[test]
 fn both_outputs_are_learned_and_evaluated() {
     let work = workplace();
-    let run: Trained = work.train("run", &with(&[("trainer.epochs", json!(6))]));
+    let changes = with(&[("trainer.epochs", json!(6)), ("system.metrics", json!(["NLL"]))]);
+    let run: Trained = work.train("run", &changes);
     assert_eq!(run.outcome.stderr.matches("warning").count(), 0, "{}", run.outcome);
     let validations = run.validations();
     let (first, last) = (&validations[0], validations.last().unwrap());
@@ -51,6 +52,8 @@ fn both_outputs_are_learned_and_evaluated() {
         let perplexity = format!("val_{output}_PERP");
         assert!(last.value(&perplexity) < first.value(&perplexity) * 0.9, "{perplexity}: {validations:?}");
         assert!(last.value(&perplexity) < unigram / 2.0, "{perplexity} against {unigram}: {last:?}");
+        let nll = last.value(&format!("val_{output}_NLL"));
+        assert!((nll.exp() - last.value(&perplexity)).abs() < 1e-3 * nll.exp(), "{last:?}");
         assert!(last.value(&format!("val_{output}_CORRECT")) > first.value(&format!("val_{output}_CORRECT")));
     }
     assert_eq!(run.index()["main_metric"], "val_target_PERP");
@@ -218,7 +221,8 @@ fn a_saved_system_needs_what_it_was_trained_on() {
         ("system.model", Value::Null),
         ("trainer.max_steps", json!(1)),
     ];
-    let _ = work.try_train("on", &load).ends_with(2).says(&["data.train.input.pe is missing"]);
+    let refused = work.try_train("on", &load).ends_with(2).says(&["data.train.input.pe is missing"]);
+    assert!(!refused.stderr.contains("to false"), "nothing of a saved system can be set: {refused}");
     let mut load = load.to_vec();
     load.extend(changes().into_iter().skip(1));
     let run = work.train("more", &load);

@@ -38,6 +38,7 @@ fn losses_metrics_and_epoch_values() {
     let expected: Vec<&str> =
         case.json["metrics"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
     assert_eq!(requested, expected);
+    assert_eq!(requested[0], case.json["main_metric"]["name"], "the first is the main metric");
 
     let mut totals: Vec<Vec<f64>> = vec![vec![0.0; 2]; METRICS.len()];
     let mut losses = 0.0;

@@ -14,7 +14,7 @@ fn an_optimizer_that_refuses_them_is_found_out_before_training() {
          `encoder.embeddings.source.embedding.weight` a sparse gradient, which the optimizer `adam` cannot use",
         "embeddings.target.sparse_embeddings gives `encoder.embeddings.target.embedding.weight`",
         SOURCE,
-        "set embeddings.source.sparse_embeddings to false",
+        "set system.model.encoder.embeddings.source.sparse_embeddings to false",
     ]);
     assert_eq!(refused.stderr.matches("error:").count(), 2, "{refused}");
     assert!(!work.at("run").exists(), "nothing was begun");

@@ -244,11 +244,12 @@ fn describe(value: &Value) -> String {
     }
 }
 
-/// The candidate nearest to `asked` in spelling, if one is near enough to be what was meant.
+/// The candidate nearest to `asked` in spelling, if one is near enough to be what was meant; by the host's own measure.
 fn nearest_of<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let asked = asked.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(asked, candidate), candidate))
+        .map(|candidate| (strsim::jaro_winkler(&asked, &candidate.to_lowercase()), candidate))
         .filter(|(similarity, _)| *similarity >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate.to_owned())

@@ -73,6 +73,12 @@ fn unknown_keys_are_all_reported_with_the_nearest() {
 }
 
 #[test]
+fn a_key_in_capitals_is_no_other_key() {
+    let errors = errors(r#"{"hidden_size": 1, "INNER": {}}"#);
+    assert_eq!((errors[0].path.as_str(), errors[0].nearest.as_deref()), ("INNER", Some("inner")));
+}
+
+#[test]
 fn options_where_there_are_none() {
     #[derive(Debug, Serialize, Deserialize, JsonSchema)]
     struct Nothing {}

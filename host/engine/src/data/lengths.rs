@@ -48,10 +48,9 @@ fn complaint(corpus: &EncodedCorpus, limit: &Limit) -> Option<Diagnostic> {
     }
     let shorten =
         format!("leave out pairs with more than {} {} words", most.saturating_sub(ENDS), name(limit.field));
-    Some(match reason.path.as_str() {
-        // A saved system has its limit for good.
-        path if path.is_empty() || path == reason.option => complaint.help(shorten),
-        path => complaint.at(path).help(format!("set {path} to {needed}, or {shorten}")),
+    Some(match reason.changeable() {
+        Some(option) => complaint.at(option).help(format!("set {option} to {needed}, or {shorten}")),
+        None => complaint.help(shorten),
     })
 }
 

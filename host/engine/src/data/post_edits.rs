@@ -14,10 +14,8 @@ pub(crate) fn missing(data: &DataSection, reason: &Reason) -> Vec<Diagnostic> {
         .filter(|(_, corpora)| corpora.post_edit.is_none())
         .map(|(section, _)| {
             let path = format!("{section}.pe");
-            let or = match reason.option.as_str() {
-                "" => String::new(),
-                _ => format!("; or set {} to false", reason.path),
-            };
+            let or =
+                reason.changeable().map(|option| format!("; or set {option} to false")).unwrap_or_default();
             Diagnostic::error(format!("{} needs post-edits, and {path} is missing", reason.who()))
                 .at(path)
                 .found("no such key")

@@ -34,8 +34,8 @@ pub(crate) struct Reason {
     pub(crate) class: String,
     /// The option that asks for it, as the component names it; empty where it is always so.
     pub(crate) option: String,
-    /// JSON path of the option in the config; the option itself for a saved system.
-    pub(crate) path: String,
+    /// JSON path of the option in the config; `None` for a saved system, which no config changes.
+    pub(crate) path: Option<String>,
 }
 
 /// The longest sentence of a field that an encoder can take.
@@ -51,7 +51,7 @@ impl Limit {
     /// The same limit, which nothing in a config can change.
     pub(crate) fn for_good(&self) -> Self {
         let mut limit = self.clone();
-        limit.reason.path.clear();
+        limit.reason.path = None;
         limit
     }
 }
@@ -140,9 +140,9 @@ impl Needs {
 impl Reason {
     fn new(resolved: &ResolvedComponent, option: String) -> Self {
         let path = match (resolved.config_path.as_str(), option.as_str()) {
-            ("", option) => option.to_owned(),
-            (part, "") => part.to_owned(),
-            (part, option) => format!("{part}.{option}"),
+            ("", _) => None,
+            (part, "") => Some(part.to_owned()),
+            (part, option) => Some(format!("{part}.{option}")),
         };
         Self { class: resolved.class.clone(), option, path }
     }
@@ -157,7 +157,15 @@ impl Reason {
 
     /// The complaint at the option.
     pub(crate) fn place(&self, diagnostic: Diagnostic) -> Diagnostic {
-        if self.path.is_empty() { diagnostic } else { diagnostic.at(self.path.clone()) }
+        match &self.path {
+            Some(path) => diagnostic.at(path.clone()),
+            None => diagnostic,
+        }
+    }
+
+    /// The path of the option, where there is one that a config can change.
+    pub(crate) fn changeable(&self) -> Option<&str> {
+        self.path.as_deref().filter(|_| !self.option.is_empty())
     }
 }
 

@@ -42,11 +42,10 @@ pub(crate) fn refused(
                     parameter.name,
                     optimizer.resolved.class
                 ));
-                let help = match reason.option.as_str() {
-                    "" => "choose an optimizer that takes sparse gradients".to_owned(),
-                    option => {
-                        format!("set {option} to false, or choose an optimizer that takes sparse gradients")
-                    }
+                let other = "choose an optimizer that takes sparse gradients";
+                let help = match reason.changeable() {
+                    Some(path) => format!("set {path} to false, or {other}"),
+                    None => other.to_owned(),
                 };
                 errors.push(reason.place(complaint).note(error.message).help(help));
             }

@@ -73,7 +73,7 @@ fn nothing_is_too_deep_or_too_long_for_the_stack() {
         format!("{{\"run\": 1e{}}}", nested("9", 1_000_000)),
         format!("{{\"{}\": 1}}", nested("x", 1_000_000)),
     ] {
-        let errors = check(Path::new("run.json"), &text, &[]).unwrap_err();
+        let errors = check(Path::new("run.json"), &text, &[]).unwrap_err().complaints;
         // What is quoted is short.
         assert!(
             errors.iter().all(|error| error.found.as_ref().is_none_or(|found| found.len() < 1000)),
@@ -94,8 +94,8 @@ proptest! {
             text = whole;
         }
         std::fs::write(&path, text).unwrap();
-        if let Err(errors) = load(&path, &[]) {
-            prop_assert!(errors.iter().any(|error| error.severity == Severity::Error));
+        if let Err(invalid) = load(&path, &[]) {
+            prop_assert!(invalid.complaints.iter().any(|error| error.severity == Severity::Error));
         }
     }
 
