@@ -36,7 +36,7 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
 
     let wanted = Wanted::by(&[&checked.encoder, &checked.head]);
     if !wanted.post_edits {
-        report.warnings(data::unread_post_edits(&config.data, &plan.document));
+        report.warnings(data::unread_post_edits(config, &plan.document));
     }
     let sparse = checked.encoder.needs.sparse_gradients.clone();
 

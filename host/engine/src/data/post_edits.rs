@@ -1,7 +1,7 @@
 //! Whether there are post-edits where a component needs them, and whether any are given that nobody reads: known from the config,
 //! before a corpus is read.
 
-use kiwi_core::config::{DataSection, Document};
+use kiwi_core::config::{DataSection, Document, RunConfig};
 use kiwi_core::diagnostic::Diagnostic;
 
 use super::open::sections;
@@ -25,17 +25,25 @@ pub(crate) fn missing(data: &DataSection, reason: &Reason) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// The warnings about post-edits of `data`, where no component needs them.
-pub(crate) fn unread(data: &DataSection, document: &Document) -> Vec<Diagnostic> {
-    sections(data)
+/// The warnings about post-edits of a config, where no component needs them.
+pub(crate) fn unread(config: &RunConfig, document: &Document) -> Vec<Diagnostic> {
+    let help = match config.system.load {
+        // A loaded system brings its head with it.
+        Some(_) => "remove the key",
+        None => {
+            "remove the key; or have the head train on them: `TLMOutputs` does with fine_tune set to true"
+        }
+    };
+    sections(&config.data)
         .into_iter()
         .filter(|(_, corpora)| corpora.post_edit.is_some())
         .map(|(section, _)| {
             let older = format!("{section}.post_edit");
             let path = if document.has(&older) { older } else { format!("{section}.pe") };
-            let warning = Diagnostic::warning("the post-edits are not read: no part of the system needs them")
-                .at(path)
-                .help("remove the key; or have the head train on them: `TLMOutputs` does with fine_tune set to true");
+            let warning =
+                Diagnostic::warning("the post-edits are not read: no part of the system needs them")
+                    .at(path)
+                    .help(help);
             document.place(warning)
         })
         .collect()
