@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Evaluate(EvaluateArguments),
     Score(ScoreArguments),
+    Features(FeaturesArguments),
     Inspect(InspectSystemArguments),
     Plugins(PluginsArguments),
 }
@@ -147,6 +148,23 @@ pub(crate) struct ScoreArguments {
     pub(crate) corpus: CorpusArguments,
 }
 
+/// Write the features of each pair of a parallel corpus that quality estimation reads.
+///
+/// One safetensors file: `features` [positions, size] float32, the positions of all pairs one after the other (a pair has its
+/// target words, <bos> and <eos>), and `offsets` [pairs + 1] int64, where each pair begins and the last ends. A pair's features
+/// do not depend on the others, and memory does not grow with the corpus.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  kiwi-host features SYSTEM.safetensors --source test.src --target test.mt -o features.safetensors")]
+pub(crate) struct FeaturesArguments {
+    /// The file to write, which must not exist yet.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) corpus: CorpusArguments,
+}
+
 /// Show what a saved system holds: parts and their options, plugins, vocabularies, tensors. No plugin is opened.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -250,6 +268,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
+            Self::Features(_) => "features",
             Self::Inspect(_) => "inspect",
             Self::Plugins(arguments) => match arguments.command {
                 PluginsCommand::List(_) => "plugins list",
@@ -268,6 +287,7 @@ impl Arguments {
             Command::Check(arguments) => &arguments.common,
             Command::Evaluate(arguments) => &arguments.corpus.common,
             Command::Score(arguments) => &arguments.corpus.common,
+            Command::Features(arguments) => &arguments.corpus.common,
             Command::Inspect(arguments) => &arguments.common,
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,

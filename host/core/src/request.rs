@@ -27,6 +27,8 @@ pub enum Request {
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
     Score(SystemRequest),
+    /// Write what quality estimation reads of each pair of a parallel corpus.
+    Features(FeaturesRequest),
 }
 
 /// `kiwi-host train CONFIG`.
@@ -83,6 +85,16 @@ pub struct SystemRequest {
     pub format: Format,
     /// What holds for every command.
     pub common: Common,
+}
+
+/// `kiwi-host features SYSTEM`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeaturesRequest {
+    /// The saved system and the corpus.
+    pub system: SystemRequest,
+    /// The safetensors file to write.
+    pub output: PathBuf,
 }
 
 /// What holds for every command.

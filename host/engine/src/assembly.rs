@@ -66,6 +66,7 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
         encoder: checked.encoder,
         head: checked.head,
         metrics: checked.metrics,
+        features: None,
     };
     let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
     if let Some(saved) = loaded {

@@ -1,5 +1,7 @@
 //! `kiwi-host evaluate SYSTEM`: loss and metrics of a saved system on a parallel corpus. What `score` shares with it is here too.
 
+use std::collections::BTreeSet;
+
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
@@ -19,7 +21,7 @@ use crate::training::{self, Mode};
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     let (pairs, found) = report.until_done(|report| {
-        let Evaluated { mut system, corpus, data, mode } = open(request, report)?;
+        let Evaluated { mut system, corpus, data, mode } = open(request, Purpose::Prediction, report)?;
         let found = training::evaluate(&mut system, &data, None, mode, |_, _| Ok(()))?;
         report.warnings(system.close());
         Ok((corpus.pairs(), found))
@@ -50,8 +52,20 @@ pub(crate) struct Evaluated {
     pub(crate) mode: Mode,
 }
 
+/// What a saved system is run for.
+pub(crate) enum Purpose {
+    /// Loss and figures: encoder and head.
+    Prediction,
+    /// These features: the encoder alone.
+    Features(BTreeSet<String>),
+}
+
 /// The saved system of a command, and its corpus.
-pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<Evaluated, Failure> {
+pub(crate) fn open(
+    request: &SystemRequest,
+    purpose: Purpose,
+    report: &mut Report<'_>,
+) -> Result<Evaluated, Failure> {
     let plan = plan::prepare_system(request)?;
     report.warnings(plan.warnings.clone());
     set_threads(&request.common);
@@ -66,8 +80,9 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
     let mut components = Components::default();
     let mut wanted = vec![plan.encoder.clone(), plan.head.clone()];
     wanted.extend(plan.metrics.clone());
+    let predicts = matches!(purpose, Purpose::Prediction);
     let (checked, warnings) = components.check(wanted, Some(&options.document), |needs| {
-        let needed = needs.post_edit.as_ref().filter(|_| request.post_edit.is_none());
+        let needed = needs.post_edit.as_ref().filter(|_| predicts && request.post_edit.is_none());
         needed.map(needs_post_edit).into_iter().collect()
     })?;
     // What the components warn of as they were saved was said when the system was trained.
@@ -76,7 +91,7 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
         return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));
     };
-    let wanted = data::Wanted::by(&[&encoder, &head]);
+    let wanted = if predicts { data::Wanted::by(&[&encoder, &head]) } else { data::Wanted::by(&[&encoder]) };
     if request.post_edit.is_some() && !wanted.post_edits {
         report.warnings([Diagnostic::warning("--pe is not read: no part of this system needs post-edits")
             .help("leave --pe out")]);
@@ -90,7 +105,12 @@ pub(crate) fn open(request: &SystemRequest, report: &mut Report<'_>) -> Result<E
     let (corpus, data, warnings) =
         data::read_for(&files, &vocabularies, options.batch_size, &wanted, cache.as_ref())?;
     report.warnings(warnings);
-    let parts = Parts { class: header.class_name.clone(), encoder, head, metrics: checked.collect() };
+    let features = match purpose {
+        Purpose::Prediction => None,
+        Purpose::Features(features) => Some(features),
+    };
+    let metrics = checked.collect();
+    let parts = Parts { class: header.class_name.clone(), encoder, head, metrics, features };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
     let system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
     system.load(&plan.saved)?;

@@ -13,6 +13,7 @@ mod checkpoint;
 mod data;
 mod entry;
 mod evaluate;
+mod features;
 mod memory;
 mod optimizers;
 mod options;

@@ -8,7 +8,7 @@ use kiwi_text::{Batch, Corpus, Field, ParallelCorpus};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use crate::evaluate::{Evaluated, open};
+use crate::evaluate::{Evaluated, Purpose, open};
 use crate::outlet::Outlet;
 use crate::report::{Report, number};
 use crate::training;
@@ -17,7 +17,7 @@ use crate::training;
 pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     report.until_done(|report| {
-        let Evaluated { mut system, corpus, data, mode } = open(request, report)?;
+        let Evaluated { mut system, corpus, data, mode } = open(request, Purpose::Prediction, report)?;
         if request.format == Format::Human {
             outlet.data(format!("{:>8}  {:>5}  {:>10}  {:>10}  text", "pair", "words", "nll", "perplexity"));
         }

@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Check(arguments) => train::check(arguments, &options, &mut failed),
         Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut failed),
         Command::Score(arguments) => system::score(arguments, &options, &mut failed),
+        Command::Features(arguments) => system::features(arguments, &options, &mut failed),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };

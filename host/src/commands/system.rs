@@ -1,11 +1,13 @@
-//! `evaluate` and `score`: the saved system is opened and its plugins found before libtorch is looked for.
+//! `evaluate`, `score` and `features`: the saved system is opened and its plugins found before libtorch is looked for.
 
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::plan;
-use kiwi_core::request::{Format, Request, SystemRequest};
+use kiwi_core::request::{FeaturesRequest, Format, Request, SystemRequest};
 
 use super::{WhenClosed, common, run_engine};
-use crate::arguments::{CommonOptions, CorpusArguments, EvaluateArguments, ScoreArguments};
+use crate::arguments::{
+    CommonOptions, CorpusArguments, EvaluateArguments, FeaturesArguments, ScoreArguments,
+};
 
 pub(super) fn evaluate(
     arguments: EvaluateArguments,
@@ -23,6 +25,16 @@ pub(super) fn score(
 ) -> Result<i32, Failure> {
     let request = request(arguments.corpus, arguments.format.into(), options)?;
     run_engine(&Request::Score(request), options, WhenClosed::Leave, failed)
+}
+
+pub(super) fn features(
+    arguments: FeaturesArguments,
+    options: &CommonOptions,
+    failed: &mut Vec<String>,
+) -> Result<i32, Failure> {
+    let system = request(arguments.corpus, Format::Json, options)?;
+    let request = FeaturesRequest { system, output: arguments.output };
+    run_engine(&Request::Features(request), options, WhenClosed::GoOn, failed)
 }
 
 fn request(

@@ -107,6 +107,20 @@ pub fn write_each<'a>(
     tensors: impl IntoIterator<Item = TensorLayout>,
     mut elements: impl FnMut(&str) -> io::Result<Cow<'a, [u8]>>,
 ) -> Result<(), Error> {
+    write_streamed(path, metadata, tensors, |name, file| file.write_all(&elements(name)?))
+}
+
+/// As [`write`], for tensors that are written piece by piece: `write` is called for one tensor after the other, by name, and
+/// writes its elements.
+///
+/// # Errors
+/// As for [`super::write`]; and what `write` gives.
+pub fn write_streamed(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    tensors: impl IntoIterator<Item = TensorLayout>,
+    mut write: impl FnMut(&str, &mut dyn Write) -> io::Result<()>,
+) -> Result<(), Error> {
     let mut by_name = BTreeMap::new();
     for tensor in tensors {
         if tensor.name == METADATA {
@@ -141,11 +155,10 @@ pub fn write_each<'a>(
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         in_file.iter().try_for_each(|(tensor, bytes)| {
-            let elements = elements(&tensor.name)?;
-            if elements.len() != *bytes {
-                return Err(io::Error::other(tensor.wrong_size(elements.len())));
-            }
-            file.write_all(&elements)
+            let mut counted = Counted { file, written: 0 };
+            write(&tensor.name, &mut counted)?;
+            let written = counted.written;
+            if written == *bytes { Ok(()) } else { Err(io::Error::other(tensor.wrong_size(written))) }
         })
     })
     .map_err(|cause| match cause.kind() {
@@ -154,6 +167,24 @@ pub fn write_each<'a>(
         }
         _ => unwritable(cause),
     })
+}
+
+/// Counts what is written.
+struct Counted<'a, 'f> {
+    file: &'a mut BufWriter<&'f File>,
+    written: usize,
+}
+
+impl Write for Counted<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.written += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn serialize_header(

@@ -30,6 +30,13 @@ impl Data {
     }
 }
 
+impl Data {
+    /// How many pairs the largest batch has.
+    pub(crate) fn largest_batch(&self) -> usize {
+        self.plan.batches().map(<[u32]>::len).max().unwrap_or(1)
+    }
+}
+
 fn size(pairs: Option<usize>, tokens: Option<usize>) -> BatchSize {
     let pairs = pairs.and_then(NonZeroUsize::new);
     match tokens.and_then(NonZeroUsize::new) {

@@ -46,8 +46,11 @@ fn complaint(corpus: &EncodedCorpus, limit: &Limit) -> Option<Diagnostic> {
             place(longest)
         ));
     }
-    let shorten =
-        format!("leave out pairs with more than {} {} words", most.saturating_sub(ENDS), name(limit.field));
+    let shorten = format!(
+        "leave out pairs with more than {} {} words (data.max_length does so in training)",
+        most.saturating_sub(ENDS),
+        name(limit.field)
+    );
     Some(match reason.changeable() {
         Some(option) => complaint.at(option).help(format!("set {option} to {needed}, or {shorten}")),
         None => complaint.help(shorten),

@@ -1,6 +1,6 @@
 //! Building a system out of checked components: fresh, or with the values of a saved one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) encoder: Checked,
     pub(crate) head: Checked,
     pub(crate) metrics: Vec<Checked>,
+    /// Features that are wanted in place of those the head reads, which is then not run.
+    pub(crate) features: Option<BTreeSet<String>>,
 }
 
 impl System {
@@ -71,12 +73,14 @@ impl System {
             vocabulary_sizes: sizes.clone(),
             special,
             device: device_text.clone(),
-            features: parts.head.needs.features.clone(),
+            features: parts.features.clone().or_else(|| parts.head.needs.features.clone()),
         };
         let mut encoder =
             EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context).map_err(Setup)?;
         let description = encoder.description().clone();
-        refuse_missing_features(&parts, &description.feature_sizes)?;
+        if parts.features.is_none() {
+            refuse_missing_features(&parts, &description.feature_sizes)?;
+        }
         let context = HeadContext {
             feature_sizes: description.feature_sizes,
             hidden_size: description.hidden_size,
@@ -173,6 +177,24 @@ impl System {
             return Err(CallError::new(&origin, Phase::Forward, message));
         }
         Ok(output)
+    }
+
+    /// The features of a batch, in evaluation mode.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub(crate) fn encode(&mut self, batch: &Batch) -> Result<Features, CallError> {
+        self.encoder.forward(batch, false)
+    }
+
+    /// The last dimension of a feature that the encoder gives.
+    pub(crate) fn feature_size(&self, name: &str) -> Option<i64> {
+        self.encoder.description().feature_sizes.get(name).copied()
+    }
+
+    /// The features that the encoder gives.
+    pub(crate) fn feature_names(&self) -> Vec<&str> {
+        self.encoder.description().feature_sizes.keys().map(String::as_str).collect()
     }
 
     /// Frees its components; what went wrong with that.
