@@ -13,10 +13,10 @@ use crate::{
 /// The lines of one or several UTF-8 files.
 ///
 /// Lines end at LF or CR LF and nowhere else; a last line without an end is a line; an empty file has none. A byte order mark
-/// at the start of each file is dropped. Small files and pipes are held; larger files stay open and are read in blocks of
-/// whole lines, so that a large corpus costs no memory but the system's cache of files. Files are not to be changed while they
-/// are read: that is noticed by their size and their time of modification, at the latest when a pass over them has ended, and
-/// is an error. A file whose name is given to another meanwhile stays what it was.
+/// at the start of each file is dropped. Small files and pipes are held; larger files are opened anew by each pass over them
+/// and read in blocks of whole lines, so that a large corpus costs no memory but the system's cache of files. Files are not to
+/// be changed, renamed or removed while they are read: that is noticed by their number, their size and their time of
+/// modification, at the latest when a pass over them has ended, and is an error.
 #[derive(Debug)]
 pub struct Corpus {
     files: Vec<TextFile>,
@@ -32,7 +32,7 @@ impl Corpus {
         if paths.is_empty() {
             return Err(Error::NoFiles { field });
         }
-        let files = paths.iter().map(|path| TextFile::open(path)).collect::<Result<Vec<_>>>()?;
+        let files = paths.iter().map(|path| TextFile::open(path, paths.len())).collect::<Result<Vec<_>>>()?;
         let mut origins = Origins::default();
         for file in &files {
             origins.push(file.path(), file.lines());

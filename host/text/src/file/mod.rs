@@ -23,8 +23,8 @@ use crate::{Error, Result, hash::ContentHash};
 /// Sizes in bytes by which files are read; tests have smaller ones.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
-    /// Files up to this size are read once and kept; larger ones are read anew, in blocks, by everything that goes through
-    /// them, so that their text is in the page cache alone.
+    /// Files that together are not larger are read once and kept; others are opened and read anew, in blocks, by everything
+    /// that goes through them, so that their text is in the page cache alone and however many there are can be used.
     held: u64,
     /// What is asked for at a time when a file is read from end to end.
     piece: usize,
@@ -51,7 +51,7 @@ pub(crate) struct TextFile {
 #[derive(Debug)]
 enum Content {
     Held(String),
-    OnDisk(File, Stamp),
+    OnDisk(Stamp),
 }
 
 /// Where some lines begin: reading goes by blocks of about [`Sizes::block`] bytes, which are whole lines.
@@ -63,9 +63,11 @@ struct Block {
     start: u64,
 }
 
-/// What tells that a file was written to since it was opened. The file stays the same where its name is given to another.
+/// What tells that a file was written to, or its name given to another, since it was first opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
+    /// Device and number.
+    file: (u64, u64),
     bytes: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
@@ -73,13 +75,29 @@ struct Stamp {
 
 impl Stamp {
     fn new(metadata: &Metadata) -> Self {
-        Self { bytes: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    /// What has changed since.
+    fn difference(&self, now: &Self) -> Option<&'static str> {
+        if now.file != self.file {
+            Some("its name is another file's now")
+        } else if now.bytes != self.bytes {
+            Some("its size is another")
+        } else {
+            (now.modified != self.modified).then_some("it was written to")
+        }
     }
 }
 
 impl TextFile {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::open_by(path, SIZES)
+    /// Opens one of several files of a text.
+    pub(crate) fn open(path: &Path, files: usize) -> Result<Self> {
+        Self::open_by(path, Sizes { held: SIZES.held / files.max(1) as u64, ..SIZES })
     }
 
     fn open_by(path: &Path, sizes: Sizes) -> Result<Self> {
@@ -88,7 +106,7 @@ impl TextFile {
         let content = if metadata.is_file() && metadata.len() > sizes.held {
             let stamp = Stamp::new(&metadata);
             scan_on_disk(path, &file, &mut scanner, sizes.piece)?;
-            Content::OnDisk(file, stamp)
+            Content::OnDisk(stamp)
         } else {
             // What says that it has no bytes may have some all the same (under `/proc`, for instance).
             let limit = if metadata.is_file() { SIZES.held } else { PIPE_LIMIT };
@@ -125,17 +143,30 @@ impl TextFile {
 
     /// Whether the file is still what was opened, by its size and its time of modification.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
-        let Content::OnDisk(file, stamp) = &self.content else { return Ok(()) };
-        let metadata =
-            file.metadata().map_err(|cause| Error::Unreadable { file: self.path.clone(), cause })?;
-        let now = Stamp::new(&metadata);
-        if now.bytes != stamp.bytes || stamp.bytes != self.bytes {
+        let Content::OnDisk(stamp) = &self.content else { return Ok(()) };
+        let metadata = self.path.metadata().map_err(|cause| self.gone(cause))?;
+        if self.bytes != stamp.bytes {
             return Err(self.changed("its size is another"));
         }
-        if now.modified != stamp.modified {
-            return Err(self.changed("it was written to"));
+        stamp.difference(&Stamp::new(&metadata)).map_or(Ok(()), |evidence| Err(self.changed(evidence)))
+    }
+
+    /// The file, which must be the one that was opened first.
+    fn open_again(&self, stamp: &Stamp) -> Result<File> {
+        self.check_unchanged()?;
+        let file = File::open(&self.path).map_err(|cause| self.gone(cause))?;
+        let metadata = file.metadata().map_err(|cause| self.gone(cause))?;
+        match stamp.difference(&Stamp::new(&metadata)) {
+            None => Ok(file),
+            Some(evidence) => Err(self.changed(evidence)),
         }
-        Ok(())
+    }
+
+    fn gone(&self, cause: io::Error) -> Error {
+        match cause.kind() {
+            io::ErrorKind::NotFound => self.changed("it is gone"),
+            _ => Error::Unreadable { file: self.path.clone(), cause },
+        }
     }
 
     /// Carriage returns that are not part of a line's end.

@@ -1,6 +1,6 @@
 //! Reading lines of a file, block by block: a line near the last one costs nothing but looking it up.
 
-use std::{io, os::unix::fs::FileExt};
+use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::{Content, TextFile};
 use crate::{Error, Result};
@@ -9,6 +9,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct FileReader<'a> {
     file: &'a TextFile,
+    /// Opened when the first block is read, where the file is not held.
+    open: Option<File>,
     /// The block that was read last, of a file that is not held.
     read: String,
     /// The same of a file that is held.
@@ -21,7 +23,7 @@ pub(crate) struct FileReader<'a> {
 
 impl<'a> FileReader<'a> {
     pub(super) fn new(file: &'a TextFile) -> Self {
-        Self { file, read: String::new(), held: "", first_line: 0, starts: Vec::new() }
+        Self { file, open: None, read: String::new(), held: "", first_line: 0, starts: Vec::new() }
     }
 
     /// A line, from 0, without its end.
@@ -52,13 +54,18 @@ impl<'a> FileReader<'a> {
         self.starts.clear();
         match &self.file.content {
             Content::Held(text) => self.held = &text[block.start as usize..end.start as usize],
-            Content::OnDisk(file, _) => {
+            Content::OnDisk(stamp) => {
+                let file = match self.open.take() {
+                    Some(file) => file,
+                    None => self.file.open_again(stamp)?,
+                };
                 let mut bytes = std::mem::take(&mut self.read).into_bytes();
                 bytes.resize((end.start - block.start) as usize, 0);
                 file.read_exact_at(&mut bytes, block.start).map_err(|cause| match cause.kind() {
                     io::ErrorKind::UnexpectedEof => self.file.changed("it is shorter"),
                     _ => Error::Unreadable { file: self.file.path.clone(), cause },
                 })?;
+                self.open = Some(file);
                 self.read =
                     String::from_utf8(bytes).map_err(|_| self.file.changed("its bytes are others now"))?;
             }

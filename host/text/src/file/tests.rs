@@ -138,9 +138,11 @@ fn a_file_that_changes_is_noticed() {
 
     let file = written(text.as_bytes());
     let shorter = open(&file);
+    let mut opened_before = shorter.reader();
+    assert_eq!(opened_before.line(0).unwrap(), "line 0 ä");
     file.as_file().set_len(100).unwrap();
-    assert_eq!(shorter.reader().line(0).unwrap(), "line 0 ä");
-    assert_eq!(message(&file, shorter.reader().line(150).map(|_| ())), changed("it is shorter"));
+    assert_eq!(message(&file, opened_before.line(150).map(|_| ())), changed("it is shorter"));
+    assert_eq!(message(&file, shorter.reader().line(0).map(|_| ())), changed("its size is another"));
     assert_eq!(message(&file, shorter.check_unchanged()), changed("its size is another"));
 
     let file = written(text.as_bytes());
@@ -150,19 +152,23 @@ fn a_file_that_changes_is_noticed() {
 
     let file = written(text.as_bytes());
     let other = open(&file);
+    let mut opened_before = other.reader();
+    opened_before.line(30).unwrap();
     file.as_file().write_all_at(&[b'x'; 40], 0).unwrap();
     file.as_file().write_all_at(&[0xff; 40], 100).unwrap();
-    assert_eq!(message(&file, other.reader().line(0).map(|_| ())), changed("its lines end elsewhere"));
-    assert_eq!(message(&file, other.reader().line(12).map(|_| ())), changed("its bytes are others now"));
+    assert_eq!(message(&file, opened_before.line(0).map(|_| ())), changed("its lines end elsewhere"));
+    assert_eq!(message(&file, opened_before.line(12).map(|_| ())), changed("its bytes are others now"));
     file.as_file().set_modified(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(message(&file, other.check_unchanged()), changed("it was written to"));
+    assert_eq!(message(&file, other.reader().line(99).map(|_| ())), changed("it was written to"));
 
-    // A name that is given to another file, or taken away, changes nothing.
     let file = written(text.as_bytes());
-    let renamed = open(&file);
+    let replaced = open(&file);
+    let copy = written(text.as_bytes());
+    fs::rename(copy.path(), file.path()).unwrap();
+    assert_eq!(message(&file, replaced.check_unchanged()), changed("its name is another file's now"));
     fs::remove_file(file.path()).unwrap();
-    renamed.check_unchanged().unwrap();
-    assert_eq!(renamed.reader().line(199).unwrap(), "line 199 ä");
+    assert_eq!(message(&file, replaced.reader().line(199).map(|_| ())), changed("it is gone"));
 }
 
 #[test]

@@ -148,6 +148,19 @@ fn a_large_corpus_that_changes_is_refused() {
 }
 
 #[test]
+fn thousands_of_files_are_one_corpus() {
+    // More than a process may have open, together larger than what is held.
+    let folder = Folder::new();
+    let files: Vec<PathBuf> = (0..1500)
+        .map(|file| folder.write(&format!("{file}"), format!("Satz {file}\n") + &"wort ".repeat(700)))
+        .collect();
+    let corpus = open(&files, &files).unwrap();
+    let encoded = encode(&corpus);
+    assert_eq!((corpus.pairs(), encoded.running_words(Field::Source)), (3000, 1500 * 702));
+    assert_eq!(encoded.location(2999, Field::Target).unwrap().file, files[1499]);
+}
+
+#[test]
 fn what_is_no_file_is_named() {
     let folder = Folder::new();
     let good = folder.write("good", "a\n");

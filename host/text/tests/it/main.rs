@@ -14,3 +14,5 @@ mod hostile;
 mod orders;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod vocabularies;
