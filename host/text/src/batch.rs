@@ -8,19 +8,19 @@ use crate::{BOS, EOS, EncodedCorpus, Field, PAD};
 pub struct FieldBatch {
     /// T.
     pub width: usize,
-    /// [B, T]: `<bos>`, the words, `<eos>`, padded with `<pad>`.
+    /// `[B, T]`: `<bos>`, the words, `<eos>`, padded with `<pad>`.
     pub ids: Vec<i64>,
-    /// [B]: words and `<bos>` and `<eos>`.
+    /// `[B]`: words and `<bos>` and `<eos>`.
     pub lengths: Vec<i64>,
-    /// [B, T]: true on the words.
+    /// `[B, T]`: true on the words.
     pub strict_mask: Vec<bool>,
-    /// [B, T]: the position of the first piece of each word, `<bos>` and `<eos>` taken as words; padded with -1.
+    /// `[B, T]`: the position of the first piece of each word, `<bos>` and `<eos>` taken as words; padded with -1.
     pub bounds: Vec<i64>,
-    /// [B]: how many of these there are.
+    /// `[B]`: how many of these there are.
     pub bounds_lengths: Vec<i64>,
-    /// [B]: the words alone.
+    /// `[B]`: the words alone.
     pub number_of_tokens: Vec<i32>,
-    /// [N]: the positions that count in loss and metrics, row × T + column, ascending: those whose id is neither `<pad>`,
+    /// `[N]`: the positions that count in loss and metrics, row × T + column, ascending: those whose id is neither `<pad>`,
     /// `<bos>` nor `<eos>`, even where a word of the text is spelled so.
     pub counted: Vec<i64>,
 }
