@@ -40,6 +40,11 @@ use crate::{
 ///   warning.
 /// - Files are mapped while they are in use: do not shorten them. Removing them, at any time, is fine.
 /// - They hold the words of the text, and only their owner may read them.
+///
+/// Ten million pairs (2.5 GB of text, 430 million words) make a file of 1.9 GB and two lists of counted words of 50 MB. On two
+/// cores of a Xeon with the files in the system's cache, reading, checking and hashing the text takes 1.5 s, checking the
+/// file 0.5 s: a second run has its first batch after some 3 s, where the first needs a minute
+/// (`examples/large_corpus.rs`).
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: PathBuf,
