@@ -193,7 +193,7 @@ fn corpora_that_do_not_fit_are_refused_before_anything_is_begun() {
         work.try_train("run", &[("data.train.input.source", json!("no.src"))]).ends_with(2).says(&["no.src"]);
     fs::write(work.at("latin.src"), b"caf\xe9\n".repeat(TRAINING_PAIRS)).unwrap();
     let refused = work.try_train("run", &[("data.train.input.source", json!("latin.src"))]).ends_with(2);
-    let _ = refused.says(&["latin.src", "UTF-8"]);
+    let _ = refused.says(&["latin.src", "UTF-8", "run.json:", "data.train.input.source"]);
     assert!(!work.at("run").exists());
 }
 

@@ -172,7 +172,10 @@ pub enum Error {
         pairs: usize,
     },
     /// A corpus with a file that has no line.
-    #[error("{} 0 lines: each file of a corpus needs at least one sentence", no_lines(files))]
+    #[error(
+        "{} 0 lines: a corpus needs at least one pair of sentences, and each of its files a line",
+        no_lines(files)
+    )]
     EmptyCorpus {
         /// The files without a line.
         files: Vec<PathBuf>,
@@ -267,6 +270,26 @@ pub enum Error {
         /// What the operating system says.
         cause: io::Error,
     },
+}
+
+impl Error {
+    /// The one file that is at fault, where one is.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Missing { file, .. }
+            | Self::Directory { file }
+            | Self::Device { file, .. }
+            | Self::DanglingLink { file, .. }
+            | Self::Unreadable { file, .. }
+            | Self::WideCharacters { file, .. }
+            | Self::InvalidUtf8 { file, .. }
+            | Self::LineTooLong { file, .. }
+            | Self::PipeTooLong { file, .. }
+            | Self::Changed { file, .. } => Some(file),
+            _ => None,
+        }
+    }
 }
 
 fn missing_hint(folder_missing: bool, nearest: Option<&std::path::Path>) -> String {

@@ -182,9 +182,11 @@ pub(super) fn at_place(file: &Path, diagnostic: Diagnostic, place: &Place) -> Di
         (Some(location), _) => diagnostic.located(location),
         (None, Place::Override(path)) => {
             let mut diagnostic = diagnostic.note(format!("set by --set {path}"));
-            // There is no key in the file to remove.
-            diagnostic.help =
-                diagnostic.help.map(|help| help.replace("remove the key", "leave out this --set"));
+            if diagnostic.path.as_deref() == Some(&**path) {
+                // There is no key to remove, in the file or in the value.
+                let help = diagnostic.help.map(|help| help.replace("remove the key", "leave out this --set"));
+                diagnostic.help = help;
+            }
             diagnostic
         }
         (None, Place::File(_)) => diagnostic,

@@ -66,7 +66,7 @@ pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> 
     for (path, corpora) in sections(&config.data) {
         match ParallelCorpus::open(&files(corpora, wanted)) {
             Ok(corpus) => opened.push(corpus),
-            Err(error) => errors.push(complaint(&error, &path, document)),
+            Err(error) => errors.push(complaint(&error, &place_of(&error, &path, corpora, wanted), document)),
         }
     }
     let mut opened = opened.into_iter();
@@ -107,6 +107,20 @@ pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> 
         train = kept;
     }
     Ok(Opened { train, valid, warnings, split })
+}
+
+/// The path of the key that names the file at fault, else that of the section.
+fn place_of(error: &kiwi_text::Error, section: &str, corpora: &Corpora, wanted: &Wanted) -> String {
+    let ParallelFiles { source, target, post_edit } = files(corpora, wanted);
+    let fields =
+        [(Field::Source, source), (Field::Target, target), (Field::PostEdit, post_edit.unwrap_or_default())];
+    let at_fault = |(_, files): &(Field, Vec<std::path::PathBuf>)| {
+        error.file().is_some_and(|file| files.iter().any(|listed| listed == file))
+    };
+    match fields.iter().find(|field| at_fault(field)) {
+        Some((field, _)) => format!("{section}.{}", field.name()),
+        None => section.to_owned(),
+    }
 }
 
 fn files(corpora: &Corpora, wanted: &Wanted) -> ParallelFiles {

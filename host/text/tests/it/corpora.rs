@@ -34,7 +34,7 @@ fn different_line_counts() {
 #[test]
 fn corpora_without_a_line() {
     let folder = Folder::new();
-    let needs = "0 lines: each file of a corpus needs at least one sentence";
+    let needs = "0 lines: a corpus needs at least one pair of sentences, and each of its files a line";
     assert_eq!(folder.message(folder.pair("", "")), format!("train.src and train.tgt have {needs}"));
     assert_eq!(folder.message(folder.pair("", "A\n")), format!("train.src has {needs}"));
     assert_eq!(folder.message(folder.pair("a\n", "\u{feff}")), format!("train.tgt has {needs}"));
