@@ -101,6 +101,25 @@ fn logits_of_every_batch() {
 }
 
 #[test]
+fn features_logits_and_loss_of_saved_systems() {
+    for name in ["checkpoint", "checkpoint_shared"] {
+        let case = Case::read(name);
+        let mut encoder = case.encoder();
+        let mut head = case.head(&encoder);
+        let batch = case.batch("input.");
+        let features = encoder.forward(&batch, false).unwrap();
+        for feature in ["target", "target_logits"] {
+            let off =
+                difference(&materialized(&features, feature), case.tensor(&format!("output.{feature}")));
+            assert!(off < 1e-5, "{name}: {feature} is off by {off}");
+        }
+        let loss = case.json["loss"].as_f64().unwrap();
+        let found = head.forward(&features, &batch, false).unwrap().loss.double_value(&[]);
+        assert!((found - loss).abs() < 1e-5 * loss, "{name}: loss {found}, expected {loss}");
+    }
+}
+
+#[test]
 fn only_what_somebody_reads_is_computed() {
     let case = Case::read("fine_tune");
     let batch = case.batch("input.0.");

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every check of the repository, one step after the other, with a table at the end.
 //!
 //! A failed check does not keep the others from running; a failed build does, since what follows needs it. [`runner`] runs
-//! the tests, [`readme`] the commands of the README, [`skipped`] collects what tests say they left out.
+//! the tests, [`readme`] the commands of the README, [`coverage`] checks which tests there must be, [`skipped`] collects what
+//! tests say they left out.
 
+mod coverage;
 mod readme;
 mod runner;
 mod skipped;
@@ -94,6 +96,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     steps.step("lints", Need::Check, || {
         cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     });
+    steps.step("coverage of the rules", Need::Check, || coverage::check(&workspace.root));
     steps.step("release build", Need::Build, || build::build(workspace, Profile::Release).map(|_| ()));
     steps.step("dev build", Need::Build, || cargo(&["build", "--workspace"]));
     steps.step("documentation of the plugin API", Need::Check, || {

@@ -207,7 +207,12 @@ fn files_that_are_none() {
             .contains("is a folder, not the file of a saved system")
     );
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
-    for name in ["openkiwi-2.1.0.torch", "openkiwi-2.1.0.legacy.torch", "openkiwi-2.1.0.ckpt"] {
+    for name in [
+        "openkiwi-2.1.0.torch",
+        "openkiwi-2.1.0.legacy.torch",
+        "openkiwi-2.1.0.ckpt",
+        "openkiwi-2.1.0.shared.torch",
+    ] {
         let Err(error) = SavedSystem::open(&golden.join(name)) else { panic!("{name} was opened") };
         assert!(error.to_string().contains("it is a PyTorch checkpoint (pickled objects)"), "{error}");
     }
