@@ -52,11 +52,8 @@ impl Progress {
                 }
             }
             Event::Logged(values) => {
-                let main = self.main_metric.as_ref().and_then(|main| {
-                    values.values.iter().find(|(name, _)| name == main).and_then(|(_, value)| *value)
-                });
                 let mut text = format!("loss {}", number(values.loss));
-                if let (Some(name), Some(value)) = (&self.main_metric, main) {
+                if let (Some(name), Some(value)) = (&self.main_metric, values.main) {
                     text.push_str(&format!("  {name} {}", number(value)));
                 }
                 text.push_str(&format!("  {:.0} words/s", values.words_per_second));
@@ -110,4 +107,42 @@ fn bar(length: usize, prefix: &str) -> ProgressBar {
     }
     bar.set_prefix(prefix.to_owned());
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::TrainingValues;
+
+    #[test]
+    fn the_bar_shows_loss_and_main_metric() {
+        let mut progress = Progress::new(true);
+        progress.update(&Event::Started {
+            epochs: 2,
+            batches: 8,
+            // A sum has its own name, which is none of a metric.
+            main_metric: Some("target_PERP+target_ExpErr".to_owned()),
+        });
+        progress.update(&Event::EpochStarted { epoch: 0 });
+        for _ in 0..3 {
+            progress.update(&Event::Batch { words: 5 });
+        }
+        let mut logged = |main: Option<f64>| {
+            let values = TrainingValues {
+                epoch: 0,
+                step: 3,
+                loss: 12.5,
+                values: vec![("target_PERP".to_owned(), main), ("target_ExpErr".to_owned(), Some(0.5))],
+                main,
+                learning_rates: Vec::new(),
+                words_per_second: 1000.0,
+            };
+            progress.update(&Event::Logged(values));
+            let bar = progress.bar.as_ref().unwrap();
+            assert_eq!((bar.position(), bar.length()), (3, Some(8)));
+            bar.message()
+        };
+        assert_eq!(logged(Some(4.25)), "loss 12.500  target_PERP+target_ExpErr 4.2500  1000 words/s");
+        assert_eq!(logged(None), "loss 12.500  1000 words/s");
+    }
 }

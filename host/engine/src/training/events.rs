@@ -48,6 +48,8 @@ pub(crate) struct TrainingValues {
     /// Mean of the batch losses.
     pub(crate) loss: f64,
     pub(crate) values: Values,
+    /// The main metric's; `None` where there is nothing to say.
+    pub(crate) main: Option<f64>,
     /// The learning rates of the last step, with what the log calls them.
     pub(crate) learning_rates: Vec<(String, f64)>,
     pub(crate) words_per_second: f64,

@@ -271,11 +271,13 @@ impl<'a> Trainer<'a> {
     }
 
     fn values(&mut self, epoch: u64, window: Window) -> Result<TrainingValues, Failure> {
+        let values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
         Ok(TrainingValues {
             epoch,
             step: self.step,
             loss: window.losses / window.batches.max(1) as f64,
-            values: self.system.metrics.values(&window.tally).map_err(|error| running(&error))?,
+            main: self.system.metrics.main_value(&values),
+            values,
             learning_rates: self.optimizers.last_rates(),
             words_per_second: per_second(window.words, window.time),
         })
