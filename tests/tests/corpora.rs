@@ -142,6 +142,34 @@ fn a_vocabulary_says_what_it_covers() {
 }
 
 #[test]
+fn a_shared_vocabulary_takes_the_targets_numbers() {
+    let work = Workplace::new();
+    let shared = json!({
+        "share_input_fields_encoders": true,
+        "vocab": {"min_frequency": {"source": 1, "target": 2}, "max_size": {"source": 1, "target": 5}},
+    });
+    // Words of both sides, counted together: `boat` and `navita` occur twice on one side, `lamp` once on each.
+    let source = "the old lamp shines\na red boat\nthe boat shines\nonce\n";
+    let target = "lamp vet brilat\nuna rub navita\nla navita brilat\nnunc\n";
+    let run =
+        train(&work, "run", source.as_bytes(), target.as_bytes(), &[("system.data_processing", shared)]);
+    let saved = SavedSystem::open(&run.best()).unwrap();
+    let header = saved.header();
+    assert_eq!(header.source_vocabulary, header.target_vocabulary);
+    // All have the count 2, so that the first five by code points are kept.
+    assert_eq!(source_words(&run), ["boat", "brilat", "lamp", "navita", "shines"]);
+    assert!(run.log().contains("shared vocabulary: 10 entries (5 special tokens, 5 of "), "{}", run.log());
+    let warned = warnings(&run);
+    assert!(
+        warned.iter().any(|warning| warning.contains("the source side's numbers are ignored")),
+        "{warned:?}"
+    );
+    let figures = ["--source", "run.a", "--target", "run.b", "--threads", "1"];
+    let system = run.best();
+    let _ = work.run(&[&["evaluate", system.to_str().unwrap()], &figures[..]].concat()).ends_with(0);
+}
+
+#[test]
 fn several_validation_sets_go_by_their_names() {
     let work = Workplace::new();
     work.write("talks.src", SOURCE);

@@ -82,6 +82,39 @@ fn traced(encoder: &mut EncoderInstance, name: &str) -> Tensor {
 }
 
 #[test]
+fn defaults_are_those_of_the_documentation() {
+    let filled = |config: &Value| {
+        let report = handle().check(config).unwrap();
+        assert_eq!((&report.errors, &report.warnings), (&vec![], &vec![]), "{config}");
+        report.config.unwrap()
+    };
+    let field = json!({
+        "dim": 50,
+        "freeze": false,
+        "dropout": 0.0,
+        "use_position_embeddings": false,
+        "max_position_embeddings": 4000,
+        "sparse_embeddings": false,
+        "scale_embeddings": false,
+        "input_layer_norm": false,
+    });
+    let found = filled(&json!({"out_embeddings_dim": 200}));
+    let expected = json!({
+        "hidden_size": 400,
+        "rnn_layers": 3,
+        "dropout": 0.0,
+        "share_embeddings": false,
+        "out_embeddings_dim": 200,
+        "use_mismatch_features": false,
+        "embeddings": {"source": field, "target": field, "source_pos": null, "target_pos": null},
+        "use_v0_buggy_strategy": false,
+        "v0_start_stop": false,
+    });
+    assert_eq!(found, expected);
+    assert_eq!(filled(&json!({"share_embeddings": true}))["out_embeddings_dim"], Value::Null);
+}
+
+#[test]
 fn a_frozen_table_is_used_and_never_trained() {
     let mut frozen = encoder(&config(json!({}), json!({"freeze": true})));
     fill(&mut frozen);

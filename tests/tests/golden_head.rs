@@ -218,6 +218,19 @@ fn without_a_figure_it_needs_a_metric_says_which() {
 }
 
 #[test]
+fn it_has_no_parameters() {
+    for name in ["head", "fine_tune"] {
+        let case = Case::read(name);
+        let encoder = case.encoder();
+        for fine_tune in [false, true] {
+            let mut head = case.head_with(&encoder, &json!({"fine_tune": fine_tune}));
+            let names: Vec<_> = head.parameters().unwrap().into_iter().map(|one| one.name).collect();
+            assert_eq!(names, [""; 0], "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_contribution_is_a_float64_vector() {
     let output = Output::new("target", vec![(Output::NLL.to_owned(), Tensor::from_slice(&[0.5f32, 1.5]))]);
     let found = metric("NLL").contribution(&output).unwrap();

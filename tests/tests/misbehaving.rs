@@ -127,6 +127,23 @@ fn cpp_exceptions_are_errors() {
 }
 
 #[test]
+fn five_batches_are_tried_before_training() {
+    let work = Workplace::new();
+    // The validation corpus has ten batches.
+    let mut changes = changes(By::Encoder, "none");
+    changes.push(("system.batch_size.valid", json!(4)));
+    for (batches, first_step) in [(4, false), (5, true)] {
+        let name = format!("evaluates-{batches}");
+        let own = [("system.model.encoder.evaluates", json!(batches))];
+        let failed = work.try_train(&name, &[&changes[..], &own].concat()).ends_with(1);
+        let failed = failed.says(&[&format!("failed in forward: asked to evaluate {batches} batches only")]);
+        assert_eq!(failed.stderr.contains("epoch 0 step 1: loss"), first_step, "{failed}");
+        assert!(!failed.stderr.contains(" validation at step "), "what is tried is no result: {failed}");
+        assert!(!work.at(&name).join("checkpoints/index.json").exists(), "and nothing is saved");
+    }
+}
+
+#[test]
 fn errors_are_told_with_their_causes() {
     for by in [By::Encoder, By::Head, By::Optimizer] {
         let phase = if by == By::Optimizer { "step" } else { "forward" };

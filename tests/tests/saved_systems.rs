@@ -222,6 +222,37 @@ fn vocabularies_are_taken_over_and_the_other_system_is_then_not_needed() {
 }
 
 #[test]
+fn a_loaded_system_keeps_its_vocabularies_whatever_it_is_trained_on() {
+    let work = Workplace::new();
+    let first = trained(&work);
+    let lines: String = (0..30).map(|i| format!("new{} words here\n", i % 5)).collect();
+    work.write("new.src", &lines);
+    work.write("new.tgt", &lines);
+    let changes = [
+        ("system.load", json!(first)),
+        ("system.class_name", Value::Null),
+        ("system.model", Value::Null),
+        ("data.train.input.source", json!("new.src")),
+        ("data.train.input.target", json!("new.tgt")),
+        ("system.optimizer.class_name", json!("sgd")),
+        ("system.optimizer.learning_rate", json!(1e-30)),
+        ("system.batch_size.train", json!(10)),
+        ("trainer.epochs", json!(1)),
+    ];
+    let run = work.train("on", &changes);
+    // Corpus, batches and optimizer are the config's.
+    for part in ["training corpus: 30 pairs", "1 epoch of 3 batches", "optimizer sgd of plugin"] {
+        assert!(run.log().contains(part), "no {part:?} in {}", run.log());
+    }
+    // None of the new words is known, or would be.
+    assert!(run.log().contains("90 target words (100.00 % <unk>)"), "{}", run.log());
+    let (before, after) = (SavedSystem::open(&first).unwrap(), SavedSystem::open(&run.best()).unwrap());
+    assert_eq!(before.header().source_vocabulary, after.header().source_vocabulary);
+    assert_eq!(before.header().target_vocabulary, after.header().target_vocabulary);
+    assert_eq!(before.header().encoder.config, after.header().encoder.config);
+}
+
+#[test]
 fn a_loaded_system_brings_its_own_class() {
     let work = Workplace::new();
     let system = trained(&work);

@@ -161,6 +161,19 @@ fn without_an_output_directory_each_run_gets_its_own() {
 }
 
 #[test]
+fn a_run_id_names_the_directory() {
+    let work = Workplace::new();
+    let id = "0123456789abcdef0123456789abcdef";
+    let changes = [("trainer.max_steps", json!(1)), ("run.run_id", json!(id))];
+    work.write("config.json", &kiwi_tests::workplace::config_with(&changes).to_string());
+    let train = ["train", "config.json", "--threads", "1"];
+    let _ = work.run(&train).ends_with(0);
+    assert!(work.at("runs/0").join(id).join("checkpoints/index.json").is_file());
+    // Once only: a second run has no directory of its own.
+    let _ = work.run(&train).ends_with(2).says(&["is in use already", id]);
+}
+
+#[test]
 fn everything_wrong_with_a_config_is_told_at_once_and_nothing_is_begun() {
     let work = Workplace::new();
     let changes = [

@@ -121,6 +121,10 @@ fn as_many_systems_are_kept_as_asked_for() {
             assert!(run.directory.join(one["file"].as_str().unwrap()).is_file());
         }
         assert_eq!(index["best"], index["kept"][0]["file"]);
+        // The last one saved is of the highest step among them.
+        let kept = index["kept"].as_array().unwrap();
+        let last = kept.iter().max_by_key(|one| one["step"].as_u64().unwrap()).unwrap();
+        assert_eq!(index["last"], last["file"], "{index}");
     }
     let _ = work
         .try_train("wrong", &[("trainer.checkpoint.save_top_k", json!(-2))])
@@ -138,6 +142,10 @@ fn another_main_metric_decides_what_is_best() {
     assert!((index["best_value"].as_f64().unwrap() - best).abs() < 1e-4);
     let sum = work.train("sum", &[("trainer.main_metric", json!(["target_PERP", "target_ExpErr"]))]);
     assert_eq!(sum.index()["main_metric"], "val_target_PERP+target_ExpErr");
+    let sums = sum.validations();
+    let sums = sums.iter().map(|v| v.value("val_target_PERP") + v.value("val_target_ExpErr"));
+    let best = sums.fold(f64::INFINITY, f64::min);
+    assert!((sum.index()["best_value"].as_f64().unwrap() / best - 1.0).abs() < 1e-3, "{best}");
 
     let changes = [("trainer.main_metric", json!("target_PREP"))];
     let _ = work.try_train("unknown", &changes).ends_with(2).says(&[
@@ -149,6 +157,34 @@ fn another_main_metric_decides_what_is_best() {
     let refused = work.try_train("mixed", &changes).ends_with(2);
     let _ = refused.says(&["different orderings", "target_PERP (min) + target_CORRECT (max)"]);
     assert!(!work.at("unknown").exists() && !work.at("mixed").exists());
+}
+
+#[test]
+fn the_log_tells_of_every_so_many_steps() {
+    let work = Workplace::new();
+    // 16 steps of one batch, and 8 of two.
+    for (name, interval, accumulated, expected) in [
+        ("five", 5, 1, &["epoch 0 step 5", "epoch 1 step 10", "epoch 1 step 15"][..]),
+        ("three", 3, 2, &["epoch 0 step 3", "epoch 1 step 6"]),
+        ("never", 100, 1, &[]),
+    ] {
+        let changes = [
+            ("trainer.log_interval", json!(interval)),
+            ("trainer.gradient_accumulation_steps", json!(accumulated)),
+        ];
+        let messages = work.train(name, &changes).messages();
+        let logged: Vec<_> = messages.iter().filter_map(|message| message.split_once(": loss ")).collect();
+        let steps: Vec<&str> =
+            logged.iter().map(|(place, _)| *place).filter(|place| !place.contains(" done ")).collect();
+        assert_eq!(steps, expected, "{name}");
+        // What is logged has all metrics, and so has the end of an epoch.
+        for (place, figures) in &logged {
+            for metric in ["target_PERP ", "target_ExpErr ", "target_CORRECT ", "learning rate "] {
+                assert!(figures.contains(metric), "{name}, {place}: {figures}");
+            }
+        }
+        assert_eq!(logged.len(), expected.len() + 2);
+    }
 }
 
 #[test]

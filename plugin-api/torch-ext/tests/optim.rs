@@ -253,6 +253,21 @@ fn gradients_are_clipped_to_their_total_norm() {
 }
 
 #[test]
+fn a_tiny_norm_is_held_apart_from_zero() {
+    let parameter = Tensor::zeros([2], (Kind::Double, Device::Cpu));
+    gradients::set_gradient(&parameter, Some(&Tensor::from_slice(&[3e-6, 4e-6]))).unwrap();
+    let _norm = gradients::clip_grad_norm(&[parameter.shallow_clone()], 2e-6).unwrap();
+    let found = gradients::gradient(&parameter).unwrap().expect("a gradient") * 1e6;
+    // A third, since 1e-6 is added to the norm of 5e-6, and not two fifths.
+    assert_close(&[found], &[Tensor::from_slice(&[1.0, 4.0 / 3.0])], 1e-6);
+    // So a limit just above the norm shortens it a little.
+    gradients::set_gradient(&parameter, Some(&Tensor::from_slice(&[3e-6, 4e-6]))).unwrap();
+    let _norm = gradients::clip_grad_norm(&[parameter.shallow_clone()], 5.5e-6).unwrap();
+    let found = gradients::gradient(&parameter).unwrap().expect("a gradient") * 1e6;
+    assert_close(&[found], &[Tensor::from_slice(&[3.0 * 5.5 / 6.0, 4.0 * 5.5 / 6.0])], 1e-6);
+}
+
+#[test]
 fn a_gradient_can_be_read_set_and_taken_away() {
     let x = Tensor::from_slice(&[1.0, 2.0]);
     gradients::set_requires_grad(&x, true).unwrap();

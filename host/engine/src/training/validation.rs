@@ -58,3 +58,41 @@ impl Interval {
         self.every
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(validation_steps: &str) -> RunConfig {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/example.json");
+        let set = ("trainer.checkpoint.validation_steps".to_owned(), validation_steps.to_owned());
+        kiwi_core::config::load(std::path::Path::new(file), &[set]).unwrap().config
+    }
+
+    /// After which batches, counted from 1, of an epoch of `batches`.
+    fn due(validation_steps: &str, batches: usize) -> Vec<usize> {
+        let interval = Interval::new(&config(validation_steps), batches);
+        (0..batches).filter(|batch| interval.due_after(*batch)).map(|batch| batch + 1).collect()
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_to_one_batch_at_least() {
+        assert_eq!(due("0.3", 8), [2, 4, 6, 8]);
+        assert_eq!(due("0.4", 8), [3, 6, 8], "and one at the end");
+        assert_eq!(due("0.999", 8), [7, 8]);
+        assert_eq!(due("0.001", 3), [1, 2, 3]);
+        assert_eq!(due("1.0", 3), [3]);
+        assert_eq!(due("5", 8), [5, 8]);
+        assert_eq!(due("8", 8), [8]);
+    }
+
+    #[test]
+    fn an_interval_longer_than_an_epoch_is_refused() {
+        assert!(Interval::check(&config("8"), 8).is_ok());
+        assert!(Interval::check(&config("0.001"), 1).is_ok());
+        let refused = Interval::check(&config("9"), 8).unwrap_err();
+        let error = &refused.diagnostics[0];
+        assert_eq!(error.path.as_deref(), Some("trainer.checkpoint.validation_steps"));
+        assert!(error.expected.as_ref().unwrap().starts_with("an integer of at most 8"), "{error:?}");
+    }
+}

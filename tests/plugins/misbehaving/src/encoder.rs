@@ -18,16 +18,19 @@ pub(crate) struct Config {
     longest: Option<i64>,
     /// A field that it says it reads.
     reads: Option<String>,
+    /// How many batches it evaluates, outside training, before it fails.
+    evaluates: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fault: Fault::None, dim: 16, longest: None, reads: None }
+        Self { fault: Fault::None, dim: 16, longest: None, reads: None, evaluates: None }
     }
 }
 
 pub(crate) struct MisbehavingEncoder {
     config: Config,
+    evaluated: u64,
     vocabulary_size: i64,
     parameters: Parameters,
     source: Tensor,
@@ -71,7 +74,7 @@ impl Encoder for MisbehavingEncoder {
         let source = table("source", context.vocabulary_size("source")?)?;
         let target = table("target", vocabulary_size)?;
         let output = table("output", vocabulary_size)?;
-        Ok(Self { config, vocabulary_size, parameters, source, target, output })
+        Ok(Self { config, evaluated: 0, vocabulary_size, parameters, source, target, output })
     }
 
     fn hidden_size(&self) -> i64 {
@@ -86,8 +89,14 @@ impl Encoder for MisbehavingEncoder {
         &self.parameters
     }
 
-    fn forward(&mut self, batch: &Batch, _pass: &mut Pass) -> Result<Features> {
+    fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         self.config.fault.at_work()?;
+        if !pass.training() {
+            if self.config.evaluates.is_some_and(|most| self.evaluated >= most) {
+                return Err(Error::new(format!("asked to evaluate {} batches only", self.evaluated)));
+            }
+            self.evaluated += 1;
+        }
         if self.config.fault == Fault::MissingFeature {
             return Ok(Features::new().with("something_else", Feature::Tensor(self.source.shallow_clone())));
         }
