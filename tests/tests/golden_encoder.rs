@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kiwi_plugin_api::abi::host::EncoderInstance;
+use kiwi_plugin_api::torch_ext::Autocast;
 use kiwi_plugin_api::torch_ext::gradients::clear_gradients;
 use kiwi_plugin_api::{Feature, Features};
 use kiwi_tests::golden::{Case, difference};
@@ -38,6 +40,32 @@ fn middle_tensors_features_and_logits() {
             assert_eq!(case.json["sizes"][feature], *size, "{name}: size of {feature}");
         }
     }
+}
+
+#[test]
+fn in_lower_precision_attention_is_on_the_sources_words_alone() {
+    let case = Case::read("encoder_edges");
+    let batch = case.batch("input.");
+    let weights = |encoder: &mut EncoderInstance| {
+        let (_, trace) = encoder.forward_traced(&batch, false).unwrap();
+        trace.into_iter().find(|(name, _)| name == "p").unwrap().1.to_kind(Kind::Double)
+    };
+    let mut encoder = case.encoder();
+    let exact = weights(&mut encoder);
+    let short = {
+        let _precision = Autocast::cpu(Kind::BFloat16).unwrap();
+        weights(&mut encoder)
+    };
+    let off = difference(&short, &exact);
+    assert!(off > 0.0 && off < 0.05, "computed in bfloat16, {off} from float32");
+    // [B, 1, S], beside weights [B, T, S].
+    let words = batch.field("source").unwrap().strict_mask().unwrap().unsqueeze(1);
+    let elsewhere = &short * words.logical_not();
+    assert_eq!(elsewhere.abs().max().double_value(&[]), 0.0);
+    let sums = short.sum_dim_intlist([-1i64].as_slice(), true, Kind::Double);
+    let has_words = words.any_dim(-1, true).to_kind(Kind::Double).expand_as(&sums);
+    let off = difference(&sums, &has_words);
+    assert!(off < 1e-2, "weights sum to 1, or to 0 where there are no words: {off}");
 }
 
 #[test]

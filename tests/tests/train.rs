@@ -164,10 +164,14 @@ fn without_an_output_directory_each_run_gets_its_own() {
 fn a_run_id_names_the_directory() {
     let work = Workplace::new();
     let id = "0123456789abcdef0123456789abcdef";
-    let changes = [("trainer.max_steps", json!(1)), ("run.run_id", json!(id))];
+    let changes = [
+        ("trainer.max_steps", json!(1)),
+        ("run.run_id", json!(id)),
+        ("run.experiment_name", json!("gender of nouns")),
+    ];
     work.write("config.json", &kiwi_tests::workplace::config_with(&changes).to_string());
     let train = ["train", "config.json", "--threads", "1"];
-    let _ = work.run(&train).ends_with(0);
+    let _ = work.run(&train).ends_with(0).says(&["experiment gender of nouns, directory ", id]);
     assert!(work.at("runs/0").join(id).join("checkpoints/index.json").is_file());
     // Once only: a second run has no directory of its own.
     let _ = work.run(&train).ends_with(2).says(&["is in use already", id]);

@@ -3,10 +3,10 @@
 use std::fs;
 
 use kiwi_tests::golden::difference;
-use kiwi_tests::toy_corpus::ToyCorpus;
+use kiwi_tests::toy_corpus::{ToyCorpus, text};
 use kiwi_tests::trained::{Trained, all_files};
 use kiwi_tests::workplace::Workplace;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn steps(run: &Trained) -> Vec<(u64, u64)> {
     run.validations().iter().map(|validation| (validation.epoch, validation.step)).collect()
@@ -51,6 +51,52 @@ fn accumulated_batches_train_as_one_batch_of_them_all() {
         let off = difference(tensor, &halves[name]);
         assert!(off < 1e-5, "{name} is off by {off}");
     }
+}
+
+#[test]
+fn what_is_left_at_an_epochs_end_is_divided_by_its_own_number() {
+    let work = Workplace::new();
+    for (side, lines) in [("src", &work.train.source), ("tgt", &work.train.target)] {
+        work.write(&format!("first.{side}"), &text(&lines[..80]));
+        work.write(&format!("rest.{side}"), &text(&lines[80..]));
+    }
+    let sgd = |rate: f64, batch_size: usize| {
+        vec![
+            ("system.optimizer.class_name", json!("sgd")),
+            ("system.optimizer.learning_rate", json!(rate)),
+            ("system.batch_size.train", json!(batch_size)),
+            ("trainer.epochs", json!(1)),
+        ]
+    };
+    let train = |name: &str, corpus: &str, mut changes: Vec<(&'static str, Value)>| {
+        let file = |side: &str| json!(format!("{corpus}.{side}"));
+        changes.push(("data.train.input", json!({"source": file("src"), "target": file("tgt")})));
+        work.train(name, &changes)
+    };
+    // A step of two batches of 40 pairs, and one of the batch that is left.
+    let mut accumulating = sgd(2e-4, 40);
+    accumulating.push(("trainer.gradient_accumulation_steps", json!(2)));
+    let accumulated = train("accumulated", "train", accumulating);
+    assert_eq!(steps(&accumulated), [(0, 2)]);
+    // The same by hand: the mean of two batches is half of their sum, and one batch is its own mean.
+    let mut first = sgd(1e-4, 80);
+    first.push(("system.load_vocabs", json!(accumulated.best())));
+    let first = train("first", "first", first);
+    let mut rest = sgd(2e-4, 40);
+    rest.extend([
+        ("system.load", json!(first.best())),
+        ("system.class_name", json!(null)),
+        ("system.model", json!(null)),
+    ]);
+    let rest = train("rest", "rest", rest);
+    let (accumulated, first, rest) = (accumulated.tensors(), first.tensors(), rest.tensors());
+    let mut moved = 0.0_f64;
+    for (name, tensor) in &accumulated {
+        let off = difference(tensor, &rest[name]);
+        assert!(off < 1e-5, "{name} is off by {off}");
+        moved = moved.max(difference(&first[name], &rest[name]));
+    }
+    assert!(moved > 1e-3, "the step of what is left moves something: {moved}");
 }
 
 #[test]
@@ -184,6 +230,28 @@ fn the_log_tells_of_every_so_many_steps() {
             }
         }
         assert_eq!(logged.len(), expected.len() + 2);
+    }
+}
+
+#[test]
+fn an_epochs_figures_are_those_of_a_validation_on_the_same_text() {
+    let work = Workplace::new();
+    // Nothing is learned at such a rate, so that each batch meets the same system; the last of 18 holds one pair.
+    let changes = [
+        ("data.valid.input", json!({"source": "train.src", "target": "train.tgt"})),
+        ("system.batch_size", json!(7)),
+        ("system.optimizer.learning_rate", json!(1e-30)),
+        ("trainer.epochs", json!(1)),
+        ("trainer.log_interval", json!(100)),
+    ];
+    let run = work.train("run", &changes);
+    let [validation] = &run.validations()[..] else { panic!("one: {}", run.log()) };
+    let messages = run.messages();
+    let done = messages.iter().find_map(|message| message.strip_prefix("epoch 0 done at step 18: ")).unwrap();
+    for figure in ["loss", "target_PERP", "target_ExpErr", "target_CORRECT"] {
+        let told = done.split(", ").find_map(|part| part.strip_prefix(&format!("{figure} "))).unwrap();
+        let (told, expected) = (told.parse::<f64>().unwrap(), validation.value(&format!("val_{figure}")));
+        assert!((told / expected - 1.0).abs() < 1e-4, "{figure}: {told}, and {expected} in validation");
     }
 }
 

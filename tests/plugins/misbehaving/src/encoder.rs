@@ -18,7 +18,7 @@ pub(crate) struct Config {
     longest: Option<i64>,
     /// A field that it says it reads.
     reads: Option<String>,
-    /// How many batches it evaluates, outside training, before it fails.
+    /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
     evaluates: Option<u64>,
 }
 
@@ -91,9 +91,12 @@ impl Encoder for MisbehavingEncoder {
 
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         self.config.fault.at_work()?;
-        if !pass.training() {
-            if self.config.evaluates.is_some_and(|most| self.evaluated >= most) {
-                return Err(Error::new(format!("asked to evaluate {} batches only", self.evaluated)));
+        if let Some(most) = self.config.evaluates.filter(|_| !pass.training()) {
+            if self.evaluated >= most {
+                return Err(Error::new(format!("asked to evaluate {most} batches only")));
+            }
+            if self.output.f_neg()?.requires_grad() {
+                return Err(Error::new("gradients are followed in evaluation"));
             }
             self.evaluated += 1;
         }
