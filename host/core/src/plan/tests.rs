@@ -2,13 +2,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use kiwi_plugin_metadata::reader::PluginMetadata;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::diagnostic::Severity;
 use crate::plugins::testing::{component, library, metadata, system};
-use crate::saved_system::{self, PluginIdentity};
+use crate::request::SystemRequest;
+use crate::saved_system::{self, Part, PluginIdentity, SystemHeader};
 
 /// A folder with a config in it and plugins in `plugins`.
 struct Bench {
