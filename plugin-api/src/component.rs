@@ -57,6 +57,23 @@ pub trait Encoder: Component {
     /// # Errors
     /// When the batch does not fit the encoder.
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features>;
+
+    /// What a saved system must hold of it besides parameters and buffers, as JSON: counters, statistics, names. Asked whenever a
+    /// system is saved; `None` for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn extra(&self) -> Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+
+    /// Takes over what [`Encoder::extra`] gave, after the parameters, when a saved system is loaded.
+    ///
+    /// # Errors
+    /// When it is not what this version gives, which is the answer of a class that gives nothing.
+    fn load_extra(&mut self, _extra: serde_json::Value) -> Result<()> {
+        Err(Error::new("it was saved with more than parameters, and this version of the class keeps no more"))
+    }
 }
 
 /// Turns features into a loss and what metrics need.
@@ -83,6 +100,23 @@ pub trait Head: Component {
     /// # Errors
     /// When features or batch are not those it needs.
     fn forward(&mut self, features: &Features, batch: &Batch, pass: &mut Pass) -> Result<HeadOutput>;
+
+    /// What a saved system must hold of it besides parameters and buffers, as JSON: counters, statistics, names. Asked whenever a
+    /// system is saved; `None` for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn extra(&self) -> Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+
+    /// Takes over what [`Head::extra`] gave, after the parameters, when a saved system is loaded.
+    ///
+    /// # Errors
+    /// When it is not what this version gives, which is the answer of a class that gives nothing.
+    fn load_extra(&mut self, _extra: serde_json::Value) -> Result<()> {
+        Err(Error::new("it was saved with more than parameters, and this version of the class keeps no more"))
+    }
 }
 
 /// Updates parameters from their gradients.

@@ -84,6 +84,7 @@ pub use needs::{EncoderNeeds, HeadNeeds, LongestSentence, NeededField, SparseGra
 pub use output::{HeadOutput, Output};
 pub use parameters::{NamedTensors, Parameter, Parameters};
 pub use schedule::{Schedule, ScheduleContext, ScheduleKeys, Warmup};
+pub use serde_json;
 
 /// Version of this crate, which is the version of the ABI.
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;

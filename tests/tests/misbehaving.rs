@@ -297,3 +297,63 @@ fn what_the_config_does_not_use_is_never_asked() {
     let outcome = work.try_train("unknown", &changes(By::Head, "explode")).ends_with(2);
     let _ = outcome.says(&["system.model.tlm_outputs.fault", "explode", "panic_in_create"]);
 }
+
+#[test]
+fn scalars_that_a_head_tells_of_are_logged_as_means() {
+    let work = Workplace::new();
+    let outcome = run(&work, "run", By::Head, "tells_half_loss").ends_with(0);
+    let run = Trained { outcome, directory: work.at("run") };
+    let figure = |message: &str, name: &str| -> Option<f64> {
+        let rest = message.split_once(&format!("{name} "))?.1;
+        rest.split(',').next()?.parse().ok()
+    };
+    let lines: Vec<String> =
+        run.messages().into_iter().filter(|message| message.contains("half_loss")).collect();
+    assert!(lines.len() > 8, "in steps, epochs and validations: {lines:?}");
+    for line in lines {
+        let (loss, half) = (figure(&line, "loss").unwrap(), figure(&line, "half_loss").unwrap());
+        assert!((half - loss / 2.0).abs() < 1e-3 * loss, "{line}");
+    }
+    let what = "failed in forward: its scalar `all` must be a single number, not of shape";
+    fails(By::Head, "scalar_not_scalar", 1, what, &[]);
+}
+
+#[test]
+fn what_a_component_keeps_besides_parameters_is_saved_and_loaded() {
+    let work = Workplace::new();
+    let encoder = json!({"class_name": "MisbehavingEncoder", "dim": 8, "counts": true});
+    let mut changes = changes(By::Head, "none");
+    changes[1].1 = encoder;
+    let extra = |run: &Trained| {
+        let saved = kiwi_core::saved_system::SavedSystem::open(&run.best()).unwrap();
+        saved.header().encoder.extra.clone()
+    };
+    changes.push(("trainer.checkpoint.save_top_k", json!(-1)));
+    let first = work.train("first", &changes);
+    let batches = extra(&first).and_then(|extra| extra.as_u64()).unwrap();
+    assert!(batches == 8 || batches == 16, "after the first epoch or the second: {batches}");
+
+    // Going on counts on.
+    let load = [
+        ("system.class_name", Value::Null),
+        ("system.model", Value::Null),
+        ("system.load", json!(first.best())),
+        ("trainer.max_steps", json!(1)),
+        ("system.optimizer", json!({"class_name": "sgd", "learning_rate": 1e-6})),
+    ];
+    let second = work.train("second", &load);
+    assert_eq!(extra(&second), Some(json!(batches + 1)));
+
+    // A class that keeps nothing says so when it is handed something.
+    let plain = work.train("plain", &[("trainer.epochs", json!(1))]).best();
+    let saved = kiwi_core::saved_system::SavedSystem::open(&plain).unwrap();
+    let mut header = saved.header().clone();
+    header.encoder.extra = Some(json!({"batches": 3}));
+    let changed = work.at("changed.safetensors");
+    kiwi_core::saved_system::write(&changed, &header, saved.tensors()).unwrap();
+    let name = changed.to_str().unwrap();
+    work.run(&["evaluate", name, "--source", "valid.src", "--target", "valid.tgt"]).ends_with(2).says(&[
+        "`PredictorEncoder` of the plugin `kiwi-encoders` failed",
+        "it was saved with more than parameters",
+    ]);
+}

@@ -112,7 +112,7 @@ pub(crate) fn open(
     let metrics = checked.collect();
     let parts = Parts { class: header.class_name.clone(), encoder, head, metrics, features };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
-    let system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
+    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
     system.load(&plan.saved)?;
     // Nothing random is drawn in evaluation.
     let mode = Mode { seed: 0, precision: options.precision, workers: options.num_data_workers };

@@ -66,7 +66,7 @@ impl Keeper {
     /// When a file cannot be written.
     pub(crate) fn offer(
         &mut self,
-        system: &System,
+        system: &mut System,
         epoch: u64,
         step: u64,
         value: Option<f64>,

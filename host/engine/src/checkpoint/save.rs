@@ -8,21 +8,22 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system;
 
-use crate::system::System;
+use crate::system::{System, running};
 use crate::torch::ToFile;
 
 /// Writes `system` to `path`.
 ///
 /// # Errors
-/// When a parameter cannot be copied or the file not written.
-pub(super) fn save(system: &System, path: &Path) -> Result<(), Failure> {
+/// When a component fails, a parameter cannot be copied or the file not written.
+pub(super) fn save(system: &mut System, path: &Path) -> Result<(), Failure> {
     let failed = |reason: String| {
         Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot save the system: {reason}")))
     };
+    let header = system.header().map_err(|error| running(&error))?;
     let parameters = system.parameters().iter();
     let tensors = ToFile::new(parameters.map(|parameter| (parameter.name.as_str(), &parameter.tensor)));
     let layouts = tensors.layouts().map_err(|error| failed(error.to_string()))?;
-    saved_system::write_each(path, &system.header(), layouts, |name| tensors.elements(name))
+    saved_system::write_each(path, &header, layouts, |name| tensors.elements(name))
         .map_err(|error| failed(error.to_string()))
 }
 

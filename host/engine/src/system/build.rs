@@ -111,23 +111,33 @@ impl System {
     ///
     /// # Errors
     /// Everything that does not fit; then nothing is taken over.
-    pub(crate) fn load(&self, saved: &SavedSystem) -> Result<(), Failure> {
+    pub(crate) fn load(&mut self, saved: &SavedSystem) -> Result<(), Failure> {
         let Vocabularies { source, target } = &self.vocabulary.vocabularies;
         let sizes = format!("source {} entries, target {} entries", source.len(), target.len());
-        parameters::load(&self.parameters, saved, &sizes)
+        parameters::load(&self.parameters, saved, &sizes)?;
+        if let Some(extra) = &saved.header().encoder.extra {
+            self.encoder.load_extra(extra).map_err(Setup)?;
+        }
+        if let Some(extra) = &saved.header().head.extra {
+            self.head.load_extra(extra).map_err(Setup)?;
+        }
+        Ok(())
     }
 
     /// What a file of this system says about it.
-    pub(crate) fn header(&self) -> SystemHeader {
+    ///
+    /// # Errors
+    /// When a component fails.
+    pub(crate) fn header(&mut self) -> Result<SystemHeader, CallError> {
         let vocabularies = &self.vocabulary.vocabularies;
-        SystemHeader {
+        Ok(SystemHeader {
             class_name: self.class.clone(),
-            encoder: self.encoder_part.clone(),
-            head: self.head_part.clone(),
+            encoder: Part { extra: self.encoder.extra()?, ..self.encoder_part.clone() },
+            head: Part { extra: self.head.extra()?, ..self.head_part.clone() },
             data_processing: self.vocabulary.data_processing.clone(),
             source_vocabulary: vocabularies.source.words().to_vec(),
             target_vocabulary: vocabularies.target.words().to_vec(),
-        }
+        })
     }
 
     /// Its parameters and buffers, by their names in a file.

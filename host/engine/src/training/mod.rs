@@ -4,6 +4,7 @@ mod early_stopping;
 mod events;
 mod groups;
 mod pass;
+mod scalars;
 mod trainer;
 mod validation;
 

@@ -9,6 +9,7 @@ use kiwi_plugin_api::HeadOutput;
 use kiwi_text::{Batch, BatchPlan, BatchStream};
 
 use super::events::Values;
+use super::scalars::Scalars;
 use crate::data::{Data, invalid};
 use crate::system::{System, Tally, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
@@ -58,6 +59,7 @@ pub(crate) fn evaluate(
     let stream =
         BatchStream::new(Arc::clone(&data.corpus), plan, 0, mode.workers).map_err(|e| invalid(&e))?;
     let mut tally = Tally::default();
+    let mut scalars = Scalars::default();
     let mut losses = 0.0;
     for (index, batch) in stream.enumerate() {
         let output = tch::no_grad(|| {
@@ -67,10 +69,12 @@ pub(crate) fn evaluate(
             system.forward(&tensors, false).map_err(|error| running(&error))
         })?;
         system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;
+        scalars.add(&output.scalars)?;
         losses += scalar(&output.loss)?;
         each(&batch, &output)?;
     }
-    let values = system.metrics.values(&tally).map_err(|error| running(&error))?;
+    let mut values = system.metrics.values(&tally).map_err(|error| running(&error))?;
+    values.extend(scalars.means()?);
     Ok(Evaluation { loss: losses / count.max(1) as f64, values })
 }
 

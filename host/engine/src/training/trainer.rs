@@ -13,6 +13,7 @@ use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
 use super::pass::{self, Mode, failed, scalar};
+use super::scalars::Scalars;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
 use crate::data::{TrainingBatches, ValidationData, invalid};
@@ -53,6 +54,7 @@ struct Clock {
 #[derive(Default)]
 struct Window {
     tally: Tally,
+    scalars: Scalars,
     losses: f64,
     batches: usize,
     words: u64,
@@ -203,6 +205,7 @@ impl<'a> Trainer<'a> {
         scaled.and_then(|loss| loss.f_backward()).map_err(|error| failed(error.into()))?;
         for window in [window, whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
+            window.scalars.add(&output.scalars)?;
             window.losses += loss;
             window.batches += 1;
         }
@@ -239,7 +242,7 @@ impl<'a> Trainer<'a> {
             values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
         }
         let improved = self.progress.observe(main);
-        let saved = self.keeper.offer(&self.system, epoch, self.step, main)?;
+        let saved = self.keeper.offer(&mut self.system, epoch, self.step, main)?;
         if let Some(file) = &saved
             && self.keeper.best().is_some_and(|(best, _, _)| best == *file)
         {
@@ -271,12 +274,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn values(&mut self, epoch: u64, window: Window) -> Result<TrainingValues, Failure> {
-        let values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
+        let mut values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
+        let main = self.system.metrics.main_value(&values);
+        values.extend(window.scalars.means()?);
         Ok(TrainingValues {
             epoch,
             step: self.step,
             loss: window.losses / window.batches.max(1) as f64,
-            main: self.system.metrics.main_value(&values),
+            main,
             values,
             learning_rates: self.optimizers.last_rates(),
             words_per_second: per_second(window.words, window.time),

@@ -33,8 +33,12 @@ pub struct EncoderTable {
     /// The features of a batch.
     pub forward: extern "C" fn(&mut Instance, AbiBatch<'_>, AbiPass) -> AbiResult<EncoderOutput>,
     /// The [`crate::EncoderNeeds`] (JSON) of a config (JSON).
-    #[sabi(last_prefix_field)]
     pub needs: extern "C" fn(RStr<'_>) -> AbiResult<RString>,
+    /// What a saved system holds besides parameters and buffers (JSON; null for nothing).
+    pub extra: extern "C" fn(&mut Instance) -> AbiResult<RString>,
+    /// Takes over what `extra` gave.
+    #[sabi(last_prefix_field)]
+    pub load_extra: extern "C" fn(&mut Instance, RStr<'_>) -> AbiResult<()>,
 }
 
 /// What an encoder says about itself.
@@ -65,6 +69,8 @@ pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
             parameters: parameters::<T>,
             forward: forward::<T>,
             needs: needs::<T>,
+            extra: extra::<T>,
+            load_extra: load_extra::<T>,
         })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
@@ -109,4 +115,12 @@ extern "C" fn forward<T: Encoder>(
         let features = encoder.forward(&batch(fields), &mut pass)?;
         Ok(EncoderOutput { features: hand_over_features(&features), trace: hand_over(pass.into_trace()) })
     })
+}
+
+extern "C" fn extra<T: Encoder>(instance: &mut Instance) -> AbiResult<RString> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| to_json(&encoder.extra()?))
+}
+
+extern "C" fn load_extra<T: Encoder>(instance: &mut Instance, extra: RStr<'_>) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.load_extra(from_json("what was saved", extra)?))
 }

@@ -35,8 +35,12 @@ pub struct HeadTable {
         AbiPass,
     ) -> AbiResult<AbiHeadOutput>,
     /// The [`crate::HeadNeeds`] (JSON) of a config (JSON).
-    #[sabi(last_prefix_field)]
     pub needs: extern "C" fn(RStr<'_>) -> AbiResult<RString>,
+    /// What a saved system holds besides parameters and buffers (JSON; null for nothing).
+    pub extra: extern "C" fn(&mut Instance) -> AbiResult<RString>,
+    /// Takes over what `extra` gave.
+    #[sabi(last_prefix_field)]
+    pub load_extra: extern "C" fn(&mut Instance, RStr<'_>) -> AbiResult<()>,
 }
 
 /// What `forward` gives.
@@ -96,6 +100,8 @@ pub(crate) fn table<T: Head>() -> ComponentTableRef {
         metrics: metrics::<T>,
         forward: forward::<T>,
         needs: needs::<T>,
+        extra: extra::<T>,
+        load_extra: load_extra::<T>,
     })));
     let mut table = ComponentTable::new::<T>(kind::HEAD);
     table.head = ROption::RSome(HeadTableRef(functions.static_as_prefix()));
@@ -146,4 +152,12 @@ fn clone_features(borrowed: RSlice<'_, BorrowedFeature<'_>>) -> Result<Features>
         features.push(name, feature(name, entry.kind, tensors)?);
     }
     Ok(features)
+}
+
+extern "C" fn extra<T: Head>(instance: &mut Instance) -> AbiResult<RString> {
+    call(T::CLASS_NAME, instance, |head: &mut T| to_json(&head.extra()?))
+}
+
+extern "C" fn load_extra<T: Head>(instance: &mut Instance, extra: RStr<'_>) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |head: &mut T| head.load_extra(from_json("what was saved", extra)?))
 }

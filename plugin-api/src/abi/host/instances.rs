@@ -145,6 +145,27 @@ impl EncoderInstance {
         Ok((features, take_over(output.trace)))
     }
 
+    /// What a saved system holds of it besides parameters and buffers; `None` for nothing.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn extra(&mut self) -> Result<Option<Value>, CallError> {
+        let table = self.table;
+        let text = self.owned.call(Phase::SaveState, |instance| (table.extra())(instance))?;
+        serde_json::from_str(text.as_str())
+            .map_err(|error| CallError::new(&self.owned.origin, Phase::SaveState, error.to_string()))
+    }
+
+    /// Hands it what [`Self::extra`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
+        let table = self.table;
+        let text = extra.to_string();
+        self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
+    }
+
     /// Frees it and says whether that went well.
     ///
     /// # Errors
@@ -239,11 +260,37 @@ impl HeadInstance {
                 )
             })?
             .into_parts();
+        if let Some((name, scalar)) = output.scalars.iter().find(|(_, scalar)| scalar.numel() != 1) {
+            let message =
+                format!("its scalar `{name}` must be a single number, not of shape {:?}", scalar.size());
+            return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
+        }
         if output.loss.numel() != 1 {
             let message = format!("its loss must be a scalar, not of shape {:?}", output.loss.size());
             return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
         }
         Ok(output)
+    }
+
+    /// What a saved system holds of it besides parameters and buffers; `None` for nothing.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn extra(&mut self) -> Result<Option<Value>, CallError> {
+        let table = self.table;
+        let text = self.owned.call(Phase::SaveState, |instance| (table.extra())(instance))?;
+        serde_json::from_str(text.as_str())
+            .map_err(|error| CallError::new(&self.owned.origin, Phase::SaveState, error.to_string()))
+    }
+
+    /// Hands it what [`Self::extra`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
+        let table = self.table;
+        let text = extra.to_string();
+        self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
     }
 
     /// Frees it and says whether that went well.

@@ -18,19 +18,22 @@ pub(crate) struct Config {
     longest: Option<i64>,
     /// A field that it says it reads.
     reads: Option<String>,
+    /// Keep the number of batches that were trained on in saved systems.
+    counts: bool,
     /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
     evaluates: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fault: Fault::None, dim: 16, longest: None, reads: None, evaluates: None }
+        Self { fault: Fault::None, dim: 16, longest: None, reads: None, counts: false, evaluates: None }
     }
 }
 
 pub(crate) struct MisbehavingEncoder {
     config: Config,
     evaluated: u64,
+    trained: u64,
     vocabulary_size: i64,
     parameters: Parameters,
     source: Tensor,
@@ -74,7 +77,7 @@ impl Encoder for MisbehavingEncoder {
         let source = table("source", context.vocabulary_size("source")?)?;
         let target = table("target", vocabulary_size)?;
         let output = table("output", vocabulary_size)?;
-        Ok(Self { config, evaluated: 0, vocabulary_size, parameters, source, target, output })
+        Ok(Self { config, evaluated: 0, trained: 0, vocabulary_size, parameters, source, target, output })
     }
 
     fn hidden_size(&self) -> i64 {
@@ -89,8 +92,19 @@ impl Encoder for MisbehavingEncoder {
         &self.parameters
     }
 
+    fn extra(&self) -> Result<Option<kiwi_plugin_api::serde_json::Value>> {
+        Ok(self.config.counts.then(|| self.trained.into()))
+    }
+
+    fn load_extra(&mut self, extra: kiwi_plugin_api::serde_json::Value) -> Result<()> {
+        self.trained =
+            extra.as_u64().ok_or_else(|| Error::new(format!("{extra} is no number of batches")))?;
+        Ok(())
+    }
+
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         self.config.fault.at_work()?;
+        self.trained += u64::from(pass.training());
         if let Some(most) = self.config.evaluates.filter(|_| !pass.training()) {
             if self.evaluated >= most {
                 return Err(Error::new(format!("asked to evaluate {most} batches only")));

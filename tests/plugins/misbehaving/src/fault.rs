@@ -57,13 +57,17 @@ pub(crate) enum Fault {
     MissingFigures,
     /// Of a head: says that it reads a feature which no encoder gives.
     OtherFeature,
+    /// Of a head: tells of a scalar that is none.
+    ScalarNotScalar,
+    /// Of a head: not at all, and it tells half its loss besides.
+    TellsHalfLoss,
 }
 
 impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 8] = [
+        const OF_ONE_SORT: [Fault; 10] = [
             Fault::MissingFeature,
             Fault::LossNotScalar,
             Fault::LossWithoutHistory,
@@ -72,6 +76,8 @@ impl Fault {
             Fault::ErrorInSchedule,
             Fault::FactorNotANumber,
             Fault::OtherFeature,
+            Fault::ScalarNotScalar,
+            Fault::TellsHalfLoss,
         ];
         if self == Self::PanicInCheck {
             panic!("asked to panic in check");

@@ -16,8 +16,14 @@ impl Component for MisbehavingHead {
     const SUMMARY: &'static str = "Predicts each target word; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        let own =
-            [Fault::LossNotScalar, Fault::LossWithoutHistory, Fault::MissingFigures, Fault::OtherFeature];
+        let own = [
+            Fault::LossNotScalar,
+            Fault::LossWithoutHistory,
+            Fault::MissingFigures,
+            Fault::OtherFeature,
+            Fault::ScalarNotScalar,
+            Fault::TellsHalfLoss,
+        ];
         config.fault.check(&own, report);
     }
 }
@@ -69,7 +75,12 @@ impl Head for MisbehavingHead {
             ]
         };
         fault.after_work();
-        Ok(HeadOutput { loss, outputs: vec![Output::new("target", figures)], scalars: Vec::new() })
+        let scalars = match fault {
+            Fault::ScalarNotScalar => vec![("all".to_owned(), found.nll.shallow_clone())],
+            Fault::TellsHalfLoss => vec![("half_loss".to_owned(), loss.f_div_scalar(2.0)?)],
+            _ => Vec::new(),
+        };
+        Ok(HeadOutput { loss, outputs: vec![Output::new("target", figures)], scalars })
     }
 }
 

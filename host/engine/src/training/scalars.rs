@@ -1,0 +1,46 @@
+//! Scalars that a head gives besides its loss, for the log: means over batches, summed where they were computed.
+
+use kiwi_core::diagnostic::Failure;
+use tch::{Kind, Tensor};
+
+use super::events::Values;
+use super::pass::failed;
+
+/// Sums by name, and over how many batches, in the order in which the names came.
+#[derive(Default)]
+pub(super) struct Scalars {
+    sums: Vec<(String, Tensor, u32)>,
+}
+
+impl Scalars {
+    /// Adds those of a batch, each a single number. Waits for no device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn add(&mut self, scalars: &[(String, Tensor)]) -> Result<(), Failure> {
+        for (name, scalar) in scalars {
+            let number = || Ok(scalar.f_detach()?.f_to_kind(Kind::Double)?.f_view([] as [i64; 0])?);
+            let number = number().map_err(|error: tch::TchError| failed(error.into()))?;
+            match self.sums.iter_mut().find(|(known, _, _)| known == name) {
+                Some((_, sum, count)) => {
+                    *sum = sum.f_add(&number).map_err(|error| failed(error.into()))?;
+                    *count += 1;
+                }
+                None => self.sums.push((name.clone(), number, 1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The mean of each.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn means(&self) -> Result<Values, Failure> {
+        let mean = |(name, sum, count): &(String, Tensor, u32)| {
+            let sum = super::pass::scalar(sum)?;
+            Ok((name.clone(), Some(sum / f64::from(*count))))
+        };
+        self.sums.iter().map(mean).collect()
+    }
+}
