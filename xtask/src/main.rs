@@ -37,7 +37,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = Workspace::find().and_then(|workspace| match arguments.command {
-        Command::Setup(options) => libtorch::setup(&workspace, options).map(|_| ()),
+        Command::Setup(options) => {
+            let with_python = options.python;
+            libtorch::setup(&workspace, options)?;
+            if with_python { python::setup_packages(&workspace) } else { Ok(()) }
+        }
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Test => test::run_all(&workspace),

@@ -4,6 +4,7 @@
 //! "externally managed" installations (PEP 668) too.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -100,6 +101,33 @@ impl<'a> Pip<'a> {
         }
         command
     }
+}
+
+/// Packages that tests need of a real Python: torch itself, which libtorch's small set of wheels cannot be imported as, and
+/// what reads and writes our files.
+const PACKAGES: [&str; 2] = ["numpy", "safetensors"];
+
+/// Installs torch for Python and what tests need beside it into `.python/`, once.
+///
+/// Without the stamp, which is written last, an installation counts as half-made and is replaced.
+pub(crate) fn setup_packages(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.root.join(".python");
+    let stamp = folder.join("installed");
+    let torch = format!("torch=={}", kiwi_plugin_metadata::TORCH_VERSION);
+    let wanted = format!("{torch} {}\n", PACKAGES.join(" "));
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    println!("fetching {torch} for Python into {} (4.5 GB, for tests only)", folder.display());
+    let target = folder.to_string_lossy();
+    let mut arguments =
+        vec!["install", "--target", &target, "--only-binary", ":all:", "--no-compile", &torch];
+    arguments.extend(PACKAGES);
+    Pip::find(workspace, &workspace.root.join(".libtorch/.pip-cache"))?.run(&arguments)?;
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// Whether pip can write its cache: where the user says it is, else in the home directory.

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Fetch what GPUs need too: CUDA's libraries, several gigabytes.
     #[arg(long)]
     cuda: bool,
+    /// Fetch torch for Python too, into `.python`, which some tests need: several gigabytes.
+    #[arg(long)]
+    pub(crate) python: bool,
 }
 
 /// Where libtorch is kept in the repository.
@@ -181,7 +184,10 @@ mod tests {
         assert!(matches!(present(&place, Options::default()), Present::Unusable(_)));
         install::Stamp::new(false).write(&place.folder).unwrap();
         assert!(matches!(present(&place, Options::default()), Present::Installed(_)));
-        assert!(matches!(present(&place, Options { cuda: true }), Present::Unusable(_)));
+        assert!(matches!(
+            present(&place, Options { cuda: true, ..Options::default() }),
+            Present::Unusable(_)
+        ));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use anyhow::{Result, bail};
 use runner::Tally;
 
 use crate::build::{self, Profile};
-use crate::libtorch;
 use crate::workspace::{Workspace, run};
+use crate::{libtorch, python};
 
 /// Whether the steps after a failed one can still say something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     });
     steps.step("commands of the README", Need::Check, || readme::run_commands(workspace));
     steps.step("doc tests", Need::Check, || runner::doc_tests(workspace, &mut tally));
+    steps.step("torch for Python", Need::Check, || python::setup_packages(workspace));
     steps.step("tests", Need::Check, || runner::tests(workspace, &mut tally));
 
     println!("\n{}", steps.table());
