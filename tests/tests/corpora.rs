@@ -198,3 +198,37 @@ fn several_validation_sets_go_by_their_names() {
         "absent.src",
     ]);
 }
+
+#[test]
+fn the_best_system_is_tested_once_training_is_over() {
+    let work = Workplace::new();
+    work.write("talks.src", SOURCE);
+    work.write("talks.tgt", TARGET);
+    let input =
+        |name: &str| json!({"input": {"source": format!("{name}.src"), "target": format!("{name}.tgt")}});
+    // A rate so large that the first validation is the best.
+    let changes = [
+        ("data.test", json!({"again": input("valid"), "talks": input("talks")})),
+        ("system.optimizer.learning_rate", json!(0.3)),
+        ("trainer.epochs", json!(3)),
+        ("trainer.checkpoint.validation_steps", json!(1)),
+    ];
+    let run = work.train("run", &changes);
+    let best = run.validations().into_iter().rfind(|validation| validation.best).unwrap();
+    assert!(best.step < 24, "not the last: {best:?}");
+    let tested: Vec<_> =
+        run.messages().into_iter().filter(|message| message.starts_with("test of ")).collect();
+    let [tested] = &tested[..] else { panic!("{tested:?}") };
+    assert!(tested.contains(run.best().file_name().unwrap().to_str().unwrap()), "{tested}");
+    for figure in ["loss", "target_PERP", "target_ExpErr", "target_CORRECT"] {
+        let same = format!("test_again_{figure} {}", best.values[&format!("val_{figure}")]);
+        assert!(tested.contains(&same), "{same} in {tested}");
+        assert!(tested.contains(&format!("test_talks_{figure} ")), "{tested}");
+    }
+    let unkept = [("data.test", input("valid")), ("trainer.checkpoint.save_top_k", json!(0))];
+    let run = work.train("unkept", &unkept);
+    assert!(run.log().contains("test of the last system: test_loss "), "{}", run.log());
+    work.try_train("absent", &[("data.test", input("absent"))])
+        .ends_with(2)
+        .says(&["data.test.input.source", "absent.src"]);
+}

@@ -55,7 +55,7 @@ fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result
         None => main_metric,
     };
     let keeper = Keeper::new(directory.clone(), &main_metric, system.metrics.main_ordering(), save_top_k);
-    Trainer::new(config, system, optimizers, (data.train, data.valid), keeper, report).fit()
+    Trainer::new(config, system, optimizers, data, keeper, report).fit()
 }
 
 fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {

@@ -28,7 +28,6 @@ pub(super) const KEYS: &[Later] = &[
     later("trainer.on_oom", "\"stop\"", "going on after a batch that does not fit into memory"),
     later("trainer.truncated_bptt_steps", "null", "carrying an encoder's state from batch to batch"),
     later("trainer.checkpoint.resume_interval", "null", "saving resume points"),
-    later("data.test", "null", "testing after training"),
     later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(
         "system.data_processing.vocab.keep_rare_words_with_embeddings",

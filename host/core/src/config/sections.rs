@@ -150,6 +150,9 @@ pub struct DataSection {
     /// What is validated on; empty exactly when `split` is there. Without a name there is one set only.
     #[serde(serialize_with = "validation_sets")]
     pub valid: Vec<ValidationSet>,
+    /// What the best system is tested on once training is over; empty for nothing.
+    #[serde(serialize_with = "validation_sets")]
+    pub test: Vec<ValidationSet>,
     /// Share of `train`, in (0, 1), that is kept for training; the rest is validated on.
     pub split: Option<f64>,
     /// Most words of a sentence; a training pair with a longer one is left out. `None` for no limit.
@@ -159,13 +162,15 @@ pub struct DataSection {
     pub buffer_size: Option<usize>,
 }
 
-/// A corpus to validate on.
+/// A corpus to validate or to test on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidationSet {
     /// Its name, which its metrics carry; `None` for the only set.
     pub name: Option<String>,
     /// Its files.
     pub files: Corpora,
+    /// JSON path of the section, as `data.valid` or `data.valid.news`.
+    pub path: String,
 }
 
 /// Pairs of files, one a side: line i of `source[n]` and line i of `target[n]` translate one another.
@@ -350,7 +355,7 @@ fn validation_sets<S: Serializer>(sets: &[ValidationSet], serializer: S) -> Resu
     }
     match sets {
         [] => serializer.serialize_none(),
-        [ValidationSet { name: None, files }] => under_input(files, serializer),
+        [ValidationSet { name: None, files, .. }] => under_input(files, serializer),
         named => {
             let mut map = serializer.serialize_map(Some(named.len()))?;
             for set in named {

@@ -51,26 +51,31 @@ pub(crate) struct TrainingData {
     pub(crate) train: TrainingBatches,
     /// The validation sets, the first of which has the main metric; at least one.
     pub(crate) valid: Vec<ValidationData>,
+    /// What the best system is tested on after training.
+    pub(crate) test: Vec<ValidationData>,
     pub(crate) vocabularies: Vocabularies,
     pub(crate) summary: Summary,
     /// What is odd in it.
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
-/// A validation set.
+/// A validation set or a test set.
 #[derive(Clone)]
 pub(crate) struct ValidationData {
+    /// What its figures begin with: `val` or `test`.
+    prefix: &'static str,
     /// Its name; `None` for the only set.
     pub(crate) name: Option<String>,
     pub(crate) data: Data,
 }
 
 impl ValidationData {
-    /// What one of its figures is called: `val_loss`, or `val_SET_loss` of a named set.
+    /// What one of its figures is called: `val_loss`, or `val_SET_loss` of a named set; `test_loss` of a test set.
     pub(crate) fn name_of(&self, figure: &str) -> String {
+        let prefix = self.prefix;
         match &self.name {
-            Some(set) => format!("val_{set}_{figure}"),
-            None => format!("val_{figure}"),
+            Some(set) => format!("{prefix}_{set}_{figure}"),
+            None => format!("{prefix}_{figure}"),
         }
     }
 }
@@ -93,7 +98,7 @@ pub(crate) fn read(
     wanted: &Wanted,
     cache: Option<&Cache>,
 ) -> Result<TrainingData, Failure> {
-    let Opened { train, valid, mut warnings, split } = opened;
+    let Opened { train, valid, test, mut warnings, split } = opened;
     let (vocabularies, fitted) =
         vocabularies::prepare(&train, config, source, document, cache, &mut warnings)?;
     let tokens = |error: kiwi_text::Error| {
@@ -106,28 +111,33 @@ pub(crate) fn read(
     let train = TrainingBatches::new(encoded, config).map_err(tokens)?;
     let mut corpora = vec![CorpusSummary::new("training", &train.corpus(), train.batches())];
     let mut too_long = lengths::too_long(&train.corpus(), &wanted.longest);
-    let mut sets = Vec::new();
-    for (name, corpus) in valid {
-        let title = match &name {
-            Some(name) => format!("validation set {name}"),
-            None => "validation".to_owned(),
-        };
-        let encoded = encode(&corpus, &vocabularies, cache, &mut warnings)?;
-        warnings.extend(notes(&title, &encoded));
-        let size = config.system.batch_size.valid;
-        // Tokens limit validation batches only where pairs do not.
-        let limit = config.trainer.max_tokens_per_batch.filter(|_| size.is_none());
-        let data = Data::in_corpus_order(encoded, size, limit).map_err(tokens)?;
-        corpora.push(CorpusSummary::new(title, &data.corpus, data.plan.len()));
-        too_long.extend(lengths::too_long(&data.corpus, &wanted.longest));
-        sets.push(ValidationData { name, data });
-    }
+    let mut read_sets = |prefix: &'static str, kind: &str, sets: Vec<(Option<String>, ParallelCorpus)>| {
+        let mut found = Vec::new();
+        for (name, corpus) in sets {
+            let title = match &name {
+                Some(name) => format!("{kind} set {name}"),
+                None => kind.to_owned(),
+            };
+            let encoded = encode(&corpus, &vocabularies, cache, &mut warnings)?;
+            warnings.extend(notes(&title, &encoded));
+            let size = config.system.batch_size.valid;
+            // Tokens limit these batches only where pairs do not.
+            let limit = config.trainer.max_tokens_per_batch.filter(|_| size.is_none());
+            let data = Data::in_corpus_order(encoded, size, limit).map_err(tokens)?;
+            corpora.push(CorpusSummary::new(title, &data.corpus, data.plan.len()));
+            too_long.extend(lengths::too_long(&data.corpus, &wanted.longest));
+            found.push(ValidationData { prefix, name, data });
+        }
+        Ok::<_, Failure>(found)
+    };
+    let valid = read_sets("val", "validation", valid)?;
+    let test = read_sets("test", "test", test)?;
     if !too_long.is_empty() {
         let diagnostics = too_long.into_iter().map(|one| document.place(one)).collect();
         return Err(Failure { exit: ExitCode::Invalid, diagnostics });
     }
     let summary = Summary { split, vocabularies: fitted, corpora };
-    Ok(TrainingData { train, valid: sets, vocabularies, summary, warnings })
+    Ok(TrainingData { train, valid, test, vocabularies, summary, warnings })
 }
 
 /// Reads a parallel corpus for a saved system.

@@ -1,6 +1,6 @@
 //! Opening the corpora of a config: everything that is wrong with the files, with the place in the config that names them.
 
-use kiwi_core::config::{Corpora, DataSection, Document, RunConfig};
+use kiwi_core::config::{Corpora, DataSection, Document, RunConfig, ValidationSet};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Corpus, Field, ParallelCorpus, ParallelFiles};
@@ -12,6 +12,8 @@ pub(crate) struct Opened {
     pub(crate) train: ParallelCorpus,
     /// Validation sets by their names; at least one.
     pub(crate) valid: Vec<(Option<String>, ParallelCorpus)>,
+    /// Test sets by their names.
+    pub(crate) test: Vec<(Option<String>, ParallelCorpus)>,
     pub(crate) warnings: Vec<Diagnostic>,
     /// How the training corpus was split, if it was.
     pub(crate) split: Option<String>,
@@ -20,13 +22,9 @@ pub(crate) struct Opened {
 /// The corpora of a config by the paths of the sections that name them.
 pub(super) fn sections(config: &DataSection) -> Vec<(String, &Corpora)> {
     let mut sections = vec![("data.train.input".to_owned(), &config.train)];
-    for set in &config.valid {
-        let path = match &set.name {
-            Some(name) => format!("data.valid.{name}.input"),
-            None => "data.valid.input".to_owned(),
-        };
-        sections.push((path, &set.files));
-    }
+    sections.extend(
+        config.valid.iter().chain(&config.test).map(|set| (format!("{}.input", set.path), &set.files)),
+    );
     sections
 }
 
@@ -73,8 +71,9 @@ pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> 
     let Some(train) = opened.next().filter(|_| errors.is_empty()) else {
         return Err(Failure { exit: ExitCode::Invalid, diagnostics: errors });
     };
-    let names = config.data.valid.iter().map(|set| set.name.clone());
-    let mut valid: Vec<_> = names.zip(opened).collect();
+    let names = |sets: &[ValidationSet]| sets.iter().map(|set| set.name.clone()).collect::<Vec<_>>();
+    let mut valid: Vec<_> = names(&config.data.valid).into_iter().zip(opened.by_ref()).collect();
+    let test = names(&config.data.test).into_iter().zip(opened).collect();
 
     let refuse = |error: kiwi_text::Error, path: &str| {
         Failure::new(ExitCode::Invalid, complaint(&error, path, document))
@@ -106,7 +105,7 @@ pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> 
         }
         train = kept;
     }
-    Ok(Opened { train, valid, warnings, split })
+    Ok(Opened { train, valid, test, warnings, split })
 }
 
 /// The path of the key that names the file at fault, else that of the section.

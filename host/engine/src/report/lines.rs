@@ -41,6 +41,15 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
             (format!("{label} lowered from {from} to {to}: the main metric no longer improves"), false)
         }
         Event::Finished(outcome) => (finished(outcome), false),
+        Event::Tested { system, values } => {
+            let values: Vec<_> =
+                values.iter().map(|(name, value)| format!("{name} {}", optional(*value))).collect();
+            let system = match system {
+                Some(file) => file.display().to_string(),
+                None => "the last system".to_owned(),
+            };
+            (format!("test of {system}: {}", values.join(", ")), false)
+        }
     };
     Some(Line { text, regular })
 }

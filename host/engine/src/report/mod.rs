@@ -103,7 +103,7 @@ impl<'a> Report<'a> {
                 }
                 match event {
                     Event::Logged(values) => self.log.step_logged(values.step),
-                    Event::Validated { .. } | Event::Finished(_) => self.log.flush(),
+                    Event::Validated { .. } | Event::Finished(_) | Event::Tested { .. } => self.log.flush(),
                     _ => {}
                 }
             }

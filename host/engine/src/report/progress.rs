@@ -74,7 +74,7 @@ impl Progress {
                 }
             }
             Event::Finished(_) => self.clear(),
-            Event::Note(_) | Event::Warning(_) | Event::RateLowered { .. } => {}
+            Event::Tested { .. } | Event::Note(_) | Event::Warning(_) | Event::RateLowered { .. } => {}
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     RateLowered(Lowered),
     /// Training is over.
     Finished(Outcome),
+    /// The test is done: of which file (the system as it is, if none was kept), loss and metrics of each set by their full names.
+    Tested { system: Option<PathBuf>, values: Values },
 }
 
 /// Training values over some batches.

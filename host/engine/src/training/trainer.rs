@@ -1,10 +1,12 @@
 //! The loop: epochs of batches, steps of the optimizer, validations.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::saved_system::SavedSystem;
 use kiwi_plugin_api::torch_ext::gradients;
 use kiwi_text::{Batch, BatchStream, Field};
 use tch::Tensor;
@@ -16,7 +18,7 @@ use super::pass::{self, Mode, failed, scalar};
 use super::scalars::Scalars;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
-use crate::data::{TrainingBatches, ValidationData, invalid};
+use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
 use crate::optimizers::Optimizers;
 use crate::system::{System, Tally, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
@@ -32,6 +34,7 @@ pub(crate) struct Trainer<'a> {
     parameters: Vec<Tensor>,
     train: TrainingBatches,
     valid: Vec<ValidationData>,
+    test: Vec<ValidationData>,
     keeper: Keeper,
     progress: Progress,
     consumer: &'a mut dyn Consumer,
@@ -67,7 +70,7 @@ impl<'a> Trainer<'a> {
         config: &'a RunConfig,
         system: System,
         optimizers: Optimizers,
-        (train, valid): (TrainingBatches, Vec<ValidationData>),
+        data: TrainingData,
         keeper: Keeper,
         consumer: &'a mut dyn Consumer,
     ) -> Self {
@@ -79,8 +82,9 @@ impl<'a> Trainer<'a> {
             parameters,
             system,
             optimizers,
-            train,
-            valid,
+            train: data.train,
+            valid: data.valid,
+            test: data.test,
             keeper,
             consumer,
             config,
@@ -120,8 +124,36 @@ impl<'a> Trainer<'a> {
             best: self.keeper.best(),
         };
         self.emit(Event::Finished(outcome.clone()));
+        if let Err(failure) = self.test(outcome.best.as_ref().map(|(file, _, _)| file.as_path())) {
+            // What was trained is there: a test that fails takes nothing from it.
+            for diagnostic in failure.diagnostics {
+                let message = format!("the system could not be tested: {}", diagnostic.message);
+                self.emit(Event::Warning(Diagnostic { severity: Severity::Warning, message, ..diagnostic }));
+            }
+        }
         self.close();
         Ok(outcome)
+    }
+
+    /// Tests the best system, or the last where none was kept.
+    fn test(&mut self, best: Option<&Path>) -> Result<(), Failure> {
+        if self.test.is_empty() {
+            return Ok(());
+        }
+        if let Some(file) = best {
+            let saved = SavedSystem::open(file)
+                .map_err(|error| Failure::new(ExitCode::RunFailed, Diagnostic::error(error.to_string())))?;
+            self.system.load(&saved)?;
+        }
+        let limit = self.config.debug.then_some(1);
+        let mut values = Vec::new();
+        for set in &self.test {
+            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| Ok(()))?;
+            values.push((set.name_of("loss"), Some(found.loss)));
+            values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
+        }
+        self.emit(Event::Tested { system: best.map(Path::to_owned), values });
+        Ok(())
     }
 
     /// Frees the components. The run is done by then, so that one that fails at it is worth a warning only.

@@ -42,11 +42,15 @@ pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
         None => Some(Vec::new()),
     };
     let split = split.and_then(|entry| entry.number(PART));
+    let test = match section.entry("test").filter(|entry| !entry.is_null()) {
+        Some(entry) => validation_sets(&entry),
+        None => Some(Vec::new()),
+    };
     let no_limit = Sides { source: None, target: None };
     let max_length = section.or("max_length", no_limit, |entry| sides(entry, None, length));
     let buffer_size = section.optional("buffer_size", |entry| entry.size(1));
     section.finish();
-    Some(DataSection { train: train?, valid: valid?, split, max_length, buffer_size })
+    Some(DataSection { train: train?, valid: valid?, test: test?, split, max_length, buffer_size })
 }
 
 fn length(entry: &Entry<'_>) -> Option<Option<usize>> {
@@ -61,15 +65,16 @@ fn length(entry: &Entry<'_>) -> Option<Option<usize>> {
 fn validation_sets(entry: &Entry<'_>) -> Option<Vec<ValidationSet>> {
     if !is_named_sets(entry.node()) {
         let files = entry.section().and_then(corpus)?;
-        return Some(vec![ValidationSet { name: None, files }]);
+        return Some(vec![ValidationSet { name: None, files, path: entry.path().to_owned() }]);
     }
     let sets: Vec<Option<ValidationSet>> = entry
         .members()
         .into_iter()
         .map(|(name, entry)| {
+            let path = entry.path().to_owned();
             let name = set_name(&name, &entry);
             let files = entry.section().and_then(corpus);
-            Some(ValidationSet { name: Some(name?), files: files? })
+            Some(ValidationSet { name: Some(name?), files: files?, path })
         })
         .collect();
     sets.into_iter().collect()
@@ -81,7 +86,7 @@ fn set_name(name: &str, entry: &Entry<'_>) -> Option<String> {
         return Some(name.to_owned());
     }
     entry.complain(
-        Diagnostic::error("a validation set cannot be named so: its metrics carry the name")
+        Diagnostic::error("a set of pairs cannot be named so: its metrics carry the name")
             .found(format!("`{}`", shorten(name)))
             .expected("letters, digits, `_`, `-` and `.`, at least one of them")
             .help("choose another name"),

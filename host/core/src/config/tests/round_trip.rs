@@ -49,7 +49,8 @@ fn a_config_written_out_means_the_same() {
     check_round_trip(FULL, &[("trainer.checkpoint.validation_steps", "0.3"), ("quiet", "true")]);
     check_round_trip(FULL, &[("trainer.max_tokens_per_batch", "9"), ("system.batch_size", "null")]);
     let sets = r#"{"b.1": {"input": {"source": "a", "target": "b"}}, "ä": {"input": {"source": "c", "target": "d"}}}"#;
-    check_round_trip(FULL, &[("data.valid", sets)]);
+    check_round_trip(FULL, &[("data.valid", sets), ("data.test", sets)]);
+    check_round_trip(FULL, &[("data.test.input", r#"{"source": ["a", "b"], "target": ["c", "d"]}"#)]);
     check_round_trip(FULL, &[("system.optimizer.warmup_steps", "1.0")]);
     let one = r#"[{"class_name": "adam", "learning_rate": 0.1, "parameters": ["*"]}]"#;
     let two = r#"[

@@ -40,6 +40,7 @@ fn defaults_are_those_of_the_documentation() {
                 post_edit: None,
             },
             valid: Vec::new(),
+            test: Vec::new(),
             split: Some(0.9),
             max_length: Sides { source: None, target: None },
             buffer_size: None,
