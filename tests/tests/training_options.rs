@@ -167,11 +167,18 @@ fn as_many_systems_are_kept_as_asked_for() {
             assert!(run.directory.join(one["file"].as_str().unwrap()).is_file());
         }
         assert_eq!(index["best"], index["kept"][0]["file"]);
-        // The last one saved is of the highest step among them.
-        let kept = index["kept"].as_array().unwrap();
-        let last = kept.iter().max_by_key(|one| one["step"].as_u64().unwrap()).unwrap();
-        assert_eq!(index["last"], last["file"], "{index}");
+        assert_eq!(index["last"], index["best"], "each was better than those before");
     }
+    // Where nothing is learned all are equal: the first stays the best.
+    let changes = [
+        ("trainer.checkpoint.save_top_k", json!(-1)),
+        ("trainer.epochs", json!(3)),
+        ("system.optimizer.learning_rate", json!(1e-30)),
+    ];
+    let index = work.train("equal", &changes).index();
+    assert_eq!(index["best"], index["kept"][0]["file"]);
+    assert_eq!((&index["kept"][0]["epoch"], &index["kept"][2]["epoch"]), (&json!(0), &json!(2)));
+    assert_eq!(index["last"], index["kept"][2]["file"], "{index}");
     let _ = work
         .try_train("wrong", &[("trainer.checkpoint.save_top_k", json!(-2))])
         .ends_with(2)
