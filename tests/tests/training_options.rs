@@ -249,16 +249,27 @@ fn an_epochs_figures_are_those_of_a_validation_on_the_same_text() {
         ("system.batch_size", json!(7)),
         ("system.optimizer.learning_rate", json!(1e-30)),
         ("trainer.epochs", json!(1)),
-        ("trainer.log_interval", json!(100)),
+        ("trainer.log_interval", json!(9)),
     ];
     let run = work.train("run", &changes);
     let [validation] = &run.validations()[..] else { panic!("one: {}", run.log()) };
     let messages = run.messages();
-    let done = messages.iter().find_map(|message| message.strip_prefix("epoch 0 done at step 18: ")).unwrap();
+    let told = |place: &str, figure: &str| -> f64 {
+        let line = messages.iter().find_map(|message| message.strip_prefix(place)).unwrap();
+        let value = line.split(", ").find_map(|part| part.strip_prefix(&format!("{figure} ")));
+        value.unwrap_or_else(|| panic!("no {figure} in {line}")).parse().unwrap()
+    };
     for figure in ["loss", "target_PERP", "target_ExpErr", "target_CORRECT"] {
-        let told = done.split(", ").find_map(|part| part.strip_prefix(&format!("{figure} "))).unwrap();
-        let (told, expected) = (told.parse::<f64>().unwrap(), validation.value(&format!("val_{figure}")));
-        assert!((told / expected - 1.0).abs() < 1e-4, "{figure}: {told}, and {expected} in validation");
+        let whole = told("epoch 0 done at step 18: ", figure);
+        let expected = validation.value(&format!("val_{figure}"));
+        assert!((whole / expected - 1.0).abs() < 1e-4, "{figure}: {whole}, and {expected} in validation");
+        // What is logged in between is of the nine batches since the last time alone.
+        let halves = [told("epoch 0 step 9: ", figure), told("epoch 0 step 18: ", figure)];
+        let (least, most) = (halves[0].min(halves[1]), halves[0].max(halves[1]));
+        assert!(least < whole && whole < most, "{figure}: {halves:?}, and {whole} over both");
+        if figure == "loss" {
+            assert!((halves.iter().sum::<f64>() / 2.0 / whole - 1.0).abs() < 1e-4, "{halves:?}, {whole}");
+        }
     }
 }
 
