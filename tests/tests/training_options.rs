@@ -290,6 +290,13 @@ fn debug_is_one_batch_of_each() {
     let run = work.train("run", &[("debug", json!(true)), ("trainer.checkpoint.validation_steps", json!(4))]);
     assert_eq!(steps(&run), [(0, 1)]);
     says(&run, "finished: debug asks for one batch only");
+    // The one batch of validation has its first 16 pairs, that of training its first 15.
+    for (side, lines) in [("src", &work.valid.source), ("tgt", &work.valid.target)] {
+        work.write(&format!("batch.{side}"), &text(&lines[..16]));
+    }
+    let valid = ("data.valid.input", json!({"source": "batch.src", "target": "batch.tgt"}));
+    let short = work.train("short", &[valid, ("trainer.max_steps", json!(1))]);
+    assert_eq!(run.validations()[0].values, short.validations()[0].values);
 }
 
 #[test]
