@@ -58,6 +58,27 @@ pub trait Encoder: Component {
     /// When the batch does not fit the encoder.
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features>;
 
+    /// Forgets the state that it carries from batch to batch. Training and evaluation have a state of their own each, so that a
+    /// validation does not disturb training.
+    ///
+    /// An encoder that carries state says so in its [`Encoder::needs`]. Where `trainer.truncated_bptt_steps` is set, it is reset
+    /// at the beginning of each epoch and of each pass without training, else before every batch.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn reset_state(&mut self, _training: bool) -> Result<()> {
+        Ok(())
+    }
+
+    /// Cuts the state that it carries in training from how it came about, so that gradients end there (truncated
+    /// backpropagation through time, Williams and Peng 1990).
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn detach_state(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What a saved system must hold of it besides parameters and buffers, as JSON: counters, statistics, names. Asked whenever a
     /// system is saved; `None` for nothing.
     ///

@@ -13,6 +13,8 @@ pub struct EncoderNeeds {
     pub longest: Vec<LongestSentence>,
     /// Parameters whose gradients are sparse, which some optimizers refuse.
     pub sparse_gradients: Vec<SparseGradient>,
+    /// Whether it carries state from batch to batch: see [`crate::Encoder::reset_state`].
+    pub carries_state: bool,
 }
 
 /// What a head needs; by default nothing but `source` and `target`, and every feature that the encoder can give.

@@ -12,7 +12,7 @@ use tch::Device;
 use crate::data::{self, Source, TrainingData, Wanted};
 use crate::optimizers::{self, CheckedOptimizer, Optimizers};
 use crate::report::Report;
-use crate::system::{Checked, Components, Parts, System, Vocabulary, refused};
+use crate::system::{Checked, Components, Needs, Parts, System, Vocabulary, refused};
 use crate::torch::{Purpose, seed_for};
 use crate::training::{self, Interval};
 
@@ -100,7 +100,10 @@ fn check(
     let (checked, warnings) = components
         .check(wanted, Some(&plan.document), |needs| {
             let reason = needs.post_edit.as_ref();
-            reason.map(|reason| data::missing_post_edits(&plan.config.data, reason)).unwrap_or_default()
+            let mut unmet =
+                reason.map(|reason| data::missing_post_edits(&plan.config.data, reason)).unwrap_or_default();
+            unmet.extend(nothing_to_carry(plan, needs));
+            unmet
         })
         .map_err(|mut failure| {
             if failure.exit == ExitCode::Invalid {
@@ -125,6 +128,19 @@ fn check(
     let (optimizers, warnings) = optimizers::check(plan, of_optimizers, components)?;
     report.warnings(warnings);
     Ok(CheckedComponents { encoder, head, optimizers, metrics: checked.collect() })
+}
+
+/// The complaint about an encoder that is to carry state from batch to batch and has none.
+fn nothing_to_carry(plan: &Plan, needs: &Needs) -> Option<Diagnostic> {
+    let steps = plan.config.trainer.truncated_bptt_steps?;
+    let class = &plan.encoder.class;
+    (needs.carries_state == Some(false)).then(|| {
+        Diagnostic::error(format!("the encoder `{class}` carries no state from batch to batch"))
+            .at("trainer.truncated_bptt_steps")
+            .found(steps.to_string())
+            .expected("null, or an encoder that carries state")
+            .help("remove the key")
+    })
 }
 
 /// The saved system that a config names, whichever key does.

@@ -101,6 +101,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
 }
 
 fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Result<(), Failure> {
+    system.reset_state(training).map_err(|error| running(&error))?;
     let tensors = to_tensors(batch, system.device()).map_err(failed)?;
     let output = {
         let _precision = autocast(mode.precision).map_err(failed)?;

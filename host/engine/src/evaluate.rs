@@ -115,7 +115,8 @@ pub(crate) fn open(
     let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
     system.load(&plan.saved)?;
     // Nothing random is drawn in evaluation.
-    let mode = Mode { seed: 0, precision: options.precision, workers: options.num_data_workers };
+    let mode =
+        Mode { seed: 0, precision: options.precision, workers: options.num_data_workers, carry: false };
     Ok(Evaluated { system, corpus, data, mode })
 }
 

@@ -26,7 +26,6 @@ pub(super) const KEYS: &[Later] = &[
     later("trainer.gpus", "0", "training on GPUs"),
     later("trainer.on_nonfinite", "\"stop\"", "going on after a loss that is not finite"),
     later("trainer.on_oom", "\"stop\"", "going on after a batch that does not fit into memory"),
-    later("trainer.truncated_bptt_steps", "null", "carrying an encoder's state from batch to batch"),
     later("trainer.checkpoint.resume_interval", "null", "saving resume points"),
     later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(

@@ -77,6 +77,8 @@ pub struct TrainerSection {
     pub batch_order: BatchOrder,
     /// Most tokens in a training batch, padding counted; `None` for no such limit.
     pub max_tokens_per_batch: Option<usize>,
+    /// Batches through which an encoder that carries state from batch to batch learns, at least 1; `None`: none is carried.
+    pub truncated_bptt_steps: Option<u64>,
     /// When to validate, what to keep, when to stop.
     pub checkpoint: CheckpointSection,
 }

@@ -35,6 +35,7 @@ pub(crate) struct System {
     head_part: Part,
     vocabulary: Vocabulary,
     device: Device,
+    carries_state: bool,
     parameters: Vec<Parameter>,
     /// Its metrics: the head's, then those the config adds.
     pub(crate) metrics: MetricSet,
@@ -102,6 +103,7 @@ impl System {
             head_part: saved_part(&parts.head),
             vocabulary,
             device,
+            carries_state: parts.encoder.needs.carries_state == Some(true),
             parameters,
             metrics,
         })
@@ -194,6 +196,7 @@ impl System {
     /// # Errors
     /// When the encoder fails.
     pub(crate) fn encode(&mut self, batch: &Batch) -> Result<Features, CallError> {
+        self.reset_state(false)?;
         self.encoder.forward(batch, false)
     }
 
@@ -205,6 +208,22 @@ impl System {
     /// The features that the encoder gives.
     pub(crate) fn feature_names(&self) -> Vec<&str> {
         self.encoder.description().feature_sizes.keys().map(String::as_str).collect()
+    }
+
+    /// Has the encoder forget the state that it carries from batch to batch in training, or in evaluation.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
+        if self.carries_state { self.encoder.reset_state(training) } else { Ok(()) }
+    }
+
+    /// Has the encoder cut the state that it carries in training from how it came about.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn detach_state(&mut self) -> Result<(), CallError> {
+        if self.carries_state { self.encoder.detach_state() } else { Ok(()) }
     }
 
     /// Frees its components; what went wrong with that.

@@ -23,6 +23,8 @@ pub(crate) struct Needs {
     pub(crate) longest: Vec<Limit>,
     /// Its parameters whose gradients are sparse.
     pub(crate) sparse_gradients: Vec<SparseParameter>,
+    /// Whether it is an encoder that carries state from batch to batch; `None` of all else.
+    pub(crate) carries_state: Option<bool>,
     /// Fields that no corpus has.
     unknown: Vec<(String, Reason)>,
 }
@@ -77,7 +79,9 @@ impl Needs {
         let mut needs = Self::default();
         match resolved.kind {
             Kind::Encoder => {
-                let EncoderNeeds { fields, longest, sparse_gradients } = handle.encoder_needs(config)?;
+                let EncoderNeeds { fields, longest, sparse_gradients, carries_state } =
+                    handle.encoder_needs(config)?;
+                needs.carries_state = Some(carries_state);
                 needs.add_fields(resolved, fields);
                 needs.add_limits(resolved, longest);
                 needs.sparse_gradients = sparse_gradients

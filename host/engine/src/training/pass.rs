@@ -20,6 +20,8 @@ pub(crate) struct Mode {
     pub(crate) seed: u64,
     pub(crate) precision: Precision,
     pub(crate) workers: usize,
+    /// Whether an encoder that carries state from batch to batch may.
+    pub(crate) carry: bool,
 }
 
 impl Mode {
@@ -29,6 +31,7 @@ impl Mode {
             seed: config.run.seed,
             precision: config.trainer.precision,
             workers: config.system.num_data_workers,
+            carry: config.trainer.truncated_bptt_steps.is_some(),
         }
     }
 }
@@ -62,6 +65,9 @@ pub(crate) fn evaluate(
     let mut scalars = Scalars::default();
     let mut losses = 0.0;
     for (index, batch) in stream.enumerate() {
+        if index == 0 || !mode.carry {
+            system.reset_state(false).map_err(|error| running(&error))?;
+        }
         let output = tch::no_grad(|| {
             tch::manual_seed(seed_for(mode.seed, Purpose::Validation(index as u64), 0).cast_signed());
             let tensors = to_tensors(&batch, system.device()).map_err(failed)?;

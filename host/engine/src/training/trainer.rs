@@ -39,6 +39,8 @@ pub(crate) struct Trainer<'a> {
     progress: Progress,
     consumer: &'a mut dyn Consumer,
     mode: Mode,
+    /// The loss of batches whose gradients are not computed yet.
+    pending: Option<Tensor>,
     step: u64,
     /// Batches of the run that are done.
     batches: u64,
@@ -88,6 +90,7 @@ impl<'a> Trainer<'a> {
             keeper,
             consumer,
             config,
+            pending: None,
             step: 0,
             batches: 0,
             clock: Clock::default(),
@@ -178,9 +181,15 @@ impl<'a> Trainer<'a> {
             let Some(batch) = stream.next() else { break };
             self.clock.waiting += stream.waited() - waited;
 
+            if index == 0 || !self.mode.carry {
+                self.system.reset_state(true).map_err(|error| running(&error))?;
+            }
             let share = accumulation.size_at(index);
             let words = self.batch(epoch, share, &batch, &mut window, &mut whole)?;
             let step_ended = accumulation.ends_at(index);
+            if step_ended || self.history_ends(index) {
+                self.backward()?;
+            }
             if step_ended {
                 self.optimizer_step()?;
             }
@@ -211,7 +220,22 @@ impl<'a> Trainer<'a> {
         Ok(self.config.debug.then_some(StopReason::Debug))
     }
 
-    /// Forward, backward and figures of one of `share` batches of a step; its target words.
+    /// Whether gradients of the batches after `index` (from 0) do not reach back to it: that of an encoder that carries no state
+    /// ends with each batch.
+    fn history_ends(&self, index: usize) -> bool {
+        let steps = self.config.trainer.truncated_bptt_steps.unwrap_or(1);
+        (index as u64 + 1).is_multiple_of(steps)
+    }
+
+    /// Gradients of the losses since the last time.
+    fn backward(&mut self) -> Result<(), Failure> {
+        if let Some(loss) = self.pending.take() {
+            loss.f_backward().map_err(|error| failed(error.into()))?;
+        }
+        self.system.detach_state().map_err(|error| running(&error))
+    }
+
+    /// Forward and figures of one of `share` batches of a step; its target words. The loss waits for [`Self::backward`].
     fn batch(
         &mut self,
         epoch: u64,
@@ -234,7 +258,11 @@ impl<'a> Trainer<'a> {
         }
         let scaled =
             if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
-        scaled.and_then(|loss| loss.f_backward()).map_err(|error| failed(error.into()))?;
+        let pending = match self.pending.take() {
+            Some(pending) => scaled.and_then(|loss| pending.f_add(&loss)),
+            None => scaled,
+        };
+        self.pending = Some(pending.map_err(|error| failed(error.into()))?);
         for window in [window, whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
             window.scalars.add(&output.scalars)?;

@@ -37,8 +37,12 @@ pub struct EncoderTable {
     /// What a saved system holds besides parameters and buffers (JSON; null for nothing).
     pub extra: extern "C" fn(&mut Instance) -> AbiResult<RString>,
     /// Takes over what `extra` gave.
-    #[sabi(last_prefix_field)]
     pub load_extra: extern "C" fn(&mut Instance, RStr<'_>) -> AbiResult<()>,
+    /// Forgets the state carried in training (true) or in evaluation.
+    pub reset_state: extern "C" fn(&mut Instance, bool) -> AbiResult<()>,
+    /// Cuts the state carried in training from how it came about.
+    #[sabi(last_prefix_field)]
+    pub detach_state: extern "C" fn(&mut Instance) -> AbiResult<()>,
 }
 
 /// What an encoder says about itself.
@@ -71,6 +75,8 @@ pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
             needs: needs::<T>,
             extra: extra::<T>,
             load_extra: load_extra::<T>,
+            reset_state: reset_state::<T>,
+            detach_state: detach_state::<T>,
         })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
@@ -123,4 +129,12 @@ extern "C" fn extra<T: Encoder>(instance: &mut Instance) -> AbiResult<RString> {
 
 extern "C" fn load_extra<T: Encoder>(instance: &mut Instance, extra: RStr<'_>) -> AbiResult<()> {
     call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.load_extra(from_json("what was saved", extra)?))
+}
+
+extern "C" fn reset_state<T: Encoder>(instance: &mut Instance, training: bool) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.reset_state(training))
+}
+
+extern "C" fn detach_state<T: Encoder>(instance: &mut Instance) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.detach_state())
 }

@@ -166,6 +166,24 @@ impl EncoderInstance {
         self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
     }
 
+    /// Has it forget the state that it carries in training, or in evaluation.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
+        let table = self.table;
+        self.owned.call(Phase::Forward, |instance| (table.reset_state())(instance, training))
+    }
+
+    /// Has it cut the state that it carries in training from how it came about.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn detach_state(&mut self) -> Result<(), CallError> {
+        let table = self.table;
+        self.owned.call(Phase::Forward, |instance| (table.detach_state())(instance))
+    }
+
     /// Frees it and says whether that went well.
     ///
     /// # Errors

@@ -136,7 +136,7 @@ impl Config {
                 option: format!("embeddings.{name}.sparse_embeddings"),
             })
             .collect();
-        EncoderNeeds { fields: Vec::new(), longest, sparse_gradients }
+        EncoderNeeds { longest, sparse_gradients, ..EncoderNeeds::default() }
     }
 
     fn fields(&self) -> [(&'static str, &FieldEmbedding); 2] {

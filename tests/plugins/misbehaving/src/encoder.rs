@@ -18,6 +18,8 @@ pub(crate) struct Config {
     longest: Option<i64>,
     /// A field that it says it reads.
     reads: Option<String>,
+    /// Carry the mean of the sources from batch to batch.
+    carries: bool,
     /// Keep the number of batches that were trained on in saved systems.
     counts: bool,
     /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
@@ -26,7 +28,15 @@ pub(crate) struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fault: Fault::None, dim: 16, longest: None, reads: None, counts: false, evaluates: None }
+        Self {
+            fault: Fault::None,
+            dim: 16,
+            longest: None,
+            reads: None,
+            carries: false,
+            counts: false,
+            evaluates: None,
+        }
     }
 }
 
@@ -34,6 +44,8 @@ pub(crate) struct MisbehavingEncoder {
     config: Config,
     evaluated: u64,
     trained: u64,
+    /// What is carried in evaluation and in training, `[1, 1, dim]` each.
+    carried: [Option<Tensor>; 2],
     vocabulary_size: i64,
     parameters: Parameters,
     source: Tensor,
@@ -63,6 +75,7 @@ impl Encoder for MisbehavingEncoder {
         EncoderNeeds {
             fields: config.reads.iter().map(|field| NeededField::new(field, "reads")).collect(),
             longest: longest.into_iter().collect(),
+            carries_state: config.carries,
             ..EncoderNeeds::default()
         }
     }
@@ -77,7 +90,17 @@ impl Encoder for MisbehavingEncoder {
         let source = table("source", context.vocabulary_size("source")?)?;
         let target = table("target", vocabulary_size)?;
         let output = table("output", vocabulary_size)?;
-        Ok(Self { config, evaluated: 0, trained: 0, vocabulary_size, parameters, source, target, output })
+        Ok(Self {
+            config,
+            evaluated: 0,
+            trained: 0,
+            carried: [None, None],
+            vocabulary_size,
+            parameters,
+            source,
+            target,
+            output,
+        })
     }
 
     fn hidden_size(&self) -> i64 {
@@ -90,6 +113,18 @@ impl Encoder for MisbehavingEncoder {
 
     fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    fn reset_state(&mut self, training: bool) -> Result<()> {
+        self.carried[usize::from(training)] = None;
+        Ok(())
+    }
+
+    fn detach_state(&mut self) -> Result<()> {
+        if let Some(carried) = self.carried[1].take() {
+            self.carried[1] = Some(carried.f_detach()?);
+        }
+        Ok(())
     }
 
     fn extra(&self) -> Result<Option<kiwi_plugin_api::serde_json::Value>> {
@@ -120,7 +155,18 @@ impl Encoder for MisbehavingEncoder {
         let embed = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
         let source = embed(&self.source, batch.field("source")?.ids()?)?;
         let target = embed(&self.target, batch.field("target")?.ids()?)?;
-        let mean = source.f_mean_dim([1i64].as_slice(), true, Kind::Float)?;
+        let mut mean = source.f_mean_dim([1i64].as_slice(), true, Kind::Float)?;
+        if self.config.carries {
+            let carried = &mut self.carried[usize::from(pass.training())];
+            let of_batch = mean.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
+            if let Some(before) = carried.as_ref() {
+                mean = mean.f_add(before)?;
+            }
+            *carried = Some(match carried.take() {
+                Some(before) => before.f_mul_scalar(0.5)?.f_add(&of_batch)?,
+                None => of_batch,
+            });
+        }
         let before = target.f_narrow(1, 0, target.size()[1] - 1)?.f_constant_pad_nd([0i64, 0, 1, 0])?;
         let logits =
             Projection { input: before.f_add(&mean)?, weight: self.output.shallow_clone(), bias: None };

@@ -26,8 +26,12 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         precision,
         batch_order: section.or("batch_order", BatchOrder::Corpus, batch_order),
         max_tokens_per_batch: section.optional("max_tokens_per_batch", |entry| entry.size(1)),
+        truncated_bptt_steps: section.optional("truncated_bptt_steps", |entry| entry.count(1)),
         checkpoint: checkpoint(section.section("checkpoint")),
     };
+    if let Some(steps) = trainer.truncated_bptt_steps {
+        truncated_bptt(steps, &trainer, &section);
+    }
     section.finish();
     trainer
 }
@@ -72,6 +76,32 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
             None
         }
         _ => entry.refuse("\"O0\" or \"O1\""),
+    }
+}
+
+/// State goes from batch to batch in the order of the corpus, and no gradient through parameters that a step has changed.
+fn truncated_bptt(steps: u64, trainer: &TrainerSection, section: &Section<'_>) {
+    let path = section.path_of("truncated_bptt_steps");
+    if trainer.batch_order != BatchOrder::Corpus {
+        section.complain(
+            Diagnostic::error("state can be carried from batch to batch in the order of the corpus only")
+                .at(&path)
+                .found("truncated_bptt_steps beside another batch_order")
+                .expected("batch_order \"corpus\"")
+                .help("remove one of the two keys"),
+        );
+    }
+    let accumulated = trainer.gradient_accumulation_steps;
+    if !accumulated.is_multiple_of(steps) {
+        section.complain(
+            Diagnostic::error(
+                "gradients cannot reach back over an optimizer step, which changes the parameters",
+            )
+            .at(&path)
+            .found(format!("{steps}, with {accumulated} batches an optimizer step"))
+            .expected("1, or a number that divides gradient_accumulation_steps")
+            .help("set gradient_accumulation_steps to a multiple of truncated_bptt_steps"),
+        );
     }
 }
 

@@ -27,6 +27,7 @@ fn defaults_are_those_of_the_documentation() {
             precision: Precision::F32,
             batch_order: BatchOrder::Corpus,
             max_tokens_per_batch: None,
+            truncated_bptt_steps: None,
             checkpoint: CheckpointSection {
                 validation_interval: ValidationInterval::ShareOfEpoch(1.0),
                 save_top_k: 1,
@@ -122,6 +123,7 @@ fn values_take_their_forms() {
     let both =
         [("trainer.max_tokens_per_batch", "4096"), ("system.batch_size", r#"{"train": null, "valid": 5}"#)];
     assert_eq!(config_of(LEAST, &both).system.batch_size, BatchSize { train: None, valid: Some(5) });
+    assert_eq!(set("trainer.truncated_bptt_steps", "1").trainer.truncated_bptt_steps, Some(1));
     assert_eq!(set("trainer.batch_order", "random").trainer.batch_order, BatchOrder::Random);
     assert_eq!(set("trainer.batch_order", "bucketed").trainer.batch_order, BatchOrder::Bucketed);
     assert_eq!(set("data.buffer_size", "1000").data.buffer_size, Some(1000));
