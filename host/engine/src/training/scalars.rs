@@ -19,8 +19,8 @@ impl Scalars {
     /// When libtorch fails.
     pub(super) fn add(&mut self, scalars: &[(String, Tensor)]) -> Result<(), Failure> {
         for (name, scalar) in scalars {
-            let number = || Ok(scalar.f_detach()?.f_to_kind(Kind::Double)?.f_view([] as [i64; 0])?);
-            let number = number().map_err(|error: tch::TchError| failed(error.into()))?;
+            let number = || scalar.f_detach()?.f_to_kind(Kind::Double)?.f_view([] as [i64; 0]);
+            let number = number().map_err(|error| failed(error.into()))?;
             match self.sums.iter_mut().find(|(known, _, _)| known == name) {
                 Some((_, sum, count)) => {
                     *sum = sum.f_add(&number).map_err(|error| failed(error.into()))?;
