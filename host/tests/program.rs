@@ -50,6 +50,7 @@ fn saved(installation: &Installation) -> String {
         encoder: part("PredictorEncoder"),
         head: part("TLMOutputs"),
         data_processing: json!({}),
+        training: None,
         source_vocabulary: Vec::new(),
         target_vocabulary: Vec::new(),
     };

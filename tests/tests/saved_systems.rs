@@ -36,6 +36,8 @@ fn a_system_is_looked_into_without_plugins_and_libtorch() {
         "hidden_size = 16",
         "TLMOutputs of plugin kiwi-heads",
         "share_input_fields_encoders = false",
+        "optimizer.class_name = \"adam\"",
+        "batch_size.train = 15",
         "encoder.encode_target.W2",
         "F32 [16, 16]",
     ] {
@@ -44,6 +46,7 @@ fn a_system_is_looked_into_without_plugins_and_libtorch() {
     let found: Value = serde_json::from_str(&inspect(&["--format", "json"]).stdout).unwrap();
     assert_eq!(found["class_name"], "Predictor");
     assert_eq!(found["encoder"]["config"]["hidden_size"], 16);
+    assert_eq!(found["training"]["optimizer"]["learning_rate"], 0.01);
     let saved = SavedSystem::open(&system).unwrap();
     assert_eq!(found["vocabularies"]["target"], saved.header().target_vocabulary.len());
     assert_eq!(found["tensors"].as_array().unwrap().len(), saved.tensors().len());

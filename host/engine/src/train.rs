@@ -54,7 +54,9 @@ fn run(plan: &Plan, directory: &RunDirectory, report: &mut Report<'_>) -> Result
         Some(set) => set.name_of(&main_metric),
         None => main_metric,
     };
-    let keeper = Keeper::new(directory.clone(), &main_metric, system.metrics.main_ordering(), save_top_k);
+    let training = config.system.training();
+    let ordering = system.metrics.main_ordering();
+    let keeper = Keeper::new(directory.clone(), training, &main_metric, ordering, save_top_k);
     Trainer::new(config, system, optimizers, data, keeper, report).fit()
 }
 

@@ -55,6 +55,7 @@ fn json(saved: &SavedSystem, bytes: u64) -> Value {
         "encoder": part(&header.encoder),
         "head": part(&header.head),
         "data_processing": header.data_processing,
+        "training": header.training,
         "vocabularies": {
             "source": header.source_vocabulary.len(),
             "target": header.target_vocabulary.len(),
@@ -94,6 +95,12 @@ fn lines(saved: &SavedSystem, bytes: u64) -> Vec<String> {
     lines.push("text".to_owned());
     let processing = options(&header.data_processing);
     lines.extend(processing.into_iter().map(|(key, value)| format!("                {key} = {value}")));
+    if let Some(training) = &header.training {
+        lines.push("training".to_owned());
+        lines.extend(
+            options(training).into_iter().map(|(key, value)| format!("                {key} = {value}")),
+        );
+    }
     let total: usize = saved.tensors().map(|tensor| elements(&tensor)).sum();
     lines.push(format!("tensors       {}, {total} numbers", saved.tensors().len()));
     let width = saved.tensors().map(|tensor| tensor.name.len()).max().unwrap_or(0);

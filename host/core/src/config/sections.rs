@@ -212,6 +212,25 @@ pub struct SystemSection {
     pub num_data_workers: usize,
 }
 
+impl SystemSection {
+    /// What a saved system tells of its training: the optimizer, the sizes of batches and the metrics. No paths, so that
+    /// the same run elsewhere gives the same file, and nothing that changes no number.
+    #[must_use]
+    pub fn training(&self) -> Value {
+        let mut optimizer = optimizer::json(&self.optimizers);
+        let sections = match &mut optimizer {
+            Value::Array(list) => list.as_mut_slice(),
+            one => std::slice::from_mut(one),
+        };
+        for section in sections {
+            if let Value::Object(section) = section {
+                section.remove("load");
+            }
+        }
+        serde_json::json!({"optimizer": optimizer, "batch_size": self.batch_size, "metrics": self.metrics})
+    }
+}
+
 /// The part of a config that holds for a saved system that is run without training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SavedSystemConfig {

@@ -66,6 +66,7 @@ impl Bench {
             encoder: part(encoder),
             head: part("Outputs"),
             data_processing: json!({}),
+            training: None,
             source_vocabulary: Vec::new(),
             target_vocabulary: Vec::new(),
         };

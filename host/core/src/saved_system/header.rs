@@ -54,6 +54,9 @@ pub struct SystemHeader {
     pub head: Part,
     /// How its text is processed, with every default filled in.
     pub data_processing: Value,
+    /// How it was trained, which nothing reads that runs it: the config's `system.optimizer`, `system.batch_size` and
+    /// `system.metrics`, without paths. `None` of a system that came from elsewhere.
+    pub training: Option<Value>,
     /// The source's words in the order of their ids.
     pub source_vocabulary: Vec<String>,
     /// The target's; the same list when the vocabulary is shared.
@@ -68,6 +71,8 @@ struct SystemRecord {
     encoder: Part,
     head: Part,
     data_processing: Value,
+    #[serde(default)]
+    training: Option<Value>,
 }
 
 impl SystemHeader {
@@ -83,12 +88,15 @@ impl SystemHeader {
             }
             value
         };
-        let system = serde_json::json!({
+        let mut system = serde_json::json!({
             "class_name": self.class_name,
             "encoder": part(&self.encoder),
             "head": part(&self.head),
             "data_processing": self.data_processing,
         });
+        if let Some(training) = &self.training {
+            system["training"] = training.clone();
+        }
         let words = |words: &[String]| Value::from(words).to_string();
         [
             (FORMAT, "pt".to_owned()),
@@ -128,6 +136,7 @@ impl SystemHeader {
             encoder: system.encoder,
             head: system.head,
             data_processing: system.data_processing,
+            training: system.training,
             source_vocabulary: words(SOURCE)?,
             target_vocabulary: words(TARGET)?,
         })

@@ -34,6 +34,7 @@ fn header() -> SystemHeader {
             ..part("TLMOutputs", json!({"fine_tune": false}))
         },
         data_processing: json!({"share_input_fields_encoders": false, "vocab": {"max_size": null}}),
+        training: Some(json!({"optimizer": {"class_name": "adam"}, "batch_size": {"train": 64}})),
         source_vocabulary: words(&["\"quoted\"", "back\\slash", "tab", "ä"]),
         target_vocabulary: words(&["中", "\u{1f95d}", "\u{feff}"]),
     }

@@ -21,6 +21,7 @@ fn header() -> SystemHeader {
         encoder: part("Lstm", json!({"hidden_size": 8, "dropout": 0.5})),
         head: part("Outputs", json!({"fine_tune": false})),
         data_processing: json!({}),
+        training: None,
         source_vocabulary: Vec::new(),
         target_vocabulary: Vec::new(),
     }

@@ -6,6 +6,7 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::Ordering;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::directory::RunDirectory;
 use super::save::{save, write_text};
@@ -37,6 +38,8 @@ struct Index<'a> {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     directory: RunDirectory,
+    /// What the systems tell of their training.
+    training: Value,
     metric: String,
     ordering: Ordering,
     limit: Option<usize>,
@@ -47,10 +50,18 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Keeps the best systems by the main metric `metric`, as `val_target_PERP`: `save_top_k` as in the config.
-    pub(crate) fn new(directory: RunDirectory, metric: &str, ordering: Ordering, save_top_k: i64) -> Self {
+    /// Keeps the best systems by the main metric `metric`, as `val_target_PERP`: `save_top_k` as in the config. `training`
+    /// is what they tell of how they were trained.
+    pub(crate) fn new(
+        directory: RunDirectory,
+        training: Value,
+        metric: &str,
+        ordering: Ordering,
+        save_top_k: i64,
+    ) -> Self {
         Self {
             directory,
+            training,
             metric: metric.to_owned(),
             ordering,
             limit: usize::try_from(save_top_k).ok(),
@@ -78,7 +89,7 @@ impl Keeper {
         }
         let file = format!("checkpoints/{}", self.unique_name(epoch, value));
         let path = self.directory.path().join(&file);
-        save(system, &path)?;
+        save(system, &self.training, &path)?;
         self.last = Some(file.clone());
         self.kept.insert(rank, Kept { file, epoch, step, value });
         let dropped = match self.limit {
@@ -165,7 +176,7 @@ mod tests {
         )
         .unwrap()
         .config;
-        Keeper::new(RunDirectory::choose(&config).unwrap(), "val_a/b", Ordering::Min, 2)
+        Keeper::new(RunDirectory::choose(&config).unwrap(), Value::Null, "val_a/b", Ordering::Min, 2)
     }
 
     #[test]

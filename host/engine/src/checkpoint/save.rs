@@ -6,20 +6,22 @@ use std::path::Path;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::saved_system;
+use kiwi_core::saved_system::{self, SystemHeader};
+use serde_json::Value;
 
 use crate::system::{System, running};
 use crate::torch::ToFile;
 
-/// Writes `system` to `path`.
+/// Writes `system` to `path`, with what `training` says of how it was trained.
 ///
 /// # Errors
 /// When a component fails, a parameter cannot be copied or the file not written.
-pub(super) fn save(system: &mut System, path: &Path) -> Result<(), Failure> {
+pub(super) fn save(system: &mut System, training: &Value, path: &Path) -> Result<(), Failure> {
     let failed = |reason: String| {
         Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot save the system: {reason}")))
     };
     let header = system.header().map_err(|error| running(&error))?;
+    let header = SystemHeader { training: Some(training.clone()), ..header };
     let parameters = system.parameters().iter();
     let tensors = ToFile::new(parameters.map(|parameter| (parameter.name.as_str(), &parameter.tensor)));
     let layouts = tensors.layouts().map_err(|error| failed(error.to_string()))?;

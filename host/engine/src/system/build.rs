@@ -126,7 +126,7 @@ impl System {
         Ok(())
     }
 
-    /// What a file of this system says about it.
+    /// What a file of this system says about it, without how it was trained.
     ///
     /// # Errors
     /// When a component fails.
@@ -137,6 +137,7 @@ impl System {
             encoder: Part { extra: self.encoder.extra()?, ..self.encoder_part.clone() },
             head: Part { extra: self.head.extra()?, ..self.head_part.clone() },
             data_processing: self.vocabulary.data_processing.clone(),
+            training: None,
             source_vocabulary: vocabularies.source.words().to_vec(),
             target_vocabulary: vocabularies.target.words().to_vec(),
         })

@@ -66,6 +66,11 @@ impl Serialize for WarmupSteps {
     }
 }
 
+/// As [`one_or_list`]; `Null` can be only if memory runs out, for all keys are texts.
+pub(super) fn json(optimizers: &[OptimizerSection]) -> Value {
+    one_or_list(optimizers, serde_json::value::Serializer).unwrap_or_default()
+}
+
 /// The only optimizer as an object, several as an array.
 pub(super) fn one_or_list<S: Serializer>(
     optimizers: &[OptimizerSection],

@@ -79,3 +79,23 @@ fn what_is_wrong_with_a_list_is_told_where_it_stands() {
         assert!(complaint.contains(part), "no {part:?} in {complaint}");
     }
 }
+
+#[test]
+fn what_a_saved_system_tells_of_training_has_no_paths() {
+    let one = |load: &str| {
+        let changes = [("system.optimizer.load", load), ("system.num_data_workers", "3")];
+        config_of(LEAST, &changes).system.training()
+    };
+    let training = one("\"state\"");
+    assert_eq!(training, one("null"));
+    assert_eq!(training["optimizer"]["class_name"], "adam");
+    assert_eq!(training["batch_size"]["train"], config_of(LEAST, &[]).system.batch_size.train.unwrap());
+    assert_eq!(training["metrics"], serde_json::json!([]));
+    let keys: Vec<_> = training.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["batch_size", "metrics", "optimizer"]);
+
+    let list = r#"[{"class_name": "adam", "learning_rate": 1, "parameters": ["*"], "load": "state"}]"#;
+    let training = config_of(&with_list(list), &[]).system.training();
+    assert_eq!(training["optimizer"][0]["learning_rate"], 1.0);
+    assert_eq!(training["optimizer"][0].get("load"), None);
+}
