@@ -1,5 +1,7 @@
 //! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
 
+mod interchange;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -9,6 +11,11 @@ use kiwi_core::environment;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
+
+pub(crate) use interchange::{
+    ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
+    ImportSystemArguments,
+};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -29,6 +36,8 @@ pub(crate) enum Command {
     Score(ScoreArguments),
     Features(FeaturesArguments),
     Inspect(InspectSystemArguments),
+    Import(ImportArguments),
+    Export(ExportArguments),
     Plugins(PluginsArguments),
 }
 
@@ -270,6 +279,12 @@ impl Command {
             Self::Score(_) => "score",
             Self::Features(_) => "features",
             Self::Inspect(_) => "inspect",
+            Self::Import(arguments) => match arguments.command {
+                ImportCommand::Openkiwi(_) => "import openkiwi",
+            },
+            Self::Export(arguments) => match arguments.command {
+                ExportCommand::Openkiwi(_) => "export openkiwi",
+            },
             Self::Plugins(arguments) => match arguments.command {
                 PluginsCommand::List(_) => "plugins list",
                 PluginsCommand::Inspect(_) => "plugins inspect",
@@ -289,6 +304,12 @@ impl Arguments {
             Command::Score(arguments) => &arguments.corpus.common,
             Command::Features(arguments) => &arguments.corpus.common,
             Command::Inspect(arguments) => &arguments.common,
+            Command::Import(arguments) => match &arguments.command {
+                ImportCommand::Openkiwi(arguments) => &arguments.common,
+            },
+            Command::Export(arguments) => match &arguments.command {
+                ExportCommand::Openkiwi(arguments) => &arguments.common,
+            },
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,
                 PluginsCommand::Inspect(arguments) => &arguments.common,
@@ -357,6 +378,7 @@ Examples:
   kiwi-host train config.json
   kiwi-host check config.json
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
+  kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host plugins list
 
 Exit codes:

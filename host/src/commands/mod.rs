@@ -1,6 +1,7 @@
 //! What each command does. A command that needs the engine first finds out all that is wrong without it.
 
 mod inspect;
+mod interchange;
 mod plugins;
 mod system;
 mod train;
@@ -39,6 +40,8 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Score(arguments) => system::score(arguments, &options, &mut failed),
         Command::Features(arguments) => system::features(arguments, &options, &mut failed),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Import(arguments) => interchange::import(arguments, &options),
+        Command::Export(arguments) => interchange::export(arguments, &options),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {
