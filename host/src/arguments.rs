@@ -14,7 +14,7 @@ use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
-    ImportSystemArguments,
+    ImportConfigArguments, ImportSystemArguments,
 };
 
 /// Trains translation language models whose parts come from plugins.
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Features(FeaturesArguments),
     Inspect(InspectSystemArguments),
     Import(ImportArguments),
+    ImportConfig(ImportConfigArguments),
     Export(ExportArguments),
     Plugins(PluginsArguments),
 }
@@ -282,6 +283,7 @@ impl Command {
             Self::Import(arguments) => match arguments.command {
                 ImportCommand::Openkiwi(_) => "import openkiwi",
             },
+            Self::ImportConfig(_) => "import-config",
             Self::Export(arguments) => match arguments.command {
                 ExportCommand::Openkiwi(_) => "export openkiwi",
             },
@@ -307,6 +309,7 @@ impl Arguments {
             Command::Import(arguments) => match &arguments.command {
                 ImportCommand::Openkiwi(arguments) => &arguments.common,
             },
+            Command::ImportConfig(arguments) => &arguments.common,
             Command::Export(arguments) => match &arguments.command {
                 ExportCommand::Openkiwi(arguments) => &arguments.common,
             },

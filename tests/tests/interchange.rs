@@ -1,4 +1,5 @@
-//! Systems of OpenKiwi, brought in and out as a user does it, and run: the recorded files give the recorded figures.
+//! Systems of OpenKiwi, brought in and out as a user does it, and run: the recorded files give the recorded figures. And its
+//! configs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -247,4 +248,85 @@ fn without_the_plugins_nothing_is_imported() {
         "name its directory with --plugin-dir",
     ]);
     assert!(!work.at("x.safetensors").exists());
+}
+
+/// A config of OpenKiwi whose data stand in a file of their own.
+const YAML: &str = "\
+defaults:
+  - data: toy
+run:
+  seed: 7
+  experiment_name: toy
+trainer:
+  epochs: 1
+  deterministic: true
+  checkpoint:
+    validation_steps: 1
+system:
+  class_name: Predictor
+  batch_size:
+    train: 15
+    valid: 16
+  num_data_workers: 1
+  model:
+    encoder:
+      encode_source: false
+      hidden_size: 16
+      rnn_layers: 1
+      out_embeddings_dim: ${system.model.encoder.hidden_size}
+      embeddings:
+        source: {dim: 16}
+        target: {dim: 16}
+    tlm_outputs:
+      fine_tune: false
+  optimizer:
+    class_name: adam
+    learning_rate: 1e-2
+";
+
+const YAML_DATA: &str = "\
+data:
+  train:
+    input: {source: train.src, target: train.tgt}
+    output: {}
+  valid:
+    input: {source: valid.src, target: valid.tgt}
+    output: {}
+";
+
+#[test]
+fn a_config_in_yaml_becomes_one_that_trains() {
+    let work = Workplace::new();
+    work.write("toy.yaml", YAML);
+    work.write("data/toy.yaml", YAML_DATA);
+    let outcome = work.run(&["import-config", "toy.yaml", "-o", "toy.json"]).ends_with(0);
+    assert_eq!(outcome.stdout, "");
+    let outcome = outcome.says(&[
+        "warning: `trainer.checkpoint.validation_steps` becomes 1.0",
+        "--> toy.yaml:10:5  trainer.checkpoint.validation_steps",
+        "warning: `system.model.encoder.encode_source` is left out",
+        "--> data/toy.yaml:4:5  data.train.output",
+    ]);
+    assert_eq!(outcome.stderr.matches("warning: ").count(), 4, "{outcome}");
+    let printed = work.run(&["import-config", "toy.yaml", "--quiet"]).ends_with(0);
+    assert_eq!(printed.stdout, fs::read_to_string(work.at("toy.json")).unwrap());
+    assert_eq!(printed.stderr, "");
+
+    let trained = work.run(&["train", "toy.json", "--output-dir", "run", "--threads", "1"]).ends_with(0);
+    assert!(!trained.stderr.contains("warning"), "{trained}");
+    assert!(work.at("run/checkpoints/index.json").exists());
+
+    work.run(&["import-config", "toy.yaml", "-o", "toy.json"])
+        .ends_with(2)
+        .says(&["toy.json exists already, and nothing is overwritten"]);
+    work.write("bad.yaml", &YAML.replace("epochs: 1", "epoch: 1"));
+    work.run(&["import-config", "bad.yaml", "-o", "bad.json"]).ends_with(2).says(&[
+        "unknown key `epoch`",
+        "--> bad.yaml:7:3  trainer.epoch",
+        "did you mean `epochs`?",
+    ]);
+    assert!(!work.at("bad.json").exists());
+    work.run(&["import-config", "toy.yml"])
+        .ends_with(2)
+        .says(&["there is no config file `toy.yml`", "toy.yaml"]);
 }

@@ -72,3 +72,23 @@ pub(crate) struct ExportSystemArguments {
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
+
+/// Make a config of one that OpenKiwi pretrains by, in YAML.
+///
+/// The files that its `defaults` name are merged in as Hydra does, and `${section.key}` is put in. What is left out, written
+/// otherwise or works otherwise here stands on standard error, each with its place in the YAML file. What is wrong in the
+/// config is reported as for `train`, and then nothing is written.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host import-config predictor.yaml -o predictor.json
+  kiwi-host import-config predictor.yaml > predictor.json")]
+pub(crate) struct ImportConfigArguments {
+    /// The config, in YAML.
+    pub(crate) file: PathBuf,
+    /// The config to write, in JSON; without it the config is printed. A file that exists is not replaced.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}

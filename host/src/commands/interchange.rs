@@ -1,16 +1,21 @@
-//! `import` and `export`: saved systems from and for OpenKiwi. Plugins are looked for and not opened, and no libtorch is needed.
+//! `import`, `export` and `import-config`: saved systems from and for OpenKiwi, and its configs. Plugins are looked for and not
+//! opened, and no libtorch is needed.
+
+use std::io::Write;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::plugins::{Kind, LookupError, Registry};
 use kiwi_core::saved_system::{self, PluginIdentity, SavedSystem};
-use kiwi_interchange::{Error, Plugins, export as prepare_export, import as read_system, torch_file};
+use kiwi_interchange::{
+    Error, Plugins, config, create, export as prepare_export, import as read_system, torch_file,
+};
 
-use super::common;
+use super::{common, print_data};
 use crate::arguments::{
     CommonOptions, ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
-    ImportSystemArguments,
+    ImportConfigArguments, ImportSystemArguments,
 };
 use crate::print;
 
@@ -34,6 +39,24 @@ pub(super) fn export(arguments: ExportArguments, options: &CommonOptions) -> Res
     let exported = prepare_export(&saved, !no_weights).map_err(|error| failure(&error))?;
     warn(&exported.warnings, options);
     exported.write(&output).map_err(|error| failure(&error))?;
+    Ok(ExitCode::Success.number())
+}
+
+pub(super) fn import_config(
+    arguments: ImportConfigArguments,
+    options: &CommonOptions,
+) -> Result<i32, Failure> {
+    let imported = config::import_config(&arguments.file)
+        .map_err(|diagnostics| Failure { exit: ExitCode::Invalid, diagnostics })?;
+    warn(&imported.changes, options);
+    match arguments.output {
+        Some(output) => create(&output, |mut file| {
+            file.write_all(imported.json.as_bytes())?;
+            file.flush()
+        })
+        .map_err(|error| failure(&error))?,
+        None => print_data([imported.json.trim_end().to_owned()])?,
+    }
     Ok(ExitCode::Success.number())
 }
 

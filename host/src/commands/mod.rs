@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Features(arguments) => system::features(arguments, &options, &mut failed),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Import(arguments) => interchange::import(arguments, &options),
+        Command::ImportConfig(arguments) => interchange::import_config(arguments, &options),
         Command::Export(arguments) => interchange::export(arguments, &options),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };

@@ -70,6 +70,25 @@ pub fn load(path: &Path, overrides: &[(String, String)]) -> Result<Loaded, Inval
     check(path, &text, overrides)
 }
 
+/// The same for a config that is in no file; `path` stands in for one in complaints.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Invalid> {
+    check(path, text, &[])
+}
+
+/// What this value of a key would ask for, written as JSON, if that is not supported yet.
+#[must_use]
+pub fn not_supported_yet(path: &str, json: &serde_json::Value) -> Option<&'static str> {
+    match later::key(path) {
+        // The table's defaults are JSON.
+        Some(key) => (serde_json::from_str(key.default).ok().as_ref() != Some(json)).then_some(key.feature),
+        None => later::value(path, &json.to_string()),
+    }
+}
+
 /// The same for a text that stands in the file `path`.
 fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Loaded, Invalid> {
     let mut complaints = Vec::new();

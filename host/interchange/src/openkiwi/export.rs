@@ -1,8 +1,6 @@
 //! From a saved system of ours to a file that OpenKiwi loads.
 
-use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use kiwi_core::diagnostic::Diagnostic;
@@ -13,6 +11,7 @@ use super::options::{self, EncoderOptions};
 use super::parameters::{self, OUTPUT_TABLE, Sizes, TARGET_TABLE};
 use super::vocabulary::SPECIALS;
 use super::{ENCODER, Error, HEAD, PREFIX, SYSTEM, VERSION};
+use crate::create;
 use crate::pickle::{Class, ElementType, Memo, Writer};
 use crate::torch_file;
 
@@ -268,25 +267,4 @@ fn json_value(out: &mut Writer, value: &Json) {
             });
         }
     }
-}
-
-/// Writes a file beside `path`, makes sure that it is on the disk, and gives it the name unless something has it.
-fn create(path: &Path, write: impl FnOnce(BufWriter<&File>) -> io::Result<()>) -> Result<(), crate::Error> {
-    let unwritable = |cause| crate::Error::Unwritable { file: path.to_owned(), cause };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".partial")
-        // As for any new file: what the umask leaves.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(unwritable)?;
-    write(BufWriter::with_capacity(1 << 20, temporary.as_file())).map_err(unwritable)?;
-    temporary.as_file().sync_all().map_err(unwritable)?;
-    temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
-        io::ErrorKind::AlreadyExists => crate::Error::Exists { file: path.to_owned() },
-        _ => unwritable(error.error),
-    })?;
-    // The name is part of the folder, which has to reach the disk as well.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)
 }
