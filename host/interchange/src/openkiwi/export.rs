@@ -69,7 +69,7 @@ fn prepare(saved: &SavedSystem, weights: bool) -> Result<Exported<'_>, Error> {
     if weights {
         check_tensors(saved, &tensors)?;
     }
-    let mut data_processing = header.data_processing.clone();
+    let mut data_processing = options::data_processing_json(&processing);
     // OpenKiwi saves every option, these included, which do not exist here.
     data_processing["embeddings"] = Json::Null;
     data_processing["vocab"]["keep_rare_words_with_embeddings"] = json!(false);

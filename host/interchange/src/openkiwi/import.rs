@@ -138,14 +138,7 @@ impl Described {
         if processing.share_input_fields_encoders && source != target {
             return Err(Error::NotShared);
         }
-        let vocab = &processing.vocab;
-        let data_processing = json!({
-            "share_input_fields_encoders": processing.share_input_fields_encoders,
-            "vocab": {
-                "min_frequency": {"source": vocab.min_frequency.source, "target": vocab.min_frequency.target},
-                "max_size": {"source": vocab.max_size.source, "target": vocab.max_size.target},
-            },
-        });
+        let data_processing = options::data_processing_json(&processing);
         Ok(Self { encoder, fine_tune, data_processing, source, target })
     }
 

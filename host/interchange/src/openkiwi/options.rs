@@ -220,6 +220,18 @@ pub(super) fn data_processing(
     Ok(read)
 }
 
+/// The options of text processing as a saved system has them.
+pub(super) fn data_processing_json(options: &DataProcessingSection) -> Value {
+    let VocabularySection { min_frequency, max_size } = &options.vocab;
+    json!({
+        "share_input_fields_encoders": options.share_input_fields_encoders,
+        "vocab": {
+            "min_frequency": {"source": min_frequency.source, "target": min_frequency.target},
+            "max_size": {"source": max_size.source, "target": max_size.target},
+        },
+    })
+}
+
 /// A group of options.
 struct Section<'a> {
     map: &'a Map<String, Value>,

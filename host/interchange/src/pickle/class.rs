@@ -81,6 +81,8 @@ pub enum Class {
     DefaultFrozenDict,
     /// `torch._utils._rebuild_tensor_v2`.
     RebuildTensor,
+    /// A path of `pathlib`, which the config may hold; here no more than its text.
+    Path,
     /// A storage class of `torch`.
     Storage(ElementType),
 }
@@ -96,6 +98,8 @@ impl Class {
             ("kiwi.data.vocabulary", "Vocabulary") => Self::Vocabulary,
             ("kiwi.utils.data_structures", "DefaultFrozenDict") => Self::DefaultFrozenDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
+            // Python 3.13 names its own inner module.
+            ("pathlib" | "pathlib._local", "PosixPath" | "WindowsPath") => Self::Path,
             ("torch", storage) => {
                 Self::Storage(ElementType::ALL.into_iter().find(|kind| kind.storage() == storage)?)
             }
@@ -112,6 +116,7 @@ impl Class {
             Self::Vocabulary => ("kiwi.data.vocabulary", "Vocabulary"),
             Self::DefaultFrozenDict => ("kiwi.utils.data_structures", "DefaultFrozenDict"),
             Self::RebuildTensor => ("torch._utils", "_rebuild_tensor_v2"),
+            Self::Path => ("pathlib", "PosixPath"),
             Self::Storage(kind) => ("torch", kind.storage()),
         }
     }

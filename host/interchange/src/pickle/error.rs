@@ -123,6 +123,14 @@ pub enum Problem {
         /// The most.
         limit: usize,
     },
+    /// A path that is longer than any.
+    #[error("it makes a path of {length} bytes, and {limit} are the most there are")]
+    Path {
+        /// Its length.
+        length: usize,
+        /// The most.
+        limit: usize,
+    },
     /// A storage that is a view of another, as torch wrote before 0.4.
     #[error("it has a storage that is a part of another, as only torch before 0.4 wrote them")]
     StorageView,

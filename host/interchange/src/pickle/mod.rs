@@ -3,6 +3,7 @@
 //! A pickle is a program for a stack machine that may call any Python function. Here it may build only what stands in
 //! [`Class`]; every other name is refused before anything is made of it.
 
+mod calls;
 mod class;
 mod error;
 mod graph;

@@ -66,6 +66,18 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn a_path_is_its_text() {
+    let path = b"cpathlib\nPosixPath\nX\x04\0\0\0runsX\x01\0\0\0a\x86R.";
+    assert_eq!(value(path), Value::Text("runs/a".into()));
+    assert!(matches!(problem(b"cpathlib\nPosixPath\nN\x85R."), Problem::Kind { operation: "a path", .. }));
+    // Each path is the next one's parts: eight operations would make a path of 8^8 letters.
+    let doubled = b"h\0h\0h\0h\0h\0h\0h\0h\0tRq\0".as_slice();
+    let step = [b"cpathlib\nPosixPath\n(", doubled].concat();
+    let grown = [b"X\x08\0\0\0abcdefghq\0", &step.repeat(8)[..], b"."].concat();
+    assert!(matches!(problem(&grown), Problem::Path { length: 4608, limit: 4096 }), "{:?}", problem(&grown));
+}
+
+#[test]
 fn no_name_but_the_known_is_taken() {
     for (module, name) in [
         ("os", "system"),
@@ -163,6 +175,7 @@ proptest! {
             b"q\0", b"h\0", b"q\x01", b"h\x01", b"R", b"b", b"Q", b"\x81", b"ccollections\nOrderedDict\n",
             b"ccollections\nCounter\n", b"ckiwi.data.vocabulary\nVocabulary\n", b"ctorch\nFloatStorage\n",
             b"ctorch._utils\n_rebuild_tensor_v2\n", b"X\x07\0\0\0storage",
+            b"cpathlib\nPosixPath\n",
         ]), 0..60),
     ) {
         let bytes = [b"\x80\x02", &operations.concat()[..], b"."].concat();
