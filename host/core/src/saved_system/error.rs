@@ -181,7 +181,7 @@ impl fmt::Display for NotSafetensors {
             Self::GitLfsPointer => f.write_str("it is a Git LFS pointer to the file; run `git lfs pull`"),
             Self::PyTorch => f.write_str(
                 "it is a PyTorch checkpoint (pickled objects), and saved systems are safetensors files; \
-                 it has to be converted first",
+                 if OpenKiwi saved it, make one of it with `kiwi-host import openkiwi FILE -o SYSTEM`",
             ),
             Self::Truncated { found, expected: Some(expected) } => {
                 write!(f, "it is cut off after {found} of {expected} bytes; {TRUNCATED}")
