@@ -240,6 +240,17 @@ fn each_bad_file_has_its_message() {
 }
 
 #[test]
+fn no_libtorch_is_needed() {
+    let work = Workplace::with_copied_program(&["encoders", "heads"]);
+    let run = |arguments: &[&str]| Outcome::of(work.command(arguments).env_remove("LIBTORCH")).ends_with(0);
+    let _ =
+        run(&["import", "openkiwi", golden("openkiwi-2.1.0.ckpt").to_str().unwrap(), "-o", "a.safetensors"]);
+    let _ = run(&["export", "openkiwi", "a.safetensors", "-o", "a.torch"]);
+    let _ = run(&["import", "openkiwi", "a.torch", "-o", "b.safetensors"]);
+    assert_eq!(fs::read(work.at("a.safetensors")).unwrap(), fs::read(work.at("b.safetensors")).unwrap());
+}
+
+#[test]
 fn without_the_plugins_nothing_is_imported() {
     let work = Workplace::with_copied_program(&["heads"]);
     import(&work, "openkiwi-2.1.0.torch", "x.safetensors").ends_with(3).says(&[

@@ -48,7 +48,14 @@ pub fn import_config(file: &Path) -> Result<ImportedConfig, Vec<Diagnostic>> {
     let json = json::pretty(&root);
     match config::load_text(file, &json) {
         // What our reader warns of it tells when the config is used.
-        Ok(_) => Ok(ImportedConfig { json, changes }),
+        Ok(_) => {
+            // The file itself first, then those of `defaults`, each from top to bottom.
+            changes.sort_by_key(|change| {
+                let place = change.location.as_ref();
+                place.map(|place| (place.file != file, place.file.clone(), place.line, place.column))
+            });
+            Ok(ImportedConfig { json, changes })
+        }
         Err(invalid) => {
             let errors = invalid.complaints.into_iter().filter(|one| one.severity == Severity::Error);
             let mut errors: Vec<_> = errors.map(|one| placed(one, &root, &sources)).collect();

@@ -121,28 +121,20 @@ impl Config<'_> {
     /// OpenKiwi computes in 16 bits only with `amp_level` O1 or more, since O0 is its default.
     fn precision(&mut self) {
         let (precision, level) = ("trainer.precision", "trainer.amp_level");
-        let is_half = self.is(precision, &Content::Int(16));
-        let at_once = |config: &Self, names: &[&str]| {
-            config.root.get(level).is_some_and(|node| {
-                matches!(&node.content, Content::Text(text) if names.contains(&text.to_ascii_uppercase().as_str()))
-            })
+        let given = match self.root.get(level).map(|node| &node.content) {
+            Some(Content::Text(level)) => level.to_ascii_uppercase(),
+            _ => "O0".to_owned(),
         };
-        if is_half && !at_once(self, &["O1", "O2", "O3"]) {
-            self.rewrite(
-                precision,
-                Content::Int(32),
-                "OpenKiwi computes in 32 bits too where amp_level is O0, its default",
-            );
-        }
-        let is_half = is_half
-            && not_supported_yet(precision, &16.into()).is_none()
-            && at_once(self, &["O1", "O2", "O3"]);
-        if is_half {
-            if at_once(self, &["O2", "O3"]) {
-                self.rewrite(level, Content::Text("O1".to_owned()), "O2 and O3 are Apex's own");
-            }
-        } else {
+        if !self.is(precision, &Content::Int(16)) {
             self.leave_out_unless(level, &Content::Null, "it has no effect in 32 bits");
+        } else if given == "O0" {
+            let why = "OpenKiwi computes in 32 bits too where amp_level is O0, its default";
+            self.rewrite(precision, Content::Int(32), why);
+            self.leave_out_unless(level, &Content::Null, "it has no effect in 32 bits");
+        } else if not_supported_yet(precision, &16.into()).is_some() {
+            self.leave_out(level, "it belongs to 16 bits, which are not supported yet");
+        } else if given != "O1" {
+            self.rewrite(level, Content::Text("O1".to_owned()), "O2 and O3 are Apex's own");
         }
     }
 
