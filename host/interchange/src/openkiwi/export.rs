@@ -50,6 +50,13 @@ fn prepare(saved: &SavedSystem, weights: bool) -> Result<Exported<'_>, Error> {
         }
     }
     let mut warnings = Vec::new();
+    for (part, saved) in [("encoder", &header.encoder), ("head", &header.head)] {
+        if let Some(extra) = &saved.extra {
+            let warning =
+                format!("what the {part} kept besides its tensors is left out: OpenKiwi has no place for it");
+            warnings.push(Diagnostic::warning(warning).found(extra.to_string()));
+        }
+    }
     let encoder = EncoderOptions::read(&header.encoder.config, "encoder.config", &mut warnings)?;
     let fine_tune = options::fine_tune(&header.head.config, "tlm_outputs.config")?;
     let processing = options::data_processing(&header.data_processing, "data_processing", &mut warnings)?;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kiwi_core::saved_system::{PluginIdentity, SavedSystem};
+use kiwi_core::saved_system::{PluginIdentity, SavedSystem, SystemHeader, write};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value as Json;
@@ -152,6 +152,37 @@ fn without_weights_there_are_vocabularies_only() {
     let words = vocabulary::words(&file.graph, vocabularies, "target").unwrap();
     assert_eq!(words, system.header().target_vocabulary);
     assert!(refused(&bytes).contains("it has vocabularies and options, and no weights"));
+}
+
+#[test]
+fn systems_that_openkiwi_has_no_counterpart_of_are_not_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let system = saved(folder.path(), &golden("openkiwi-2.1.0.torch"));
+    let path = folder.path().join("changed.safetensors");
+    let changed = |change: &dyn Fn(&mut SystemHeader)| {
+        let mut header = system.header().clone();
+        change(&mut header);
+        write(&path, &header, system.tensors()).unwrap();
+        let saved = SavedSystem::open(&path).unwrap();
+        export(&saved, true).map(|exported| exported.warnings).map_err(|error| error.to_string())
+    };
+    let refused = |change: &dyn Fn(&mut SystemHeader), part: &str| {
+        let said = changed(change).unwrap_err();
+        assert!(said.contains("changed.safetensors cannot be exported: ") && said.contains(part), "{said}");
+    };
+    refused(&|header| header.encoder.class_name = "Bag".to_owned(), "its encoder is a `Bag`");
+    refused(&|header| header.head.class_name = "Other".to_owned(), "its head is a `Other`");
+    refused(
+        &|header| header.source_vocabulary[0] = "<UNK>".to_owned(),
+        "its source vocabulary does not begin",
+    );
+    refused(&|header| header.target_vocabulary.push("more".to_owned()), "has the shape [9, 4]");
+    refused(&|header| header.encoder.config["rnn_layers"] = 3.into(), "it lacks 16 of the encoder's tensors");
+    refused(&|header| header.encoder.config["rnn_layers"] = 1.into(), "it has 16 tensors that its options");
+    refused(&|header| header.data_processing["share_input_fields_encoders"] = true.into(), "and has two");
+    let warnings = changed(&|header| header.encoder.extra = Some(serde_json::json!({"kept": 1}))).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].message.starts_with("what the encoder kept besides its tensors is left out"));
 }
 
 /// A system's pickle in which one thing is made otherwise.
