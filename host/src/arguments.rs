@@ -1,6 +1,7 @@
 //! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
 
 mod interchange;
+mod plugins;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
 };
+pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -185,50 +187,6 @@ pub(crate) struct InspectSystemArguments {
     /// The saved system, as training leaves it in the run's `checkpoints`.
     pub(crate) system: PathBuf,
     /// How it is shown.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: FormatArgument,
-    #[command(flatten)]
-    pub(crate) common: CommonArguments,
-}
-
-/// See which plugins are installed and what they say about themselves. Nothing of them is run.
-#[derive(Debug, Args)]
-pub(crate) struct PluginsArguments {
-    #[command(subcommand)]
-    pub(crate) command: PluginsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginsCommand {
-    /// List plugins and what they register, and files that cannot be used with the reason.
-    ///
-    /// With --verbose also the directories searched, in order, and what was passed over there.
-    List(ListArguments),
-    /// Show everything that one plugin says about itself, and whether this host can use it.
-    ///
-    /// Exits with 3 if it cannot.
-    Inspect(InspectArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArguments {
-    /// How the list is printed.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: FormatArgument,
-    #[command(flatten)]
-    pub(crate) common: CommonArguments,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  kiwi-host plugins inspect kiwi-encoders
-  kiwi-host plugins inspect ./target/release/libmy_plugin.so --format json")]
-pub(crate) struct InspectArguments {
-    /// A file, or the name of an installed plugin.
-    #[arg(value_name = "FILE|NAME")]
-    pub(crate) plugin: PathBuf,
-    /// How the facts are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
     #[command(flatten)]
