@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::options::{self, EncoderOptions};
 use super::parameters::{self, OUTPUT_TABLE, Sizes, TARGET_TABLE};
+use super::training;
 use super::vocabulary::SPECIALS;
 use super::{ENCODER, Error, HEAD, PREFIX, SYSTEM, VERSION};
 use crate::create;
@@ -23,6 +24,8 @@ pub struct Exported<'a> {
     fine_tune: bool,
     shared_vocabulary: bool,
     data_processing: Json,
+    optimizer: Json,
+    batch_size: Json,
     /// Names and shapes of the encoder's tensors, each with a storage of its own; none when weights are left out.
     tensors: Vec<(String, Vec<usize>)>,
     /// What is worth knowing and stops nothing.
@@ -81,7 +84,18 @@ fn prepare(saved: &SavedSystem, weights: bool) -> Result<Exported<'_>, Error> {
     data_processing["embeddings"] = Json::Null;
     data_processing["vocab"]["keep_rare_words_with_embeddings"] = json!(false);
     data_processing["vocab"]["add_embeddings_vocab"] = json!(false);
-    Ok(Exported { saved, encoder, fine_tune, shared_vocabulary, data_processing, tensors, warnings })
+    let (optimizer, batch_size) = training::write(header.training.as_ref(), &mut warnings);
+    Ok(Exported {
+        saved,
+        encoder,
+        fine_tune,
+        shared_vocabulary,
+        data_processing,
+        optimizer,
+        batch_size,
+        tensors,
+        warnings,
+    })
 }
 
 /// Sees that a saved system has these tensors and no others.
@@ -150,8 +164,7 @@ impl Exported<'_> {
         out.finish()
     }
 
-    /// The whole `system` section, which OpenKiwi checks when it loads the system. What a saved system does not say of
-    /// (optimizer, batches) is a matter of training: OpenKiwi's defaults, and Adam.
+    /// The whole `system` section, which OpenKiwi checks when it loads the system.
     fn config(&self) -> Json {
         json!({
             "class_name": SYSTEM,
@@ -162,17 +175,8 @@ impl Exported<'_> {
                 "tlm_outputs": {"fine_tune": self.fine_tune},
             },
             "data_processing": self.data_processing,
-            "optimizer": {
-                "class_name": "adam",
-                "learning_rate": 0.001,
-                "encoder_learning_rate": null,
-                "warmup_steps": null,
-                "training_steps": null,
-                "learning_rate_decay": 1.0,
-                "learning_rate_decay_start": 2,
-                "load": null,
-            },
-            "batch_size": {"train": 1, "valid": 1},
+            "optimizer": self.optimizer,
+            "batch_size": self.batch_size,
             "num_data_workers": 4,
         })
     }

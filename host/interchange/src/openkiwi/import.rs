@@ -12,8 +12,8 @@ use serde_json::json;
 use super::json::json as to_json;
 use super::options::{self, EncoderOptions};
 use super::parameters::{self, OUTPUT_TABLE, Sizes, TARGET_TABLE};
-use super::vocabulary;
 use super::{ENCODER, Error, HEAD, PREFIX, SYSTEM, VERSION};
+use super::{training, vocabulary};
 use crate::pickle::{ElementType, Graph, Object, TensorView, Value};
 use crate::tensor;
 use crate::torch_file::{self, TorchFile};
@@ -104,6 +104,7 @@ struct Described {
     encoder: EncoderOptions,
     fine_tune: bool,
     data_processing: serde_json::Value,
+    training: Option<serde_json::Value>,
     source: Vec<String>,
     target: Vec<String>,
 }
@@ -132,6 +133,7 @@ impl Described {
         let fine_tune = options::fine_tune(&options, &path)?;
         let (options, path) = at(&["config", "data_processing"])?;
         let processing = options::data_processing(&options, &path, warnings)?;
+        let training = training::read(&at(&["config"])?.0);
         let (vocabularies, _) = entry(graph, &["vocab"])?;
         let source = vocabulary::words(graph, vocabularies, "source")?;
         let target = vocabulary::words(graph, vocabularies, "target")?;
@@ -139,7 +141,7 @@ impl Described {
             return Err(Error::NotShared);
         }
         let data_processing = options::data_processing_json(&processing);
-        Ok(Self { encoder, fine_tune, data_processing, source, target })
+        Ok(Self { encoder, fine_tune, data_processing, training, source, target })
     }
 
     fn header(&self, plugins: &Plugins) -> SystemHeader {
@@ -154,6 +156,7 @@ impl Described {
             encoder: part(ENCODER, self.encoder.json(), &plugins.encoder),
             head: part(HEAD, json!({"fine_tune": self.fine_tune}), &plugins.head),
             data_processing: self.data_processing.clone(),
+            training: self.training.clone(),
             source_vocabulary: self.source.clone(),
             target_vocabulary: self.target.clone(),
         }

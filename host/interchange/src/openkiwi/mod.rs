@@ -11,6 +11,7 @@ mod options;
 mod parameters;
 #[cfg(test)]
 mod tests;
+mod training;
 mod vocabulary;
 
 pub use error::Error;

@@ -82,6 +82,12 @@ fn recorded_files_have_the_recorded_content() {
         vocab.remove("keep_rare_words_with_embeddings");
         vocab.remove("add_embeddings_vocab");
         assert_eq!(header.data_processing, processing, "{file}");
+        let training = header.training.as_ref().unwrap();
+        assert_eq!(training["batch_size"], case["config"]["batch_size"], "{file}");
+        assert_eq!(
+            training["optimizer"]["learning_rate"], case["config"]["optimizer"]["learning_rate"],
+            "{file}"
+        );
 
         let bytes = fs::read(golden(&format!("{name}.safetensors"))).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
