@@ -82,11 +82,10 @@ system = torch.load(sys.argv[1], map_location="cpu", weights_only=False)
 weights = system["encoder"]["state_dict"]
 recorded = {name.removeprefix("weight."): tensor for name, tensor in load_file(sys.argv[2]).items()}
 for name, tensor in weights.items():
-    twin = "embeddings.target.embedding.weight" if name == "output_embeddings.target.weight" else name
-    assert torch.equal(tensor, recorded[name if name in recorded else twin]), name
-shared = weights.get("output_embeddings.target.weight")
-if shared is not None:
-    assert shared.data_ptr() == weights["embeddings.target.embedding.weight"].data_ptr()
+    assert torch.equal(tensor, recorded[name if name in recorded else "embeddings.target.embedding.weight"]), name
+output = "output_embeddings.target.weight"
+if output not in recorded:
+    assert weights[output].data_ptr() == weights["embeddings.target.embedding.weight"].data_ptr()
 print(json.dumps({
     "names": sorted(weights),
     "vocab": {side: words.itos for side, words in system["vocab"].items()},
