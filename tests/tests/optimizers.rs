@@ -351,43 +351,102 @@ fn frozen_parameters_are_given_to_no_optimizer() {
     ]);
 }
 
+/// An optimizer's section in full.
+fn class(class_name: &str, learning_rate: f64, more: Value) -> Value {
+    let mut section = json!({"class_name": class_name, "learning_rate": learning_rate});
+    section.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    section
+}
+
+/// Two epochs equal an epoch and another that goes on from its states, in weights and states, byte by byte.
+fn goes_on_from_its_saved_state(
+    work: &Workplace,
+    name: &str,
+    sections: &[Value],
+    changes: &[(&'static str, Value)],
+) {
+    let files: Vec<String> = match sections {
+        [_] => vec!["optimizer.safetensors".to_owned()],
+        several => (0..several.len()).map(|index| format!("optimizer-{index}.safetensors")).collect(),
+    };
+    let listed = |sections: Vec<Value>| match <[Value; 1]>::try_from(sections) {
+        Ok([only]) => optimizer(only),
+        Err(several) => optimizer(json!(several)),
+    };
+    let fresh = listed(sections.to_vec());
+    let whole = work.train(&format!("{name}-whole"), &[changes, std::slice::from_ref(&fresh)].concat());
+    assert!(losses(&whole)[1] < losses(&whole)[0], "{name}: {:?}", losses(&whole));
+
+    let one_epoch = ("trainer.epochs", json!(1));
+    let first = work.train(&format!("{name}-first"), &[changes, &[fresh, one_epoch.clone()]].concat());
+    let mut loaded = sections.to_vec();
+    for (section, file) in loaded.iter_mut().zip(&files) {
+        section["load"] = json!(first.directory.join(file));
+    }
+    let go_on = [
+        listed(loaded),
+        one_epoch,
+        ("system.load", json!(first.best())),
+        ("system.class_name", json!(null)),
+        ("system.model", json!(null)),
+    ];
+    let of_the_model = |path: &str| path.starts_with("system.model");
+    let kept: Vec<_> = changes.iter().filter(|(path, _)| !of_the_model(path)).cloned().collect();
+    let second = work.train(&format!("{name}-second"), &[&kept[..], &go_on].concat());
+    says(&second, "goes on after step 8");
+
+    let (whole_tensors, resumed) = (whole.tensors(), second.tensors());
+    for (tensor_name, tensor) in &whole_tensors {
+        assert!(tensor.equal(&resumed[tensor_name]), "{name}: {tensor_name} differs");
+    }
+    for file in files {
+        let state = |run: &Trained| fs::read(run.directory.join(&file)).unwrap();
+        assert!(state(&whole) == state(&second), "{name}: equal states are equal files");
+    }
+}
+
 #[test]
 fn every_optimizer_learns_and_goes_on_from_its_saved_state_as_if_never_interrupted() {
     let work = Workplace::new();
-    for (class, rate, options) in [
-        ("sgd", 0.003, json!({"momentum": 0.5})),
+    for (class_name, rate, more) in [
+        ("sgd", 0.003, json!({"options": {"momentum": 0.5}})),
         ("averaged_sgd", 0.005, json!({})),
-        ("adam", 0.01, json!({"amsgrad": true})),
+        ("adam", 0.01, json!({"options": {"amsgrad": true}, "learning_rate_decay": 0.5})),
+        ("noam", 0.5, json!({"warmup_steps": 4})),
+        ("adamw", 0.02, json!({"warmup_steps": 4, "training_steps": 16})),
         ("adagrad", 0.05, json!({})),
         ("adadelta", 1.0, json!({})),
         ("adamax", 0.01, json!({})),
-        ("rmsprop", 0.003, json!({"centered": true})),
+        ("rmsprop", 0.003, json!({"options": {"centered": true}})),
     ] {
-        let section = |load: Value| {
-            optimizer(json!({"class_name": class, "learning_rate": rate, "options": options, "load": load}))
-        };
-        let whole = work.train(&format!("{class}-whole"), &[section(json!(null))]);
-        assert!(losses(&whole)[1] < losses(&whole)[0], "{class}: {:?}", losses(&whole));
-
-        let one_epoch = ("trainer.epochs", json!(1));
-        let first = work.train(&format!("{class}-first"), &[section(json!(null)), one_epoch.clone()]);
-        let second = work.train(
-            &format!("{class}-second"),
-            &[
-                section(json!(first.directory.join("optimizer.safetensors"))),
-                one_epoch,
-                ("system.load", json!(first.best())),
-                ("system.class_name", json!(null)),
-                ("system.model", json!(null)),
-            ],
-        );
-        let (whole_tensors, resumed) = (whole.tensors(), second.tensors());
-        for (name, tensor) in &whole_tensors {
-            assert!(tensor.equal(&resumed[name]), "{class}: {name} differs");
-        }
-        let state = |run: &Trained| fs::read(run.directory.join("optimizer.safetensors")).unwrap();
-        assert_eq!(state(&whole), state(&second), "{class}: equal states are equal files");
+        goes_on_from_its_saved_state(&work, class_name, &[class(class_name, rate, more)], &[]);
     }
+}
+
+#[test]
+fn sparse_adam_and_the_adam_beside_it_go_on_from_their_saved_states() {
+    let tables = class("sparse_adam", 0.01, json!({"parameters": ["encoder.embeddings.*"]}));
+    let rest = ["encoder.encode_target.*", "encoder.output_embeddings.*", "encoder.*_PreQEFV"];
+    let rest = class("adam", 0.01, json!({"parameters": rest}));
+    goes_on_from_its_saved_state(&Workplace::new(), "sparse", &[tables, rest], &SPARSE);
+}
+
+#[test]
+fn a_schedule_of_the_runs_own_length_goes_on_over_all_steps() {
+    let work = Workplace::new();
+    let section = |load: Value| optimizer(class("adamw", 0.01, json!({"warmup_steps": 0.25, "load": load})));
+    let first = work.train("first", &[section(json!(null)), ("trainer.epochs", json!(1))]);
+    let second = work.train("second", &[section(json!(first.directory.join("optimizer.safetensors")))]);
+    says(
+        &second,
+        "times a schedule over 24 steps (the run's own, and 8 of the loaded state): linear warm-up ends at step 6",
+    );
+    let rates = logged(&second, "learning rate");
+    for (step, rate) in (8..).zip(&rates) {
+        let expected = 0.01 * f64::from(24 - step) / 18.0;
+        assert!((rate - expected).abs() < 1e-12, "step {step}: {rate}, expected {expected}");
+    }
+    assert_eq!(rates.len(), 16);
 }
 
 #[test]

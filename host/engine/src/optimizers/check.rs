@@ -5,9 +5,9 @@ use kiwi_core::config::{OptimizerSection, WarmupSteps};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
-use kiwi_plugin_api::{NamedTensors, ScheduleKeys, Warmup};
+use kiwi_plugin_api::{ScheduleKeys, Warmup};
 
-use super::saved;
+use super::saved::{self, Saved};
 use crate::system::{Checked, Components, Setup, described};
 
 /// An optimizer of the config whose options, schedule and saved state were found to be right.
@@ -15,7 +15,7 @@ pub(crate) struct CheckedOptimizer {
     pub(super) section: OptimizerSection,
     pub(super) checked: Checked,
     /// The state to go on from.
-    pub(super) saved: Option<NamedTensors>,
+    pub(super) saved: Option<Saved>,
 }
 
 /// Checks the optimizers of a plan, whose options are checked already.

@@ -1,8 +1,8 @@
 //! Lowering learning rates when the main metric no longer improves, as PyTorch's `ReduceLROnPlateau`, in the metric's own
 //! direction.
 
-use kiwi_core::config::OptimizerSection;
 use kiwi_plugin_api::Ordering;
+use serde::{Deserialize, Serialize};
 
 /// Relative change that counts as an improvement.
 const THRESHOLD: f64 = 1e-4;
@@ -15,20 +15,32 @@ pub(super) struct Plateau {
     ordering: Ordering,
     factor: f64,
     patience: u64,
+    seen: Seen,
+}
+
+/// What a plateau keeps of the validations so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// The best value; `None` before there is one that a number can improve on.
     best: Option<f64>,
+    /// Validations in a row without improvement.
     bad: u64,
 }
 
 impl Plateau {
-    /// As the config says; `None` if it asks for no lowering.
-    pub(super) fn new(section: &OptimizerSection, ordering: Ordering) -> Option<Self> {
-        (section.learning_rate_decay < 1.0).then_some(Self {
-            ordering,
-            factor: section.learning_rate_decay,
-            patience: section.learning_rate_decay_start,
-            best: None,
-            bad: 0,
-        })
+    /// Multiplies rates by `factor` when more than `patience` validations in a row bring no improvement.
+    pub(super) fn new(factor: f64, patience: u64, ordering: Ordering) -> Self {
+        Self { ordering, factor, patience, seen: Seen::default() }
+    }
+
+    /// The validations so far, to be kept.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    /// Goes on from kept validations.
+    pub(super) fn go_on(&mut self, seen: Seen) {
+        self.seen = seen;
     }
 
     /// What it does, to follow the rates.
@@ -42,15 +54,14 @@ impl Plateau {
     /// Takes a validation's value and says whether rates are to be lowered.
     pub(super) fn validated(&mut self, value: Option<f64>) -> bool {
         if value.is_some_and(|value| self.improves(value)) {
-            self.best = value;
-            self.bad = 0;
+            self.seen = Seen { best: value.filter(|value| value.is_finite()), bad: 0 };
             return false;
         }
-        self.bad += 1;
-        if self.bad <= self.patience {
+        self.seen.bad += 1;
+        if self.seen.bad <= self.patience {
             return false;
         }
-        self.bad = 0;
+        self.seen.bad = 0;
         true
     }
 
@@ -64,7 +75,7 @@ impl Plateau {
         if value.is_nan() {
             return false;
         }
-        match (self.best, self.ordering) {
+        match (self.seen.best, self.ordering) {
             (None, _) => true,
             (Some(best), Ordering::Min) => value < best * (1.0 - THRESHOLD),
             (Some(best), Ordering::Max) => value > best * (1.0 + THRESHOLD),
@@ -88,13 +99,8 @@ mod tests {
         let number = |key: &str| plateau["optimizer"][key].as_f64().unwrap();
         for (key, ordering) in [("min", Ordering::Min), ("reference", Ordering::Max)] {
             let mut rate = number("learning_rate");
-            let mut plateau_of = Plateau {
-                ordering,
-                factor: number("learning_rate_decay"),
-                patience: number("learning_rate_decay_start") as u64,
-                best: None,
-                bad: 0,
-            };
+            let patience = number("learning_rate_decay_start") as u64;
+            let mut plateau_of = Plateau::new(number("learning_rate_decay"), patience, ordering);
             for (value, expected) in
                 plateau["values"].as_array().unwrap().iter().zip(plateau[key].as_array().unwrap())
             {

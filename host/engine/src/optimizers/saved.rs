@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `format` | `pt`, as PyTorch's own files have it |
 //! | `kiwi.format_version` | the version of this table, 1 |
-//! | `kiwi.optimizer` | JSON: the class and its plugin |
+//! | `kiwi.optimizer` | JSON: the class and its plugin, the steps taken, and what lowering the rate on a plateau has come to |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,24 +18,37 @@ use kiwi_core::saved_system::archive::{self, Archive};
 use kiwi_plugin_api::NamedTensors;
 use serde::{Deserialize, Serialize};
 
+use super::rates::Progress;
 use crate::torch::{ToFile, tensor_from};
 
 const FORMAT_VERSION: u32 = 1;
 const VERSION_KEY: &str = "kiwi.format_version";
 const OPTIMIZER_KEY: &str = "kiwi.optimizer";
 
-/// Who wrote a state.
+/// Who wrote a state, and when.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     class_name: String,
     plugin: PluginIdentity,
+    progress: Progress,
+}
+
+/// A state to go on from.
+pub(super) struct Saved {
+    pub(super) tensors: NamedTensors,
+    pub(super) progress: Progress,
 }
 
 /// Writes a state. The file appears complete or not at all, and replaces one of the same name.
 ///
 /// # Errors
 /// When a tensor cannot be copied or the file not written.
-pub(super) fn write(path: &Path, component: &ResolvedComponent, state: &NamedTensors) -> Result<(), Failure> {
+pub(super) fn write(
+    path: &Path,
+    component: &ResolvedComponent,
+    state: &NamedTensors,
+    progress: Progress,
+) -> Result<(), Failure> {
     let failed = |reason: String| {
         let message = format!("cannot save the state of the optimizer: {reason}");
         Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
@@ -44,6 +57,7 @@ pub(super) fn write(path: &Path, component: &ResolvedComponent, state: &NamedTen
     let header = Header {
         class_name: class.clone(),
         plugin: PluginIdentity { name: plugin.clone(), version: version.clone(), sha256: sha256.clone() },
+        progress,
     };
     let header = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
     let metadata = BTreeMap::from([
@@ -61,7 +75,7 @@ pub(super) fn write(path: &Path, component: &ResolvedComponent, state: &NamedTen
 ///
 /// # Errors
 /// When the file is none, or of another class, or of a newer format.
-pub(super) fn read(path: &Path, class: &str) -> Result<NamedTensors, Box<Diagnostic>> {
+pub(super) fn read(path: &Path, class: &str) -> Result<Saved, Box<Diagnostic>> {
     let file = path.display().to_string();
     let refuse = |message: String| Diagnostic::error(message).found(file.clone());
     let no_state = "is not the saved state of an optimizer";
@@ -94,5 +108,6 @@ pub(super) fn read(path: &Path, class: &str) -> Result<NamedTensors, Box<Diagnos
     let tensors = archive.tensors().map(|data| Ok((data.name.clone(), tensor_from(&data)?)));
     tensors
         .collect::<kiwi_plugin_api::Result<_>>()
+        .map(|tensors| Saved { tensors, progress: header.progress })
         .map_err(|error| Box::new(refuse(format!("{file} cannot be read: {error}")).help(help)))
 }

@@ -113,11 +113,12 @@ impl Optimizers {
         all
     }
 
-    /// Writes the states into `directory`: `optimizer.safetensors`, or `optimizer-0.safetensors` and so on for a list.
+    /// Writes the states after `steps` steps of this run into `directory`: `optimizer.safetensors`, or
+    /// `optimizer-0.safetensors` and so on for a list.
     ///
     /// # Errors
     /// When a component fails or a file cannot be written.
-    pub(crate) fn save(&mut self, directory: &Path) -> Result<(), Failure> {
+    pub(crate) fn save(&mut self, directory: &Path, steps: u64) -> Result<(), Failure> {
         let several = self.entries.len() > 1;
         for (index, entry) in self.entries.iter_mut().enumerate() {
             let name = if several {
@@ -126,7 +127,7 @@ impl Optimizers {
                 "optimizer.safetensors".to_owned()
             };
             let state = entry.instance.state().map_err(|error| running(&error))?;
-            saved::write(&directory.join(name), &entry.component, &state)?;
+            saved::write(&directory.join(name), &entry.component, &state, entry.rates.progress(steps))?;
         }
         Ok(())
     }
@@ -171,16 +172,19 @@ impl Entry {
                 .help("encoder_learning_rate is the rate that counts"),
             );
         }
+        let before = saved.as_ref().map_or(0, |saved| saved.progress.steps);
         let course = if checked.handle.has_schedule() {
-            let (schedule, text) = own_schedule(&section, &checked, system, run_steps, warnings)?;
+            let (schedule, text) = own_schedule(&section, &checked, system, before, run_steps, warnings)?;
             Course::Own(schedule, text)
         } else {
-            Plateau::new(&section, system.metrics.main_ordering()).map_or(Course::Constant, Course::Plateau)
+            let (factor, patience) = (section.learning_rate_decay, section.learning_rate_decay_start);
+            let plateau = || Plateau::new(factor, patience, system.metrics.main_ordering());
+            if factor < 1.0 { Course::Plateau(plateau()) } else { Course::Constant }
         };
         let mut instance =
             OptimizerInstance::create(&checked.handle, &checked.config, &groups).map_err(Setup)?;
-        if let Some(saved) = saved {
-            instance.load_state(&saved).map_err(|error| {
+        if let Some(saved) = &saved {
+            instance.load_state(&saved.tensors).map_err(|error| {
                 let mut failure = Failure::from(Setup(error));
                 for diagnostic in &mut failure.diagnostics {
                     diagnostic.path = Some(section.path_of("load"));
@@ -195,7 +199,7 @@ impl Entry {
         Ok(Self {
             labels: labels.collect(),
             last: rates.clone(),
-            rates: Rates::new(rates, course),
+            rates: Rates::new(rates, course, system.metrics.main_name(), saved.map(|saved| saved.progress)),
             component: checked.resolved,
             instance,
         })
@@ -239,14 +243,16 @@ fn dense_gradients(
     ))
 }
 
-/// The schedule that a class brings, and how the log tells of it.
+/// The schedule that a class brings, for `run_steps` steps that follow those of a loaded state, and how the log tells of it.
 fn own_schedule(
     section: &OptimizerSection,
     checked: &crate::system::Checked,
     system: &System,
+    before: u64,
     run_steps: u64,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<(ScheduleInstance, String), Failure> {
+    let run_steps = before.saturating_add(run_steps);
     let training_steps = section.training_steps.unwrap_or(run_steps);
     let (warmup_steps, reading) = match section.warmup_steps {
         None => (None, String::new()),
@@ -277,7 +283,11 @@ fn own_schedule(
                 .help("remove training_steps, so that the schedule is for the whole run"),
         );
     }
-    let whose = if section.training_steps.is_some() { "as training_steps says" } else { "the run's own" };
+    let whose = match (section.training_steps, before) {
+        (Some(_), _) => "as training_steps says".to_owned(),
+        (None, 0) => "the run's own".to_owned(),
+        (None, before) => format!("the run's own, and {before} of the loaded state"),
+    };
     let text = format!(
         "times a schedule over {training_steps} steps ({whose}): {}{reading}",
         schedule.description()

@@ -302,14 +302,16 @@ impl<'a> Trainer<'a> {
             values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
         }
         let improved = self.progress.observe(main);
+        // Before the states are saved, which tell of it.
+        let lowered = self.optimizers.validated(main);
         let saved = self.keeper.offer(&mut self.system, epoch, self.step, main)?;
         if let Some(file) = &saved
             && self.keeper.best().is_some_and(|(best, _, _)| best == *file)
         {
-            self.optimizers.save(self.keeper.directory())?;
+            self.optimizers.save(self.keeper.directory(), self.step)?;
         }
         self.emit(Event::Validated { epoch, step: self.step, values, improved, saved });
-        for lowered in self.optimizers.validated(main) {
+        for lowered in lowered {
             self.emit(Event::RateLowered(lowered));
         }
         Ok(())
