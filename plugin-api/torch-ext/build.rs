@@ -33,12 +33,14 @@ fn build() -> Result<(), String> {
     for folder in [include.clone(), include.join("torch/csrc/api/include")] {
         shim.flag("-isystem").flag(folder);
     }
-    let files = ["guard", "state", "lists", "function", "projection"];
+    let files =
+        ["guard", "state", "lists", "function", "projection", "side_by_side", "product", "lstm", "attention"];
     shim.opt_level(2).files(files.map(|name| format!("cpp/{name}.cpp"))).compile("kiwi_torch_ext");
 
-    let mut row = compiler();
-    row.opt_level(3).flag("-fopenmp-simd").flag("-fno-math-errno").flag("-fno-trapping-math");
-    row.file("cpp/projection_row.cpp").compile("kiwi_torch_ext_row");
+    let mut rows = compiler();
+    rows.opt_level(3).flag("-fopenmp-simd").flag("-fno-math-errno").flag("-fno-trapping-math");
+    rows.files(["projection_row", "cells"].map(|name| format!("cpp/{name}.cpp")))
+        .compile("kiwi_torch_ext_rows");
 
     // For the tests and examples of this crate alone: other crates say themselves where they find libtorch.
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", library_dir.display());

@@ -155,6 +155,18 @@ unsafe extern "C" {
         gold: *const C_tensor,
         out: Out,
     ) -> Message;
+    pub(crate) fn kiwi_torch_lstm_both_ways(
+        tensors: Pointers,
+        batch_sizes: *const C_tensor,
+        out: Out,
+    ) -> Message;
+    pub(crate) fn kiwi_torch_additive_attention(
+        tensors: Pointers,
+        query_starts: *const C_tensor,
+        key_starts: *const C_tensor,
+        key_rows: *const C_tensor,
+        out: Out,
+    ) -> Message;
 }
 
 /// Takes over a string that the shim allocated.

@@ -5,12 +5,14 @@
 //! - [`generator`]: seeding all devices, saving and restoring the CPU generator.
 //! - [`Autocast`]: automatic mixed precision for a scope, on the CPU as well.
 //! - [`optim`], [`foreach`], [`gradients`]: what an optimizer needs over lists of tensors.
-//! - [`custom_function`]: a differentiable operation with a backward of its own; [`projection_cross_entropy`]: one made
-//!   for large vocabularies.
+//! - [`custom_function`]: a differentiable operation with a backward of its own.
+//! - [`projection_cross_entropy`], [`lstm_both_ways`], [`additive_attention`]: operations that libtorch has in several pieces, each
+//!   in one.
 //!
 //! The crate is linked statically into each shared library that uses it and exports no symbol. It knows nothing of
 //! plugins, and wraps no operator that `tch` has.
 
+mod attention;
 mod autocast;
 mod error;
 mod ffi;
@@ -19,13 +21,16 @@ mod function;
 pub mod generator;
 pub mod gradients;
 mod guard;
+mod lstm;
 pub mod optim;
 mod projection;
 mod state;
 
+pub use attention::{AdditiveAttention, additive_attention};
 pub use autocast::Autocast;
 pub use error::TorchError;
 pub use function::{Evaluated, custom_function};
 pub use guard::{Caught, guard, install_panic_hook};
+pub use lstm::{LstmOutput, LstmWay, lstm_both_ways};
 pub use projection::{ProjectionLoss, projection_cross_entropy};
 pub use state::{GlobalState, StateChange, StateItem};
