@@ -7,7 +7,7 @@
 //! - [`optim`], [`foreach`], [`gradients`]: what an optimizer needs over lists of tensors.
 //! - [`custom_function`]: a differentiable operation with a backward of its own.
 //! - [`projection_cross_entropy`], [`lstm_both_ways`], [`additive_attention`]: operations that libtorch has in several pieces, each
-//!   in one.
+//!   in one; [`plain_operations`]: whether a user wants the pieces.
 //!
 //! The crate is linked statically into each shared library that uses it and exports no symbol. It knows nothing of
 //! plugins, and wraps no operator that `tch` has.
@@ -23,6 +23,7 @@ pub mod gradients;
 mod guard;
 mod lstm;
 pub mod optim;
+mod plain;
 mod projection;
 mod state;
 
@@ -32,5 +33,6 @@ pub use error::TorchError;
 pub use function::{Evaluated, custom_function};
 pub use guard::{Caught, guard, install_panic_hook};
 pub use lstm::{LstmOutput, LstmWay, lstm_both_ways};
+pub use plain::plain_operations;
 pub use projection::{ProjectionLoss, projection_cross_entropy};
 pub use state::{GlobalState, StateChange, StateItem};

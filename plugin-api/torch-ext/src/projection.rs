@@ -1,9 +1,9 @@
 //! The projection of hidden states to a large vocabulary, fused with its cross-entropy loss.
 
-use tch::Tensor;
+use tch::{Kind, TchError, Tensor};
 
-use crate::TorchError;
 use crate::ffi;
+use crate::{TorchError, plain_operations};
 
 /// What [`projection_cross_entropy`] gives for each of N rows.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ pub fn projection_cross_entropy(
     bias: Option<&Tensor>,
     gold: &Tensor,
 ) -> Result<ProjectionLoss, TorchError> {
+    if plain_operations() {
+        return plainly(input, weight, bias, gold).map_err(|error| TorchError(error.to_string()));
+    }
     let mut out = ffi::room::<3>();
     // SAFETY: live tensors, of which `bias` may be null; the shim checks them and fills `out` with owned tensors when it
     // succeeds.
@@ -46,4 +49,23 @@ pub fn projection_cross_entropy(
         let [nll, probability, correct] = out.map(|tensor| ffi::own(tensor));
         Ok(ProjectionLoss { nll, probability, correct })
     }
+}
+
+/// The same in libtorch's own operations.
+fn plainly(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    gold: &Tensor,
+) -> Result<ProjectionLoss, TchError> {
+    let logits = input.f_linear(weight, bias)?;
+    let logits = match logits.kind() {
+        Kind::Double => logits,
+        _ => logits.f_to_kind(Kind::Float)?,
+    };
+    let log_softmax = logits.f_log_softmax(1, None)?;
+    let nll = log_softmax.f_gather(1, &gold.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?.f_neg()?;
+    let probability = nll.f_detach()?.f_neg()?.f_exp()?;
+    let correct = logits.f_argmax(1, false)?.f_eq_tensor(gold)?;
+    Ok(ProjectionLoss { nll, probability, correct })
 }

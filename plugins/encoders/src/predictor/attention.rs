@@ -1,6 +1,9 @@
 //! Additive attention of target contexts over the encoded source.
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::{AdditiveAttention, additive_attention};
+
+use super::places::Words;
 
 /// `score(i, j) = tanh(w2 · tanh(W1 [q_i ; A_j] + b1) + b2)`, softmax over the source's words.
 ///
@@ -59,5 +62,28 @@ impl Attention {
             scores.f_masked_fill(&masked, lowest)?.f_softmax(-1, None)?.f_masked_fill(&masked, 0.0)?;
         pass.trace(&format!("{prefix}p"), &weights);
         Ok(weights.f_to_kind(keys.kind())?.f_bmm(keys)?)
+    }
+
+    /// Contexts `[N, 2h]` of the queries `[N, 2h]` of `words` over those rows of `keys` `[M, 2h]` that are words of the same
+    /// sentence's source.
+    pub(crate) fn within_sentences(
+        &self,
+        query: &Tensor,
+        keys: &Tensor,
+        words: &Words,
+        source_words: &Words,
+    ) -> Result<Tensor> {
+        let left = query.f_linear(&self.wide.f_narrow(1, 0, self.size)?, Some(&self.wide_bias))?;
+        let right = keys.f_linear(&self.wide.f_narrow(1, self.size, self.size)?, None::<&Tensor>)?;
+        Ok(additive_attention(&AdditiveAttention {
+            left: &left,
+            right: &right,
+            keys,
+            weight: &self.narrow.f_reshape([self.size])?,
+            bias: &self.narrow_bias,
+            query_starts: &Tensor::from_slice(&words.starts),
+            key_starts: &Tensor::from_slice(&source_words.starts),
+            key_rows: &Tensor::from_slice(&source_words.places),
+        })?)
     }
 }

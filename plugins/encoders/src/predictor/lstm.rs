@@ -1,6 +1,15 @@
 //! LSTMs with PyTorch's parameter names: one over packed sequences in both directions, one over padded sequences.
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::{LstmWay, lstm_both_ways};
+
+use super::places::Places;
+
+/// h and c of one layer in one direction, `[B, h]` each.
+pub(crate) struct State {
+    pub(crate) h: Tensor,
+    pub(crate) c: Tensor,
+}
 
 /// States of an LSTM after its last step: h and c, `[layers * directions, B, h]` each.
 pub(crate) struct States {
@@ -107,6 +116,75 @@ impl Lstm {
         Ok((outputs.f_index_select(0, &back)?, states))
     }
 
+    /// Layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.layers.unsigned_abs() as usize
+    }
+
+    /// One of its two directions in a layer (0 the only or forward one, 1 the backward one) over `x` `[N, E]` from states
+    /// `[B, h]`.
+    fn way<'a>(&'a self, layer: usize, direction: usize, x: &'a Tensor, from: &'a State) -> LstmWay<'a> {
+        let directions = if self.bidirectional { 2 } else { 1 };
+        let of = &self.weights[4 * (layer * directions + direction)..][..4];
+        LstmWay {
+            x,
+            weight_ih: &of[0],
+            weight_hh: &of[1],
+            bias_ih: &of[2],
+            bias_hh: &of[3],
+            h: &from.h,
+            c: &from.c,
+        }
+    }
+
+    /// In both directions over packed rows `x` `[N, E]` of B sentences: outputs `[N, 2h]`, and the states after the last step of
+    /// each direction, layer by layer.
+    pub(crate) fn both_ways(
+        &self,
+        x: &Tensor,
+        batch_sizes: &Tensor,
+        sentences: usize,
+        training: bool,
+    ) -> Result<(Tensor, Vec<[State; 2]>)> {
+        let zeros = || Tensor::f_zeros([sentences as i64, self.hidden_size], (x.kind(), x.device()));
+        let start = State { h: zeros()?, c: zeros()? };
+        let mut outputs = x.shallow_clone();
+        let mut states = Vec::new();
+        for layer in 0..self.layers() {
+            if layer > 0 && training && self.dropout > 0.0 {
+                outputs = outputs.f_dropout(self.dropout, true)?;
+            }
+            let [forward, backward] = lstm_both_ways(
+                &self.way(layer, 0, &outputs, &start),
+                &self.way(layer, 1, &outputs, &start),
+                batch_sizes,
+            )?;
+            outputs = Tensor::f_cat(&[forward.y, backward.y], 1)?;
+            states.push([State { h: forward.h, c: forward.c }, State { h: backward.h, c: backward.c }]);
+        }
+        Ok((outputs, states))
+    }
+
+    /// Factors `[T * B, h]` for the outputs of each layer but the last, at each step of each sentence: drawn as for padded rows,
+    /// so that the same words are dropped either way. None where nothing is dropped.
+    fn dropout_factors(
+        &self,
+        [steps, sentences]: [i64; 2],
+        like: &Tensor,
+        training: bool,
+    ) -> Result<Vec<Tensor>> {
+        if !training || self.dropout == 0.0 {
+            return Ok(Vec::new());
+        }
+        let draw = |_| -> Result<Tensor> {
+            let mut factors =
+                Tensor::f_empty([steps * sentences, self.hidden_size], (like.kind(), like.device()))?;
+            let kept = 1.0 - self.dropout;
+            Ok(factors.f_bernoulli_float_(kept)?.f_div_scalar_(kept)?)
+        };
+        (1..self.layers()).map(draw).collect()
+    }
+
     fn borrowed(&self) -> Vec<&Tensor> {
         self.weights.iter().collect()
     }
@@ -121,4 +199,36 @@ impl States {
         };
         Ok(Self { h: pick(&self.h)?, c: pick(&self.c)? })
     }
+}
+
+/// `forward` and, from the end to the beginning, `backward` over the same packed rows `x` `[N, E]`, from a state for each layer and
+/// direction: outputs `[N, h]` each. `width` is that of the padded field.
+pub(crate) fn side_by_side(
+    [forward, backward]: [&Lstm; 2],
+    x: &Tensor,
+    places: &Places,
+    states: &[[State; 2]],
+    width: i64,
+    training: bool,
+) -> Result<[Tensor; 2]> {
+    let shape = [width, places.sentences() as i64];
+    let factors =
+        [forward.dropout_factors(shape, x, training)?, backward.dropout_factors(shape, x, training)?];
+    let steps = if factors[0].is_empty() { None } else { Some([places.steps(false)?, places.steps(true)?]) };
+    let mut outputs = [x.shallow_clone(), x.shallow_clone()];
+    for (layer, [of_forward, of_backward]) in states.iter().enumerate() {
+        if let (Some(steps), Some(before)) = (&steps, layer.checked_sub(1)) {
+            for way in 0..2 {
+                let factors = factors[way][before].f_index_select(0, &steps[way])?;
+                outputs[way] = outputs[way].f_mul(&factors)?;
+            }
+        }
+        let [forward, backward] = lstm_both_ways(
+            &forward.way(layer, 0, &outputs[0], of_forward),
+            &backward.way(layer, 0, &outputs[1], of_backward),
+            &places.batch_sizes,
+        )?;
+        outputs = [forward.y, backward.y];
+    }
+    Ok(outputs)
 }

@@ -8,15 +8,22 @@ mod attention;
 mod config;
 mod embedding;
 mod lstm;
+mod packed;
+mod padded;
+mod places;
 
 use std::collections::BTreeMap;
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::{Autocast, plain_operations};
 
 use attention::Attention;
 use config::Config;
 use embedding::Embedding;
-use lstm::{Lstm, Sizes, States};
+use lstm::{Lstm, Sizes};
+
+/// Encodes a target, or a post-edit by the same parameters.
+type EncodeTarget<'a> = Box<dyn Fn(&Field, &mut Pass) -> Result<EncodedTarget> + 'a>;
 
 /// Names of the features.
 const QUALITY: &str = "target";
@@ -38,6 +45,7 @@ pub(crate) struct PredictorEncoder {
     forward_lstm: Lstm,
     backward_lstm: Lstm,
     attention: Attention,
+    device: Device,
     /// S, V and C of the deep output, `[2h, 2o]`, `[2E, 2o]`, `[2h, 2o]`.
     mix_states: Tensor,
     mix_neighbours: Tensor,
@@ -134,6 +142,7 @@ impl Encoder for PredictorEncoder {
             forward_lstm,
             backward_lstm,
             attention,
+            device,
             mix_states,
             mix_neighbours,
             mix_context,
@@ -160,11 +169,11 @@ impl Encoder for PredictorEncoder {
     }
 
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
-        let source = self.encode_source(batch.field("source")?, pass)?;
+        let encode = self.way(batch, pass)?;
         let mut features = Features::new();
         if self.wanted.quality || self.wanted.target_logits {
             let field = batch.field("target")?;
-            let target = self.encode_target(field, &source, pass)?;
+            let target = encode(field, pass)?;
             if self.wanted.quality {
                 features.push(QUALITY, Feature::Tensor(self.quality_features(field, &target)?));
             }
@@ -173,18 +182,11 @@ impl Encoder for PredictorEncoder {
         if self.wanted.pe_logits
             && let Some(field) = batch.find("pe")
         {
-            let post_edit = self.encode_target(field, &source, pass)?;
+            let post_edit = encode(field, pass)?;
             features.push(PE_LOGITS, self.logits(post_edit.predicted));
         }
         Ok(features)
     }
-}
-
-/// The encoded source: A `[B, S, 2h]`, its final states, and where its words are `[B, S]`.
-struct EncodedSource {
-    keys: Tensor,
-    states: States,
-    mask: Tensor,
 }
 
 /// The encoded target: f `[B, T, o]` and the states F and R `[B, T, h]`.
@@ -195,50 +197,34 @@ struct EncodedTarget {
 }
 
 impl PredictorEncoder {
-    fn encode_source(&self, field: &Field, pass: &mut Pass) -> Result<EncodedSource> {
-        let x = self.source.forward(field.ids()?, pass.training())?;
-        let (keys, states) = self.source_lstm.over_lengths(&x, field.lengths()?, pass.training())?;
-        for (name, tensor) in [("x_source", &x), ("A", &keys), ("h_n", &states.h), ("c_n", &states.c)] {
-            pass.trace(name, tensor);
+    /// Encodes the source; what encodes a target by it.
+    fn way<'a>(&'a self, batch: &Batch, pass: &mut Pass) -> Result<EncodeTarget<'a>> {
+        let source = batch.field("source")?;
+        if self.can_pack(pass) {
+            let source = self.pack_source(source, pass.training())?;
+            Ok(Box::new(move |field, pass| self.pack_target(field, &source, pass.training())))
+        } else {
+            let source = self.encode_source(source, pass)?;
+            Ok(Box::new(move |field, pass| self.encode_target(field, &source, pass)))
         }
-        Ok(EncodedSource { keys, states, mask: field.strict_mask()?.shallow_clone() })
     }
 
-    /// A target, or a post-edit by the same parameters; what is traced of a post-edit has `pe_` before its name.
-    ///
-    /// In training mode the first and the last position of f are zero: no loss counts them and no feature reads them.
-    fn encode_target(&self, field: &Field, source: &EncodedSource, pass: &mut Pass) -> Result<EncodedTarget> {
-        let training = pass.training();
-        let x = self.target.forward(field.ids()?, training)?;
-        let reverse = reverse_within(field.lengths()?, &x)?;
-        let forward = self.forward_lstm.over_padded(&x, &source.states.of_direction(0)?, training)?;
-        let backward = self.backward_lstm.over_padded(
-            &gather_rows(&x, &reverse)?,
-            &source.states.of_direction(1)?,
-            training,
-        )?;
-        let backward = gather_rows(&backward, &reverse)?;
-        let prefix = if field.name == "pe" { "pe_" } else { "" };
-        for (name, tensor) in [("x_target", &x), ("F", &forward), ("R", &backward)] {
-            pass.trace(&format!("{prefix}{name}"), tensor);
-        }
+    /// Whether this pass can do without padding: the fused operations are of the CPU and of its full precision, and trace
+    /// nothing.
+    fn can_pack(&self, pass: &Pass) -> bool {
+        self.device == Device::Cpu && !pass.traced() && !Autocast::is_on_for_cpu() && !plain_operations()
+    }
 
-        let only_inner = training;
-        let query = neighbours(&forward, &backward, only_inner)?;
-        let around = neighbours(&x, &x, only_inner)?;
-        let context = self.attention.forward(&query, &source.keys, &source.mask, prefix, pass)?;
+    /// f `[.., o]` of queries `[.., 2h]`, their words' neighbours `[.., 2E]` and contexts `[.., 2h]`: the largest of each two of
+    /// `S q + V x + C a`, times W2.
+    fn predict(&self, query: &Tensor, around: &Tensor, context: &Tensor) -> Result<Tensor> {
         let mixed = query
             .f_matmul(&self.mix_states)?
             .f_add(&around.f_matmul(&self.mix_neighbours)?)?
             .f_add(&context.f_matmul(&self.mix_context)?)?;
-        let size = mixed.size();
-        let largest = mixed.f_view([size[0], size[1], self.output_size, 2])?.f_amax([-1i64], false)?;
-        let predicted = largest.f_matmul(&self.mix_output)?;
-        for (name, tensor) in [("q", &query), ("a", &context), ("f", &predicted)] {
-            pass.trace(&format!("{prefix}{name}"), tensor);
-        }
-        let predicted = if only_inner { predicted.f_constant_pad_nd([0i64, 0, 1, 1])? } else { predicted };
-        Ok(EncodedTarget { predicted, forward, backward })
+        let pairs = mixed.f_unflatten(-1, [self.output_size, 2])?;
+        let largest = pairs.f_select(-1, 0)?.f_maximum(&pairs.f_select(-1, 1)?)?;
+        Ok(largest.f_matmul(&self.mix_output)?)
     }
 
     /// O f, left for the head to compute where it is needed.
@@ -261,29 +247,4 @@ impl PredictorEncoder {
         let product = Tensor::f_cat(&[ends(&self.start)?, product, ends(&self.end)?], 1)?;
         Ok(Tensor::f_cat(&[&product, &target.forward, &target.backward], -1)?)
     }
-}
-
-/// `[B, T]`: for each row the positions in reverse within its length, padding staying in place.
-fn reverse_within(lengths: &Tensor, like: &Tensor) -> Result<Tensor> {
-    let positions = Tensor::f_arange(like.size()[1], (Kind::Int64, Device::Cpu))?.f_unsqueeze(0)?;
-    let lengths = lengths.f_unsqueeze(1)?;
-    let reversed = lengths.f_sub(&positions)?.f_sub_scalar(1)?;
-    Ok(reversed.f_where_self(&positions.f_lt_tensor(&lengths)?, &positions)?.f_to(like.device())?)
-}
-
-/// Row by row, the positions `index` `[B, T]` of `x` `[B, T, D]`.
-fn gather_rows(x: &Tensor, index: &Tensor) -> Result<Tensor> {
-    Ok(x.f_gather(1, &index.f_unsqueeze(-1)?.f_expand_as(x)?, false)?)
-}
-
-/// `[left_{i-1} ; right_{i+1}]` for every position i, zero outside; or for the inner positions 1 .. T-2 only.
-fn neighbours(left: &Tensor, right: &Tensor, only_inner: bool) -> Result<Tensor> {
-    let width = left.size()[1];
-    if only_inner {
-        let (left, right) = (left.f_narrow(1, 0, width - 2)?, right.f_narrow(1, 2, width - 2)?);
-        return Ok(Tensor::f_cat(&[left, right], -1)?);
-    }
-    let left = left.f_narrow(1, 0, width - 1)?.f_constant_pad_nd([0i64, 0, 1, 0])?;
-    let right = right.f_narrow(1, 1, width - 1)?.f_constant_pad_nd([0i64, 0, 0, 1])?;
-    Ok(Tensor::f_cat(&[left, right], -1)?)
 }
