@@ -33,13 +33,24 @@ fn build() -> Result<(), String> {
     for folder in [include.clone(), include.join("torch/csrc/api/include")] {
         shim.flag("-isystem").flag(folder);
     }
-    let files =
-        ["guard", "state", "lists", "function", "projection", "side_by_side", "product", "lstm", "attention"];
+    let files = [
+        "guard",
+        "state",
+        "lists",
+        "function",
+        "projection",
+        "side_by_side",
+        "product",
+        "lstm",
+        "attention",
+        "dropout",
+    ];
     shim.opt_level(2).files(files.map(|name| format!("cpp/{name}.cpp"))).compile("kiwi_torch_ext");
 
     let mut rows = compiler();
     rows.opt_level(3).flag("-fopenmp-simd").flag("-fno-math-errno").flag("-fno-trapping-math");
-    rows.files(["projection_row", "cells"].map(|name| format!("cpp/{name}.cpp")))
+    rows.flag_if_supported("-mprefer-vector-width=512").flag("-ffp-contract=fast");
+    rows.files(["projection_row", "cells", "dropout_row"].map(|name| format!("cpp/{name}.cpp")))
         .compile("kiwi_torch_ext_rows");
 
     // For the tests and examples of this crate alone: other crates say themselves where they find libtorch.

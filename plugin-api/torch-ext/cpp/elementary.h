@@ -42,30 +42,48 @@ KIWI_INLINE double exponential(double x) {
   return std::exp(x);
 }
 
-// 1 / (1 + e^-x), to about 2e-7 relative; not a number for one that is none.
-template <typename Real>
-KIWI_INLINE Real sigmoid(Real x) {
-  const Real e = exponential(x < 0 ? x : -x);
-  return (x < 0 ? e : Real(1)) / (Real(1) + e);
+// 1 / x for a positive x within the normal numbers, to about 1e-7 relative: by three of Newton's steps, which are faster than a
+// division.
+KIWI_INLINE float reciprocal(float x) {
+  int32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = 0x7EF311C7 - bits;
+  float y;
+  std::memcpy(&y, &bits, sizeof y);
+  y = y * (2.0F - x * y);
+  y = y * (2.0F - x * y);
+  return y * (2.0F - x * y);
 }
 
-// To about 2e-7 relative (Cephes): a polynomial near 0, else by e^-2|x|.
+// To 4e-7 relative: a quotient of polynomials (the minimax approximation of degrees 13 and 6 on [-7.9, 7.9], as in Eigen), 1 or
+// -1 outside. No division, no branch; not a number for one that is none.
 KIWI_INLINE float hyperbolic_tangent(float x) {
-  const float size = x < 0 ? -x : x;
-  const float square = x * x;
-  float p = -5.70498872745e-3F;
-  p = p * square + 2.06390887954e-2F;
-  p = p * square - 5.37397155531e-2F;
-  p = p * square + 1.33314422036e-1F;
-  p = p * square - 3.33332819422e-1F;
-  const float near = p * square * x + x;
-  const float e = exponential(-2 * size);
-  const float far = (1 - e) / (1 + e);
-  return size < 0.625F ? near : (x < 0 ? -far : far);
+  const float limit = 7.90531110763549805F;
+  const float low = x < -limit ? -limit : x;
+  const float y = low > limit ? limit : low;
+  const float square = y * y;
+  float p = -2.76076847742355e-16F;
+  p = p * square + 2.00018790482477e-13F;
+  p = p * square - 8.60467152213735e-11F;
+  p = p * square + 5.12229709037114e-08F;
+  p = p * square + 1.48572235717979e-05F;
+  p = p * square + 6.37261928875436e-04F;
+  p = p * square + 4.89352455891786e-03F;
+  float q = 1.19825839466702e-06F;
+  q = q * square + 1.18534705686654e-04F;
+  q = q * square + 2.26843463243900e-03F;
+  q = q * square + 4.89352518554385e-03F;
+  return y * p * reciprocal(q);
 }
 
 KIWI_INLINE double hyperbolic_tangent(double x) {
   return std::tanh(x);
+}
+
+// 1 / (1 + e^-x), to 2e-7.
+template <typename Real>
+KIWI_INLINE Real sigmoid(Real x) {
+  return Real(0.5) * hyperbolic_tangent(Real(0.5) * x) + Real(0.5);
 }
 
 } // namespace kiwi

@@ -156,6 +156,13 @@ unsafe extern "C" {
         gold: *const C_tensor,
         out: Out,
     ) -> Message;
+    pub(crate) fn kiwi_torch_dropout_factors(
+        rows: *const C_tensor,
+        width: i64,
+        probability: f64,
+        kind: i8,
+        out: Out,
+    ) -> Message;
     pub(crate) fn kiwi_torch_lstm_both_ways(
         tensors: Pointers,
         batch_sizes: *const C_tensor,

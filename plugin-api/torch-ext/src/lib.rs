@@ -14,6 +14,7 @@
 
 mod attention;
 mod autocast;
+mod dropout;
 mod error;
 mod ffi;
 pub mod foreach;
@@ -29,6 +30,7 @@ mod state;
 
 pub use attention::{AdditiveAttention, additive_attention};
 pub use autocast::Autocast;
+pub use dropout::dropout_factors;
 pub use error::TorchError;
 pub use function::{Evaluated, custom_function};
 pub use guard::{Caught, guard, install_panic_hook};

@@ -1,7 +1,9 @@
 //! LSTMs with PyTorch's parameter names: one over packed sequences in both directions, one over padded sequences.
 
+use std::ops::Range;
+
 use kiwi_plugin_api::prelude::*;
-use kiwi_plugin_api::torch_ext::{LstmWay, lstm_both_ways};
+use kiwi_plugin_api::torch_ext::{LstmWay, dropout_factors, lstm_both_ways};
 
 use super::places::Places;
 
@@ -70,16 +72,34 @@ impl Lstm {
 
     /// Over padded rows `x` `[B, T, E]` from `initial` states: outputs `[B, T, h]`.
     pub(crate) fn over_padded(&self, x: &Tensor, initial: &States, training: bool) -> Result<Tensor> {
-        let (outputs, _, _) = x.f_lstm(
-            &[&initial.h, &initial.c],
-            &self.borrowed(),
-            true,
-            self.layers,
-            self.dropout,
-            training,
-            self.bidirectional,
-            true,
-        )?;
+        let run = |x: &Tensor, layers: Range<i64>, dropout| -> Result<Tensor> {
+            let states = initial.of_layers(&layers, 1)?;
+            let (outputs, _, _) = x.f_lstm(
+                &[&states.h, &states.c],
+                &self.of_layers(&layers),
+                true,
+                layers.end - layers.start,
+                dropout,
+                training,
+                false,
+                true,
+            )?;
+            Ok(outputs)
+        };
+        if x.device() != Device::Cpu || !self.drops(training) {
+            return run(x, 0..self.layers, self.dropout);
+        }
+        let (rows, width) = (x.size()[0], x.size()[1]);
+        let steps = Tensor::f_arange(rows * width, (Kind::Int64, Device::Cpu))?;
+        let mut outputs = x.shallow_clone();
+        let factors = self.factors_at(&steps, x.kind())?;
+        for (layer, factors) in (0..self.layers).zip(std::iter::once(None).chain(factors.iter().map(Some))) {
+            if let Some(factors) = factors {
+                let by_row = factors.f_view([width, rows, self.hidden_size])?.f_transpose(0, 1)?;
+                outputs = outputs.f_mul(&by_row.f_to_kind(outputs.kind())?)?;
+            }
+            outputs = run(&outputs, layer..layer + 1, 0.0)?;
+        }
         Ok(outputs)
     }
 
@@ -97,23 +117,53 @@ impl Lstm {
         let order = order.f_to(x.device())?;
         let (data, batch_sizes) =
             x.f_index_select(0, &order)?.f_internal_pack_padded_sequence(&lengths, true)?;
-        let directions = if self.bidirectional { 2 } else { 1 };
-        let zeros =
-            Tensor::f_zeros([directions * self.layers, rows, self.hidden_size], (x.kind(), x.device()))?;
-        let (outputs, h, c) = Tensor::f_lstm_data(
-            &data,
-            &batch_sizes,
-            &[&zeros, &zeros],
-            &self.borrowed(),
-            true,
-            self.layers,
-            self.dropout,
-            training,
-            self.bidirectional,
-        )?;
+        let directions = self.directions();
+        let run = |data: &Tensor, layers: Range<i64>, dropout| -> Result<(Tensor, Tensor, Tensor)> {
+            let count = layers.end - layers.start;
+            let zeros =
+                Tensor::f_zeros([directions * count, rows, self.hidden_size], (x.kind(), x.device()))?;
+            Ok(Tensor::f_lstm_data(
+                data,
+                &batch_sizes,
+                &[&zeros, &zeros],
+                &self.of_layers(&layers),
+                true,
+                count,
+                dropout,
+                training,
+                self.bidirectional,
+            )?)
+        };
+        let (outputs, h, c) = if x.device() == Device::Cpu && self.drops(training) {
+            let (mut outputs, mut h, mut c) = (data, Vec::new(), Vec::new());
+            for layer in 0..self.layers {
+                if layer > 0 {
+                    let factors = self.factors_for(&outputs)?;
+                    outputs = outputs.f_mul(&factors)?;
+                }
+                let (of_layer, last_h, last_c) = run(&outputs, layer..layer + 1, 0.0)?;
+                outputs = of_layer;
+                h.push(last_h);
+                c.push(last_c);
+            }
+            (outputs, Tensor::f_cat(&h, 0)?, Tensor::f_cat(&c, 0)?)
+        } else {
+            run(&data, 0..self.layers, self.dropout)?
+        };
         let (outputs, _) = Tensor::f_internal_pad_packed_sequence(&outputs, &batch_sizes, true, 0.0, width)?;
         let states = States { h: h.f_index_select(1, &back)?, c: c.f_index_select(1, &back)? };
         Ok((outputs.f_index_select(0, &back)?, states))
+    }
+
+    fn directions(&self) -> i64 {
+        if self.bidirectional { 2 } else { 1 }
+    }
+
+    /// The weights of some layers.
+    fn of_layers(&self, layers: &Range<i64>) -> Vec<&Tensor> {
+        let each = 4 * self.directions();
+        let number = |layer: i64| (layer * each).unsigned_abs() as usize;
+        self.weights[number(layers.start)..number(layers.end)].iter().collect()
     }
 
     /// Layers.
@@ -124,7 +174,7 @@ impl Lstm {
     /// One of its two directions in a layer (0 the only or forward one, 1 the backward one) over `x` `[N, E]` from states
     /// `[B, h]`.
     fn way<'a>(&'a self, layer: usize, direction: usize, x: &'a Tensor, from: &'a State) -> LstmWay<'a> {
-        let directions = if self.bidirectional { 2 } else { 1 };
+        let directions = self.directions().unsigned_abs() as usize;
         let of = &self.weights[4 * (layer * directions + direction)..][..4];
         LstmWay {
             x,
@@ -151,8 +201,8 @@ impl Lstm {
         let mut outputs = x.shallow_clone();
         let mut states = Vec::new();
         for layer in 0..self.layers() {
-            if layer > 0 && training && self.dropout > 0.0 {
-                outputs = outputs.f_dropout(self.dropout, true)?;
+            if layer > 0 && self.drops(training) {
+                outputs = outputs.f_mul(&self.factors_for(&outputs)?)?;
             }
             let [forward, backward] = lstm_both_ways(
                 &self.way(layer, 0, &outputs, &start),
@@ -165,32 +215,36 @@ impl Lstm {
         Ok((outputs, states))
     }
 
-    /// Factors `[T * B, h]` for the outputs of each layer but the last, at each step of each sentence: drawn as for padded rows,
-    /// so that the same words are dropped either way. None where nothing is dropped.
-    fn dropout_factors(
-        &self,
-        [steps, sentences]: [i64; 2],
-        like: &Tensor,
-        training: bool,
-    ) -> Result<Vec<Tensor>> {
-        if !training || self.dropout == 0.0 {
-            return Ok(Vec::new());
-        }
-        let draw = |_| -> Result<Tensor> {
-            let mut factors =
-                Tensor::f_empty([steps * sentences, self.hidden_size], (like.kind(), like.device()))?;
-            let kept = 1.0 - self.dropout;
-            Ok(factors.f_bernoulli_float_(kept)?.f_div_scalar_(kept)?)
-        };
-        (1..self.layers()).map(draw).collect()
+    fn drops(&self, training: bool) -> bool {
+        training && self.dropout > 0.0 && self.layers > 1
     }
 
-    fn borrowed(&self) -> Vec<&Tensor> {
-        self.weights.iter().collect()
+    /// Factors of dropout for packed outputs `[N, D]` of a layer.
+    fn factors_for(&self, outputs: &Tensor) -> Result<Tensor> {
+        let rows = Tensor::f_arange(outputs.size()[0], (Kind::Int64, Device::Cpu))?;
+        let factors = dropout_factors(&rows, outputs.size()[1], self.dropout, Kind::Float)?;
+        Ok(factors.f_to_kind(outputs.kind())?)
+    }
+
+    /// Factors of dropout `[N, h]` for the outputs of each layer but the last at these steps of sentences, which are numbered
+    /// `step * B + sentence`.
+    fn factors_at(&self, steps: &Tensor, kind: Kind) -> Result<Vec<Tensor>> {
+        let draw = |_| -> Result<Tensor> {
+            Ok(dropout_factors(steps, self.hidden_size, self.dropout, Kind::Float)?.f_to_kind(kind)?)
+        };
+        (1..self.layers()).map(draw).collect()
     }
 }
 
 impl States {
+    /// Those of some layers.
+    fn of_layers(&self, layers: &Range<i64>, directions: i64) -> Result<Self> {
+        let pick = |states: &Tensor| {
+            states.f_narrow(0, layers.start * directions, (layers.end - layers.start) * directions)
+        };
+        Ok(Self { h: pick(&self.h)?, c: pick(&self.c)? })
+    }
+
     /// Of states of both directions, layer by layer, those of one: 0 forward, 1 backward.
     pub(crate) fn of_direction(&self, direction: i64) -> Result<Self> {
         let pick = |states: &Tensor| -> Result<Tensor> {
@@ -202,25 +256,27 @@ impl States {
 }
 
 /// `forward` and, from the end to the beginning, `backward` over the same packed rows `x` `[N, E]`, from a state for each layer and
-/// direction: outputs `[N, h]` each. `width` is that of the padded field.
+/// direction: outputs `[N, h]` each.
 pub(crate) fn side_by_side(
     [forward, backward]: [&Lstm; 2],
     x: &Tensor,
     places: &Places,
     states: &[[State; 2]],
-    width: i64,
     training: bool,
 ) -> Result<[Tensor; 2]> {
-    let shape = [width, places.sentences() as i64];
-    let factors =
-        [forward.dropout_factors(shape, x, training)?, backward.dropout_factors(shape, x, training)?];
-    let steps = if factors[0].is_empty() { None } else { Some([places.steps(false)?, places.steps(true)?]) };
+    let factors = if forward.drops(training) {
+        [
+            forward.factors_at(&places.steps(false)?, x.kind())?,
+            backward.factors_at(&places.steps(true)?, x.kind())?,
+        ]
+    } else {
+        [Vec::new(), Vec::new()]
+    };
     let mut outputs = [x.shallow_clone(), x.shallow_clone()];
     for (layer, [of_forward, of_backward]) in states.iter().enumerate() {
-        if let (Some(steps), Some(before)) = (&steps, layer.checked_sub(1)) {
-            for way in 0..2 {
-                let factors = factors[way][before].f_index_select(0, &steps[way])?;
-                outputs[way] = outputs[way].f_mul(&factors)?;
+        for (outputs, factors) in outputs.iter_mut().zip(&factors) {
+            if let Some(factors) = layer.checked_sub(1).and_then(|before| factors.get(before)) {
+                *outputs = outputs.f_mul(factors)?;
             }
         }
         let [forward, backward] = lstm_both_ways(

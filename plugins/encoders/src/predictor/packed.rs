@@ -48,14 +48,8 @@ impl PredictorEncoder {
             .iter()
             .map(|[forward, backward]| Ok([reordered(forward)?, reordered(backward)?]))
             .collect::<Result<Vec<_>>>()?;
-        let [forward, backward] = side_by_side(
-            [&self.forward_lstm, &self.backward_lstm],
-            &x,
-            &places,
-            &states,
-            width(ids),
-            training,
-        )?;
+        let [forward, backward] =
+            side_by_side([&self.forward_lstm, &self.backward_lstm], &x, &places, &states, training)?;
 
         let flat = if self.wanted.quality {
             true_at(field.strict_mask()?)?
