@@ -1,5 +1,5 @@
-//! Opening libtorch and the engine, and handing the engine its one request. The only `unsafe` of the program: the
-//! dynamic loader, and calls of two C functions.
+//! Opening libtorch and the engine, and handing the engine its one request. The `unsafe` of the program is here and in
+//! `allocator.rs`: the dynamic loader, and calls of two C functions.
 //!
 //! libtorch's libraries are opened by path and globally, so that what the engine and the plugins need is met by them
 //! wherever they lie. `libtorch.so` itself is not among them: it is an empty shell that pulls in the CUDA libraries, and
@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::slice;
 
+use crate::allocator;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
@@ -40,6 +41,7 @@ pub(crate) fn run(
     let libtorch =
         Search::of_command(libtorch, program.to_owned()).find().map_err(|error| error.failure())?;
     let engine = find_engine(program)?;
+    allocator::keep_freed_memory();
     open_libtorch(&libtorch)?;
     let engine_library = open(&engine, RTLD_LOCAL).map_err(|message| {
         let error =

@@ -4,6 +4,7 @@
 //!
 //! Not here: anything about training. That is the engine's.
 
+mod allocator;
 mod arguments;
 mod commands;
 mod engine;

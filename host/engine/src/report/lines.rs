@@ -77,8 +77,11 @@ fn finished(outcome: &Outcome) -> String {
         StopReason::EarlyStopping => "the main metric no longer improves (early stopping)",
         StopReason::Debug => "debug asks for one batch only",
     };
+    let memory = outcome
+        .peak_memory
+        .map_or_else(String::new, |bytes| format!(", at most {} MiB of memory", bytes / (1 << 20)));
     format!(
-        "finished: {reason}; {}, {} in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches",
+        "finished: {reason}; {}, {} in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches{memory}",
         counted(outcome.epochs, "epoch"),
         counted(outcome.steps, "optimizer step"),
         outcome.elapsed.as_secs_f64(),

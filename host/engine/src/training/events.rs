@@ -80,6 +80,8 @@ pub(crate) struct Outcome {
     pub(crate) words_per_second: f64,
     /// Share of the training time that was spent waiting for batches.
     pub(crate) data_wait: f64,
+    /// The most memory that the process has had, in bytes; `None` where the system does not tell.
+    pub(crate) peak_memory: Option<u64>,
     /// The best system: its file, and name and value of the main metric.
     pub(crate) best: Option<(PathBuf, String, f64)>,
 }

@@ -19,6 +19,7 @@ use super::scalars::Scalars;
 use super::validation::Interval;
 use crate::checkpoint::Keeper;
 use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
+use crate::memory;
 use crate::optimizers::Optimizers;
 use crate::system::{System, Tally, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
@@ -124,6 +125,7 @@ impl<'a> Trainer<'a> {
             words_per_second: per_second(self.clock.words, self.clock.training),
             data_wait: self.clock.waiting.as_secs_f64()
                 / self.clock.training.as_secs_f64().max(f64::MIN_POSITIVE),
+            peak_memory: memory::peak(),
             best: self.keeper.best(),
         };
         self.emit(Event::Finished(outcome.clone()));
