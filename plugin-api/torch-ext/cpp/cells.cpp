@@ -30,11 +30,14 @@ template <typename Real>
 KIWI_INLINE void cell_back(const Real* __restrict__ gates, const Real* __restrict__ before, const Real* __restrict__ cell,
                            const Real* __restrict__ output_gradient, const Real* __restrict__ state_gradient,
                            Real* __restrict__ cell_gradient, Real* __restrict__ gate_gradients, int64_t size) {
+  // Of something that is there, where nothing is given: a loop without a question is vectorised.
+  const Real* __restrict__ const added = output_gradient == nullptr ? state_gradient : output_gradient;
+  const Real factor = output_gradient == nullptr ? 0 : 1;
 #pragma omp simd
   for (int64_t k = 0; k < size; ++k) {
     const Real i = gates[k], f = gates[size + k], g = gates[2 * size + k], o = gates[3 * size + k];
     const Real t = kiwi::hyperbolic_tangent(cell[k]);
-    const Real dh = state_gradient[k] + (output_gradient == nullptr ? Real(0) : output_gradient[k]);
+    const Real dh = state_gradient[k] + factor * added[k];
     const Real dc = cell_gradient[k] + dh * o * (1 - t * t);
     gate_gradients[k] = dc * g * i * (1 - i);
     gate_gradients[size + k] = dc * before[k] * f * (1 - f);
@@ -87,34 +90,29 @@ KIWI_INLINE Real product(const Real* __restrict__ a, const Real* __restrict__ b,
   return sum;
 }
 
-// Clones are made of plain functions only.
-KIWI_CLONES void cell_of_floats(float* gates, const float* recurrent, const float* bias, float* cell, float* cells,
-                                float* output, int64_t size) {
-  cell_of(gates, recurrent, bias, cell, cells, output, size);
-}
-KIWI_CLONES void cell_back_of_floats(const float* gates, const float* before, const float* cell,
-                                     const float* output_gradient, const float* state_gradient, float* cell_gradient,
-                                     float* gate_gradients, int64_t size) {
-  if (output_gradient == nullptr) {
-    cell_back<float>(gates, before, cell, nullptr, state_gradient, cell_gradient, gate_gradients, size);
-  } else {
-    cell_back(gates, before, cell, output_gradient, state_gradient, cell_gradient, gate_gradients, size);
-  }
-}
-KIWI_CLONES void score_of_floats(const float* left, const float* right, const float* weight, int64_t size, float* result) {
-  *result = score_of(left, right, weight, size);
-}
-KIWI_CLONES void score_back_of_floats(const float* left, const float* right, const float* weight, float gradient,
-                                      float* left_gradient, float* right_gradient, float* weight_gradient,
-                                      int64_t size) {
-  score_back(left, right, weight, gradient, left_gradient, right_gradient, weight_gradient, size);
-}
-KIWI_CLONES void scaled_of_floats(float* to, const float* from, float factor, int64_t size) {
-  scaled(to, from, factor, size);
-}
-KIWI_CLONES void product_of_floats(const float* a, const float* b, int64_t size, float* result) {
-  *result = product(a, b, size);
-}
+KIWI_FUNCTION(cell_of_floats,
+              (float* gates, const float* recurrent, const float* bias, float* cell, float* cells, float* output,
+               int64_t size),
+              cell_of(gates, recurrent, bias, cell, cells, output, size))
+
+KIWI_FUNCTION(cell_back_of_floats,
+              (const float* gates, const float* before, const float* cell, const float* output_gradient,
+               const float* state_gradient, float* cell_gradient, float* gate_gradients, int64_t size),
+              cell_back(gates, before, cell, output_gradient, state_gradient, cell_gradient, gate_gradients, size))
+
+KIWI_FUNCTION(score_of_floats,
+              (const float* left, const float* right, const float* weight, int64_t size, float* result),
+              *result = score_of(left, right, weight, size))
+
+KIWI_FUNCTION(score_back_of_floats,
+              (const float* left, const float* right, const float* weight, float gradient, float* left_gradient,
+               float* right_gradient, float* weight_gradient, int64_t size),
+              score_back(left, right, weight, gradient, left_gradient, right_gradient, weight_gradient, size))
+
+KIWI_FUNCTION(scaled_of_floats, (float* to, const float* from, float factor, int64_t size), scaled(to, from, factor, size))
+
+KIWI_FUNCTION(product_of_floats, (const float* a, const float* b, int64_t size, float* result),
+              *result = product(a, b, size))
 
 } // namespace
 

@@ -12,8 +12,8 @@ namespace {
 // Blocks that are computed at a time, of four numbers each.
 constexpr int64_t kBlocks = 64;
 
-KIWI_CLONES void blocks(uint32_t* __restrict__ a, uint32_t* __restrict__ b, uint32_t* __restrict__ c,
-                        uint32_t* __restrict__ d, uint32_t first, uint64_t row, uint64_t seed) {
+KIWI_INLINE void blocks_of(uint32_t* __restrict__ a, uint32_t* __restrict__ b, uint32_t* __restrict__ c,
+                           uint32_t* __restrict__ d, uint32_t first, uint64_t row, uint64_t seed) {
 #pragma omp simd
   for (int64_t i = 0; i < kBlocks; ++i) {
     uint32_t x = first + static_cast<uint32_t>(i);
@@ -41,13 +41,20 @@ KIWI_CLONES void blocks(uint32_t* __restrict__ a, uint32_t* __restrict__ b, uint
   }
 }
 
-KIWI_CLONES void choose(float* __restrict__ factors, const uint32_t* __restrict__ numbers, int64_t count, uint32_t limit,
+KIWI_INLINE void chosen(float* __restrict__ factors, const uint32_t* __restrict__ numbers, int64_t count, uint32_t limit,
                         float kept) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
     factors[i] = numbers[i] < limit ? 0.0F : kept;
   }
 }
+
+KIWI_FUNCTION(blocks,
+              (uint32_t* a, uint32_t* b, uint32_t* c, uint32_t* d, uint32_t first, uint64_t row, uint64_t seed),
+              blocks_of(a, b, c, d, first, row, seed))
+
+KIWI_FUNCTION(choose, (float* factors, const uint32_t* numbers, int64_t count, uint32_t limit, float kept),
+              chosen(factors, numbers, count, limit, kept))
 
 } // namespace
 

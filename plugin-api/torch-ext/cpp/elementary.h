@@ -6,14 +6,43 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__ELF__) && defined(__GNUC__) && !defined(__clang__)
-#define KIWI_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define KIWI_CLONES
-#endif
 #define KIWI_INLINE inline __attribute__((always_inline))
 
+// KIWI_FUNCTION(name, (parameters), call) defines `name`, which evaluates `call`, as a pointer to the best of its versions. (Not by
+// `target_clones`: with an `arch` they are for that very processor, and not for its successors.)
+#if defined(__x86_64__) && defined(__GNUC__)
+#define KIWI_FUNCTION(name, parameters, call)                                                                            \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))) void name##_avx512 parameters {                 \
+    call;                                                                                                                \
+  }                                                                                                                      \
+  __attribute__((target("avx2,fma"))) void name##_avx2 parameters {                                                      \
+    call;                                                                                                                \
+  }                                                                                                                      \
+  void name##_anywhere parameters {                                                                                      \
+    call;                                                                                                                \
+  }                                                                                                                      \
+  void(*const name) parameters = kiwi::best(name##_avx512, name##_avx2, name##_anywhere);
+#else
+#define KIWI_FUNCTION(name, parameters, call)                                                                            \
+  void name parameters {                                                                                                 \
+    call;                                                                                                                \
+  }
+#endif
+
 namespace kiwi {
+
+#if defined(__x86_64__) && defined(__GNUC__)
+template <typename Function>
+Function best(Function avx512, Function avx2, Function anywhere) {
+  __builtin_cpu_init();
+  const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return avx512;
+  }
+  return fma ? avx2 : anywhere;
+}
+#endif
 
 // e^x for x <= 0, to about 1e-7 relative (Cephes' polynomial); 0 below the normal numbers.
 KIWI_INLINE float exponential(float x) {

@@ -99,6 +99,19 @@ std::vector<Share> shares(int64_t rows) {
   return result;
 }
 
+// Calls `body` for each way: side by side while there is no more than a thread for each, for a product on one thread wastes less
+// than one on two; else one after the other, on all threads.
+template <typename Body>
+void for_each_way(Body&& body) {
+  if (at::get_num_threads() <= static_cast<int>(kWays)) {
+    kiwi::side_by_side(kWays, [&](int64_t way) { body(static_cast<size_t>(way)); });
+    return;
+  }
+  for (size_t way = 0; way < kWays; ++way) {
+    body(way);
+  }
+}
+
 // What forward leaves for backward, of one way.
 struct Kept {
   Tensor gates; // [N, 4h], after their functions
@@ -279,28 +292,32 @@ struct LstmBothWaysBackward final : public torch::autograd::Node {
       run_backward<float>(in, steps, kept, y, gates, h, c);
     }
     variable_list results(kWays * kInputs);
+    std::array<std::array<bool, kInputs>, kWays> wanted{};
     for (size_t way = 0; way < kWays; ++way) {
-      const auto wanted = [&](Input input) { return task_should_compute_output(way * kInputs + input); };
+      for (size_t input = 0; input < kInputs; ++input) {
+        wanted[way][input] = task_should_compute_output(way * kInputs + input);
+      }
+    }
+    for_each_way([&](size_t way) {
       auto* const of = &results[way * kInputs];
-      if (wanted(kX)) {
+      if (wanted[way][kX]) {
         of[kX] = at::mm(gates[way], in[way][kInputWeight]);
       }
-      if (wanted(kInputWeight)) {
+      if (wanted[way][kInputWeight]) {
         of[kInputWeight] = at::mm(gates[way].t(), in[way][kX]);
       }
-      if (wanted(kStateWeight)) {
+      if (wanted[way][kStateWeight]) {
         const auto before = is_double ? states_before<double>(steps, way == 1, in[way][kH], kept[way].y)
                                       : states_before<float>(steps, way == 1, in[way][kH], kept[way].y);
         of[kStateWeight] = at::mm(gates[way].t(), before);
       }
-      if (wanted(kInputBias) || wanted(kStateBias)) {
-        const auto sum = gates[way].sum(0);
-        of[kInputBias] = sum;
-        of[kStateBias] = sum.clone();
+      if (wanted[way][kInputBias] || wanted[way][kStateBias]) {
+        of[kInputBias] = gates[way].sum(0);
+        of[kStateBias] = of[kInputBias].clone();
       }
       of[kH] = h[way];
       of[kC] = c[way];
-    }
+    });
     return results;
   }
 };
@@ -370,6 +387,8 @@ extern "C" char* kiwi_torch_lstm_both_ways(kiwi::TensorPointers tensors, const T
         for (size_t input = 0; input < kInputs; ++input) {
           in[way][input] = given[way][input].detach().contiguous();
         }
+      }
+      for_each_way([&](size_t way) {
         const auto& of = in[way];
         auto& kept = node->kept[way];
         kept.gates = at::mm(of[kX], of[kInputWeight].t());
@@ -378,7 +397,7 @@ extern "C" char* kiwi_torch_lstm_both_ways(kiwi::TensorPointers tensors, const T
         biases[way] = of[kInputBias].add(of[kStateBias]);
         last_h[way] = at::empty_like(of[kH]);
         last_c[way] = at::empty_like(of[kC]);
-      }
+      });
       if (in[0][kX].scalar_type() == at::kDouble) {
         run_forward<double>(in, node->steps, node->kept, biases, last_h, last_c);
       } else {

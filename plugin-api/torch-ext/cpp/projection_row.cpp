@@ -68,10 +68,9 @@ KIWI_INLINE kiwi::RowLoss<Real> loss(Real* __restrict__ logits, const Real* __re
   return {static_cast<Real>(std::log(total)) - (of_gold - largest), probability, correct};
 }
 
-KIWI_CLONES void loss_of_floats(float* logits, const float* bias, int64_t length, int64_t gold, bool gradient,
-                                kiwi::RowLoss<float>* result) {
-  *result = loss<float>(logits, bias, length, gold, gradient);
-}
+KIWI_FUNCTION(loss_of_floats,
+              (float* logits, const float* bias, int64_t length, int64_t gold, bool gradient, kiwi::RowLoss<float>* result),
+              *result = loss<float>(logits, bias, length, gold, gradient))
 
 } // namespace
 

@@ -37,6 +37,16 @@ impl Attention {
         Ok(Self { wide, wide_bias, narrow, narrow_bias, size })
     }
 
+    /// `W1q q + b1` of queries and `W1a A` of keys.
+    fn first_layer(&self, query: &Tensor, keys: &Tensor) -> Result<(Tensor, Tensor)> {
+        let mut parts = self.wide.f_split(self.size, 1)?.into_iter();
+        let (Some(of_query), Some(of_keys)) = (parts.next(), parts.next()) else {
+            return Err(Error::new(format!("W1 has shape {:?}, expected [2h, 4h]", self.wide.size())));
+        };
+        let left = query.f_linear(&of_query, Some(&self.wide_bias))?;
+        Ok((left, keys.f_linear(&of_keys, None::<&Tensor>)?))
+    }
+
     /// Contexts `[B, Q, 2h]` of queries `[B, Q, 2h]` over keys `[B, S, 2h]`, where `mask` `[B, S]` allows a position.
     /// Where it allows none, weights and context are zero. What is traced has `prefix` before its name.
     pub(crate) fn forward(
@@ -47,8 +57,7 @@ impl Attention {
         prefix: &str,
         pass: &mut Pass,
     ) -> Result<Tensor> {
-        let left = query.f_linear(&self.wide.f_narrow(1, 0, self.size)?, Some(&self.wide_bias))?;
-        let right = keys.f_linear(&self.wide.f_narrow(1, self.size, self.size)?, None::<&Tensor>)?;
+        let (left, right) = self.first_layer(query, keys)?;
         let pairs = left.f_unsqueeze(2)?.f_add(&right.f_unsqueeze(1)?)?.f_tanh()?;
         let scores = pairs.f_linear(&self.narrow, Some(&self.narrow_bias))?.f_tanh()?.f_squeeze_dim(-1)?;
         pass.trace(&format!("{prefix}scores"), &scores);
@@ -73,8 +82,7 @@ impl Attention {
         words: &Words,
         source_words: &Words,
     ) -> Result<Tensor> {
-        let left = query.f_linear(&self.wide.f_narrow(1, 0, self.size)?, Some(&self.wide_bias))?;
-        let right = keys.f_linear(&self.wide.f_narrow(1, self.size, self.size)?, None::<&Tensor>)?;
+        let (left, right) = self.first_layer(query, keys)?;
         Ok(additive_attention(&AdditiveAttention {
             left: &left,
             right: &right,

@@ -222,8 +222,8 @@ impl PredictorEncoder {
             .f_matmul(&self.mix_states)?
             .f_add(&around.f_matmul(&self.mix_neighbours)?)?
             .f_add(&context.f_matmul(&self.mix_context)?)?;
-        let pairs = mixed.f_unflatten(-1, [self.output_size, 2])?;
-        let largest = pairs.f_select(-1, 0)?.f_maximum(&pairs.f_select(-1, 1)?)?;
+        let pairs = mixed.f_unflatten(-1, [self.output_size, 2])?.f_unbind(-1)?;
+        let largest = pairs[0].f_maximum(&pairs[1])?;
         Ok(largest.f_matmul(&self.mix_output)?)
     }
 
