@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use kiwi_plugin_api::abi::host::EncoderInstance;
 use kiwi_plugin_api::torch_ext::Autocast;
-use kiwi_plugin_api::torch_ext::gradients::clear_gradients;
-use kiwi_plugin_api::{Feature, Features};
+use kiwi_plugin_api::torch_ext::gradients::{clear_gradients, gradient};
+use kiwi_plugin_api::{Batch, Feature, Features, Field, SpecialIds};
 use kiwi_tests::golden::{Case, difference};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const CASES: [&str; 5] =
     ["encoder_plain", "encoder_shared", "encoder_one_layer", "encoder_target_positions", "encoder_edges"];
@@ -17,6 +17,13 @@ fn materialized(features: &Features, name: &str) -> Tensor {
         Feature::Tensor(tensor) => tensor.shallow_clone(),
         Feature::Projection(projection) => projection.materialize().unwrap(),
     }
+}
+
+/// How far logits are off where a loss counts them: elsewhere an encoder of which nothing else is read computes none.
+fn off_where_counted(features: &Features, name: &str, batch: &Batch, expected: &Tensor) -> f64 {
+    let field = batch.field(if name == "pe_logits" { "pe" } else { "target" }).unwrap();
+    let counted = |logits: &Tensor| logits.flatten(0, 1).index_select(0, field.counted().unwrap());
+    difference(&counted(&materialized(features, name)), &counted(expected))
 }
 
 #[test]
@@ -70,9 +77,10 @@ fn in_lower_precision_attention_is_on_the_sources_words_alone() {
 
 #[test]
 fn gradients_of_the_loss() {
-    for name in CASES {
+    let all = CASES.into_iter().flat_map(|name| [(name, None), (name, Some(["target_logits"].as_slice()))]);
+    for (name, wanted) in all {
         let case = Case::read(name);
-        let mut encoder = case.encoder();
+        let mut encoder = case.encoder_for(wanted);
         let mut head = case.head(&encoder);
         let batch = case.batch("input.");
         // In training mode, where only the positions that count are computed, but for the case with dropout on its embeddings.
@@ -109,13 +117,74 @@ fn gradients_of_the_features() {
     }
 }
 
+/// Without padding, as a run goes, and with it, as a traced pass goes: the same features, gradients and dropout.
+#[test]
+fn with_and_without_padding_it_is_the_same() {
+    let even = [vec![5, 6, 7], vec![8, 5, 9], vec![7, 7, 6]];
+    for (name, dropout) in CASES.iter().zip([0.0, 0.3, 0.0, 0.5, 0.4]) {
+        let mut case = Case::read(name);
+        case.json["config"]["model"]["encoder"]["dropout"] = dropout.into();
+        let recorded = case.batch("input.");
+        let sources = recorded.field("source").unwrap().to_device(Device::Cpu).unwrap();
+        let rows = sources.ids().unwrap().size()[0] as usize;
+        let special = SpecialIds { unk: 0, pad: 1, bos: 2, eos: 3 };
+        let targets: Vec<Vec<i64>> = even.iter().cycle().take(rows).cloned().collect();
+        let of_even =
+            Batch { fields: vec![sources, Field::from_sentences("target", &targets, special).unwrap()] };
+        // Quality features are computed without padding only where targets are equally long.
+        for (feature, wanted, batch) in
+            [("target_logits", Some(["target_logits"].as_slice()), &recorded), ("target", None, &of_even)]
+        {
+            let mut encoder = case.encoder_for(wanted);
+            let mut run = |traced: bool| {
+                tch::manual_seed(3);
+                let features = if traced {
+                    encoder.forward_traced(batch, true).unwrap().0
+                } else {
+                    encoder.forward(batch, true).unwrap()
+                };
+                let mut found = materialized(&features, feature);
+                if feature == "target_logits" {
+                    let counted = batch.field("target").unwrap().counted().unwrap();
+                    found = found.flatten(0, 1).index_select(0, counted);
+                }
+                (&found * &found).sum(Kind::Float).backward();
+                let parameters: Vec<_> =
+                    encoder.parameters().unwrap().into_iter().map(|p| p.tensor).collect();
+                let gradients: Vec<_> = parameters.iter().map(|p| gradient(p).unwrap()).collect();
+                clear_gradients(&parameters).unwrap();
+                (found, gradients)
+            };
+            let ((packed, found), (padded, expected)) = (run(false), run(true));
+            let off = difference(&packed, &padded);
+            assert!(off < 1e-5, "{name}: {feature} is off by {off}");
+            let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+            let scale = expected.iter().flatten().map(largest).fold(0.0, f64::max);
+            assert!(scale > 0.0, "{name}: {feature} has gradients");
+            for (found, expected) in found.iter().zip(&expected) {
+                let off = match (found, expected) {
+                    (Some(found), Some(expected)) => difference(found, expected),
+                    (found, expected) => found.as_ref().or(expected.as_ref()).map_or(0.0, largest),
+                };
+                assert!(
+                    off < 5e-6 * scale,
+                    "{name}: a gradient of {feature} is off by {off}, largest {scale}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn logits_of_every_batch() {
     for name in ["head", "specials", "fine_tune"] {
         let case = Case::read(name);
         let mut encoder = case.encoder();
+        let mut of_logits = case.encoder_for(Some(&["target_logits", "pe_logits"]));
         for i in 0..case.json["batches"].as_array().unwrap().len() {
-            let features = encoder.forward(&case.batch(&format!("input.{i}.")), false).unwrap();
+            let batch = case.batch(&format!("input.{i}."));
+            let (features, _) = encoder.forward_traced(&batch, false).unwrap();
+            let logits = of_logits.forward(&batch, false).unwrap();
             for feature in ["target", "target_logits", "pe_logits"] {
                 let Some(expected) = case.find(&format!("output.{i}.{feature}")) else {
                     assert!(feature != "target_logits" && (name != "fine_tune"), "{name} records {feature}");
@@ -123,6 +192,10 @@ fn logits_of_every_batch() {
                 };
                 let off = difference(&materialized(&features, feature), expected);
                 assert!(off < 1e-5, "{name}: {feature} of batch {i} is off by {off}");
+                if feature != "target" {
+                    let off = off_where_counted(&logits, feature, &batch, expected);
+                    assert!(off < 1e-5, "{name}: {feature} of batch {i}, alone, is off by {off}");
+                }
             }
         }
     }
@@ -135,7 +208,7 @@ fn features_logits_and_loss_of_saved_systems() {
         let mut encoder = case.encoder();
         let mut head = case.head(&encoder);
         let batch = case.batch("input.");
-        let features = encoder.forward(&batch, false).unwrap();
+        let (features, _) = encoder.forward_traced(&batch, false).unwrap();
         for feature in ["target", "target_logits"] {
             let off =
                 difference(&materialized(&features, feature), case.tensor(&format!("output.{feature}")));

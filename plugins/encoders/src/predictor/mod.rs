@@ -200,7 +200,7 @@ impl PredictorEncoder {
     /// Encodes the source; what encodes a target by it.
     fn way<'a>(&'a self, batch: &Batch, pass: &mut Pass) -> Result<EncodeTarget<'a>> {
         let source = batch.field("source")?;
-        if self.can_pack(pass) {
+        if self.can_pack(batch, pass)? {
             let source = self.pack_source(source, pass.training())?;
             Ok(Box::new(move |field, pass| self.pack_target(field, &source, pass.training())))
         } else {
@@ -209,10 +209,18 @@ impl PredictorEncoder {
         }
     }
 
-    /// Whether this pass can do without padding: the fused operations are of the CPU and of its full precision, and trace
-    /// nothing.
-    fn can_pack(&self, pass: &Pass) -> bool {
-        self.device == Device::Cpu && !pass.traced() && !Autocast::is_on_for_cpu() && !plain_operations()
+    /// Whether this pass can do without padding. The fused operations are of the CPU and of its full precision, and trace nothing;
+    /// and the quality features of a sentence's `<eos>` depend on the padding that follows, unless none does.
+    fn can_pack(&self, batch: &Batch, pass: &Pass) -> Result<bool> {
+        let fused = self.device == Device::Cpu && !Autocast::is_on_for_cpu() && !plain_operations();
+        if !fused || pass.traced() {
+            return Ok(false);
+        }
+        let even = |field: &Field| -> Result<bool> {
+            let width = field.ids()?.size()[1];
+            Ok(Vec::<i64>::try_from(field.lengths()?)?.iter().all(|length| *length == width))
+        };
+        Ok(!self.wanted.quality || even(batch.field("target")?)?)
     }
 
     /// f `[.., o]` of queries `[.., 2h]`, their words' neighbours `[.., 2E]` and contexts `[.., 2h]`: the largest of each two of
