@@ -6,9 +6,9 @@
 #include "side_by_side.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -127,12 +127,12 @@ Real* row_of(const Tensor& tensor, int64_t row) {
 template <typename Real>
 void run_forward(const std::array<std::array<Tensor, kInputs>, kWays>& in, const Steps& steps,
                  const std::array<Kept, kWays>& kept, const std::array<Tensor, kWays>& biases,
-                 const std::array<Tensor, kWays>& last_h, const std::array<Tensor, kWays>& last_c) {
+                 const std::array<Tensor, kWays>& last_h, const std::array<Tensor, kWays>& last_c, at::ScalarType type) {
   const auto lengths = steps.lengths();
   const auto work = shares(static_cast<int64_t>(lengths.size()));
   std::array<std::shared_ptr<kiwi::Multiplier>, kWays> weights;
   kiwi::side_by_side(kWays, [&](int64_t way) {
-    weights[static_cast<size_t>(way)] = std::make_shared<kiwi::Multiplier>(in[static_cast<size_t>(way)][kStateWeight], true);
+    weights[static_cast<size_t>(way)] = std::make_shared<kiwi::Multiplier>(in[static_cast<size_t>(way)][kStateWeight], true, type);
   });
   kiwi::side_by_side(static_cast<int64_t>(work.size()), [&](int64_t number) {
     const auto& share = work[static_cast<size_t>(number)];
@@ -177,12 +177,12 @@ template <typename Real>
 void run_backward(const std::array<std::array<Tensor, kInputs>, kWays>& in, const Steps& steps,
                   const std::array<Kept, kWays>& kept, const std::array<Tensor, kWays>& y_gradients,
                   const std::array<Tensor, kWays>& gate_gradients, const std::array<Tensor, kWays>& h_gradients,
-                  const std::array<Tensor, kWays>& c_gradients) {
+                  const std::array<Tensor, kWays>& c_gradients, at::ScalarType type) {
   const auto lengths = steps.lengths();
   const auto work = shares(static_cast<int64_t>(lengths.size()));
   std::array<std::shared_ptr<kiwi::Multiplier>, kWays> weights;
   kiwi::side_by_side(kWays, [&](int64_t way) {
-    weights[static_cast<size_t>(way)] = std::make_shared<kiwi::Multiplier>(in[static_cast<size_t>(way)][kStateWeight], false);
+    weights[static_cast<size_t>(way)] = std::make_shared<kiwi::Multiplier>(in[static_cast<size_t>(way)][kStateWeight], false, type);
   });
   kiwi::side_by_side(static_cast<int64_t>(work.size()), [&](int64_t number) {
     const auto& share = work[static_cast<size_t>(number)];
@@ -245,6 +245,7 @@ struct LstmBothWaysBackward final : public torch::autograd::Node {
   std::array<std::array<SavedVariable, kInputs>, kWays> inputs;
   std::array<Kept, kWays> kept;
   Steps steps;
+  at::ScalarType type = at::kFloat; // of the products
 
   explicit LstmBothWaysBackward(Steps found) : steps(std::move(found)) {}
 
@@ -287,9 +288,9 @@ struct LstmBothWaysBackward final : public torch::autograd::Node {
     }
     const bool is_double = in[0][kX].scalar_type() == at::kDouble;
     if (is_double) {
-      run_backward<double>(in, steps, kept, y, gates, h, c);
+      run_backward<double>(in, steps, kept, y, gates, h, c, type);
     } else {
-      run_backward<float>(in, steps, kept, y, gates, h, c);
+      run_backward<float>(in, steps, kept, y, gates, h, c, type);
     }
     variable_list results(kWays * kInputs);
     std::array<std::array<bool, kInputs>, kWays> wanted{};
@@ -301,15 +302,15 @@ struct LstmBothWaysBackward final : public torch::autograd::Node {
     for_each_way([&](size_t way) {
       auto* const of = &results[way * kInputs];
       if (wanted[way][kX]) {
-        of[kX] = at::mm(gates[way], in[way][kInputWeight]);
+        of[kX] = kiwi::product(gates[way], in[way][kInputWeight], type);
       }
       if (wanted[way][kInputWeight]) {
-        of[kInputWeight] = at::mm(gates[way].t(), in[way][kX]);
+        of[kInputWeight] = kiwi::product(gates[way].t(), in[way][kX], type);
       }
       if (wanted[way][kStateWeight]) {
         const auto before = is_double ? states_before<double>(steps, way == 1, in[way][kH], kept[way].y)
                                       : states_before<float>(steps, way == 1, in[way][kH], kept[way].y);
-        of[kStateWeight] = at::mm(gates[way].t(), before);
+        of[kStateWeight] = kiwi::product(gates[way].t(), before, type);
       }
       if (wanted[way][kInputBias] || wanted[way][kStateBias]) {
         of[kInputBias] = gates[way].sum(0);
@@ -378,6 +379,9 @@ extern "C" char* kiwi_torch_lstm_both_ways(kiwi::TensorPointers tensors, const T
     std::shared_ptr<LstmBothWaysBackward> node(new LstmBothWaysBackward(Steps(*batch_sizes)),
                                                torch::autograd::deleteNode);
     std::array<Tensor, kWays> last_h, last_c;
+    const bool shortened = at::autocast::is_autocast_enabled(at::kCPU) && given[0][kX].scalar_type() == at::kFloat;
+    const auto type = shortened ? at::autocast::get_autocast_dtype(at::kCPU) : given[0][kX].scalar_type();
+    node->type = type;
     {
       const c10::NoGradGuard no_grad;
       const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
@@ -391,7 +395,7 @@ extern "C" char* kiwi_torch_lstm_both_ways(kiwi::TensorPointers tensors, const T
       for_each_way([&](size_t way) {
         const auto& of = in[way];
         auto& kept = node->kept[way];
-        kept.gates = at::mm(of[kX], of[kInputWeight].t());
+        kept.gates = kiwi::product(of[kX], of[kInputWeight].t(), type);
         kept.cells = at::empty({of[kX].size(0), of[kH].size(1)}, of[kX].options());
         kept.y = at::empty_like(kept.cells);
         biases[way] = of[kInputBias].add(of[kStateBias]);
@@ -399,9 +403,9 @@ extern "C" char* kiwi_torch_lstm_both_ways(kiwi::TensorPointers tensors, const T
         last_c[way] = at::empty_like(of[kC]);
       });
       if (in[0][kX].scalar_type() == at::kDouble) {
-        run_forward<double>(in, node->steps, node->kept, biases, last_h, last_c);
+        run_forward<double>(in, node->steps, node->kept, biases, last_h, last_c, type);
       } else {
-        run_forward<float>(in, node->steps, node->kept, biases, last_h, last_c);
+        run_forward<float>(in, node->steps, node->kept, biases, last_h, last_c, type);
       }
     }
     std::vector<Tensor> results;

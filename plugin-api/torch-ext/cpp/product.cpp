@@ -50,9 +50,9 @@ constexpr int kRows = 32;
 
 namespace kiwi {
 
-Multiplier::Multiplier(const at::Tensor& matrix, bool transposed)
-    : matrix_(transposed ? matrix.t() : matrix), k_(matrix_.size(0)), n_(matrix_.size(1)) {
-  if (matrix.scalar_type() != at::kFloat || !packing().present()) {
+Multiplier::Multiplier(const at::Tensor& matrix, bool transposed, at::ScalarType type)
+    : original_(matrix.to(type)), matrix_(transposed ? original_.t() : original_), k_(matrix_.size(0)), n_(matrix_.size(1)) {
+  if (type != at::kFloat || !packing().present()) {
     return;
   }
   const int k = static_cast<int>(k_);
@@ -61,18 +61,26 @@ Multiplier::Multiplier(const at::Tensor& matrix, bool transposed)
   packed_ = std::shared_ptr<float>(static_cast<float*>(std::aligned_alloc(64, bytes)), std::free);
   TORCH_CHECK(packed_ != nullptr, "not enough memory: you tried to allocate ", bytes, " bytes");
   packing().pack(kRowMajor, kSecondOperand, transposed ? kTransposed : kAsItIs, kRows, n, k, 1.0F,
-                 matrix.const_data_ptr<float>(), transposed ? k : n, packed_.get());
+                 original_.const_data_ptr<float>(), transposed ? k : n, packed_.get());
 }
 
 void Multiplier::multiply(const at::Tensor& a, int64_t m, const at::Tensor& c) const {
   if (packed_ == nullptr) {
     auto out = c.narrow(0, 0, m);
-    at::mm_out(out, a.narrow(0, 0, m), matrix_);
+    if (matrix_.scalar_type() == a.scalar_type()) {
+      at::mm_out(out, a.narrow(0, 0, m), matrix_);
+    } else {
+      out.copy_(at::mm(a.narrow(0, 0, m).to(matrix_.scalar_type()), matrix_));
+    }
     return;
   }
   packing().compute(kRowMajor, kAsItIs, kPacked, static_cast<int>(m), static_cast<int>(n_), static_cast<int>(k_),
                     a.const_data_ptr<float>(), static_cast<int>(k_), packed_.get(), static_cast<int>(n_), 0.0F,
                     c.data_ptr<float>(), static_cast<int>(n_));
+}
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b, at::ScalarType type) {
+  return at::mm(a.to(type), b.to(type)).to(a.scalar_type());
 }
 
 } // namespace kiwi

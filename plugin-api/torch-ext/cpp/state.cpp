@@ -143,7 +143,3 @@ extern "C" char* kiwi_torch_autocast_leave(const KiwiTorchAutocast* previous) {
     at::autocast::set_autocast_enabled(on, previous->enabled);
   });
 }
-
-extern "C" bool kiwi_torch_autocast_enabled(int8_t device) {
-  return at::autocast::is_autocast_enabled(static_cast<DeviceType>(device));
-}

@@ -32,13 +32,6 @@ impl Autocast {
         Self::new(CUDA, kind)
     }
 
-    /// Whether autocast is on in this thread, for the CPU.
-    #[must_use]
-    pub fn is_on_for_cpu() -> bool {
-        // SAFETY: it reads a flag of this thread; the number is a device type.
-        unsafe { ffi::kiwi_torch_autocast_enabled(CPU) }
-    }
-
     fn new(device: i8, kind: Kind) -> Result<Self, TorchError> {
         let number = match kind {
             Kind::Half => 5,

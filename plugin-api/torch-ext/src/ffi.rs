@@ -89,7 +89,6 @@ unsafe extern "C" {
     pub(crate) fn kiwi_torch_set_cpu_generator_state(state: *const C_tensor) -> Message;
     pub(crate) fn kiwi_torch_autocast_enter(device: i8, kind: i8, previous: *mut RawAutocast) -> Message;
     pub(crate) fn kiwi_torch_autocast_leave(previous: *const RawAutocast) -> Message;
-    pub(crate) fn kiwi_torch_autocast_enabled(device: i8) -> bool;
 
     pub(crate) fn kiwi_torch_fused_adam(
         all: Pointers,

@@ -42,7 +42,8 @@ pub struct LstmOutput {
 /// position. A place is a position of a row, and the N places are ordered by position and then by row, as in PyTorch's packed
 /// sequences: there is no padding. Outputs stand at the places of their inputs in both directions, so that nothing is reversed.
 ///
-/// Of float32 or float64 on the CPU; autocast changes nothing. The products of the inputs are one product for all places, those of
+/// Of float32 or float64 on the CPU; under autocast the products of float32 are computed in its type, gates and states are not. The
+/// products of the inputs are one product for all places, those of
 /// the states use a matrix laid out once, and the gates are computed in one go. Backward runs through it once: there is no second
 /// derivative.
 pub fn lstm_both_ways(

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use kiwi_torch_ext::{LstmOutput, LstmWay, lstm_both_ways};
+use kiwi_torch_ext::{Autocast, LstmOutput, LstmWay, lstm_both_ways};
 use tch::{Device, Kind, Tensor};
 
 struct Case {
@@ -182,6 +182,21 @@ fn without_gradients_nothing_is_recorded() {
     let outputs = tch::no_grad(|| case.side_by_side());
     assert!(outputs.iter().all(|output| !output.requires_grad()));
     assert_eq!(outputs, case.side_by_side());
+}
+
+#[test]
+fn under_autocast_only_the_products_are_short() {
+    tch::manual_seed(3);
+    let case = Case::new(Kind::Float, &[7, 5, 5, 2], 24, 32);
+    let (found, expected) = {
+        let _precision = Autocast::cpu(Kind::BFloat16).unwrap();
+        (case.side_by_side(), case.exact().plainly())
+    };
+    assert!(found.iter().all(|output| output.kind() == Kind::Float));
+    close("output", &found, &expected, 0.02);
+    let (found_gradients, expected) = (case.gradients(&found), case.exact());
+    close("gradient", &found_gradients, &expected.gradients(&expected.plainly()), 0.05);
+    assert_ne!(found, case.side_by_side(), "the products are short");
 }
 
 #[test]

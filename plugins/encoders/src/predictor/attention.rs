@@ -83,9 +83,11 @@ impl Attention {
         source_words: &Words,
     ) -> Result<Tensor> {
         let (left, right) = self.first_layer(query, keys)?;
+        // Under autocast the layer gives a shorter type.
+        let kind = self.narrow.kind();
         Ok(additive_attention(&AdditiveAttention {
-            left: &left,
-            right: &right,
+            left: &left.f_to_kind(kind)?,
+            right: &right.f_to_kind(kind)?,
             keys,
             weight: &self.narrow.f_reshape([self.size])?,
             bias: &self.narrow_bias,

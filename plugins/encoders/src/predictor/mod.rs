@@ -15,7 +15,7 @@ mod places;
 use std::collections::BTreeMap;
 
 use kiwi_plugin_api::prelude::*;
-use kiwi_plugin_api::torch_ext::{Autocast, plain_operations};
+use kiwi_plugin_api::torch_ext::plain_operations;
 
 use attention::Attention;
 use config::Config;
@@ -209,11 +209,9 @@ impl PredictorEncoder {
         }
     }
 
-    /// Whether this pass can do without padding. The fused operations are of the CPU and of its full precision, and trace nothing;
-    /// and the quality features of a sentence's `<eos>` depend on the padding that follows, unless none does.
+    /// Whether this pass can do without padding. The fused operations are of the CPU, and trace nothing; and the quality features of a sentence's `<eos>` depend on the padding that follows, unless none does.
     fn can_pack(&self, batch: &Batch, pass: &Pass) -> Result<bool> {
-        let fused = self.device == Device::Cpu && !Autocast::is_on_for_cpu() && !plain_operations();
-        if !fused || pass.traced() {
+        if self.device != Device::Cpu || plain_operations() || pass.traced() {
             return Ok(false);
         }
         let even = |field: &Field| -> Result<bool> {
