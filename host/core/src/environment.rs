@@ -53,6 +53,12 @@ pub const OMP_NUM_THREADS: Variable = Variable {
     meaning: "Threads for libtorch's operators, read by libtorch itself; --threads goes before it.",
 };
 
+/// Fused operations or plain ones.
+pub const KIWI_OPERATIONS: Variable = Variable {
+    name: "KIWI_OPERATIONS",
+    meaning: "If plain, components use libtorch's own operations in place of fused ones: the same numbers, slower, to compare.",
+};
+
 /// The active Python environment.
 pub const VIRTUAL_ENV: Variable = Variable {
     name: "VIRTUAL_ENV",
@@ -76,11 +82,12 @@ pub const HOME: Variable =
     Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
 
 /// All of them.
-pub const ALL: [Variable; 12] = [
+pub const ALL: [Variable; 13] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
     OMP_NUM_THREADS,
+    KIWI_OPERATIONS,
     NO_COLOR,
     CLICOLOR,
     CLICOLOR_FORCE,
