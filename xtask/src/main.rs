@@ -2,6 +2,7 @@
 //!
 //! Each command is a module of its own; nothing here is part of the program `kiwi-host`.
 
+mod bench;
 mod build;
 mod demo;
 mod libtorch;
@@ -30,6 +31,8 @@ enum Command {
     Build(build::Options),
     /// Train a small system on real text in about two minutes and show what it learned.
     Demo(demo::Options),
+    /// Measure how fast the program trains: a line of JSON, beside what the machine can do and, if asked, a PyTorch script's.
+    Bench(Box<bench::Options>),
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         }
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
+        Command::Bench(options) => bench::measure(&workspace, *options),
         Command::Test => test::run_all(&workspace),
     });
     match done {

@@ -144,18 +144,19 @@ fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-/// Runs a command with its output shown; an error names the command and how it ended.
+/// Runs a command with its output shown; an error names the command and how it ended. The command itself is shown on standard
+/// error, as cargo does with what it is about.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = display(command);
-    println!("$ {line}");
+    eprintln!("$ {line}");
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
     if status.success() { Ok(()) } else { bail!("`{line}` failed: {status}") }
 }
 
-/// Runs a command and hands back its standard output; standard error is shown.
+/// Runs a command and hands back its standard output; standard error is shown, and before it the command.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = display(command);
-    println!("$ {line}");
+    eprintln!("$ {line}");
     let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run `{line}`"))?;
     if !output.status.success() {
         bail!("`{line}` failed: {}", output.status);
