@@ -25,6 +25,8 @@ fn a_hundred_steps_have_the_losses_of_plain_operations() {
         ("trainer.gradient_max_norm", json!(5.0)),
         ("system.model.encoder.dropout", json!(0.5)),
         ("system.model.encoder.rnn_layers", json!(3)),
+        ("system.model.encoder.embeddings.source.dropout", json!(0.2)),
+        ("system.model.encoder.embeddings.target.use_position_embeddings", json!(true)),
     ]);
     let file = work.write("config.json", &config.to_string());
     let run = |name: &str, operations: &str| {

@@ -1,8 +1,10 @@
 //! The embedding of one field: lookup, scale, positions, layer norm, dropout.
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::dropout_factors;
 
 use super::config::FieldEmbedding;
+use super::places::Places;
 
 /// The embedding of one field.
 pub(crate) struct Embedding {
@@ -54,14 +56,47 @@ impl Embedding {
     ///
     /// # Errors
     /// When a row is longer than the positions reach.
-    pub(crate) fn forward(&self, ids: &Tensor, training: bool) -> Result<Tensor> {
+    pub(crate) fn padded(&self, ids: &Tensor, training: bool) -> Result<Tensor> {
+        let width = ids.size().last().copied().unwrap_or(0);
+        let x = self.embed(ids, width, |table| Ok(table.f_narrow(0, 0, width)?))?;
+        if !self.drops(training) {
+            return Ok(x);
+        }
+        if x.device() != Device::Cpu {
+            return Ok(x.f_dropout(self.config.dropout, true)?);
+        }
+        let rows = Tensor::f_arange(ids.numel() as i64, (Kind::Int64, Device::Cpu))?;
+        Ok(x.f_mul(&self.factors(&rows, x.kind())?.f_view_as(&x)?)?)
+    }
+
+    /// `ids` `[B, T]` at their places only → `[N, dim]`; dropout draws what it draws for all of them.
+    ///
+    /// # Errors
+    /// When a row is longer than the positions reach.
+    pub(crate) fn packed(&self, ids: &Tensor, places: &Places, training: bool) -> Result<Tensor> {
+        let width = ids.size().last().copied().unwrap_or(0);
+        let ids = ids.f_reshape([-1])?.f_index_select(0, &places.flat)?;
+        let positions = |table: &Tensor| Ok(table.f_index_select(0, &places.flat.f_remainder(width)?)?);
+        let x = self.embed(&ids, width, positions)?;
+        if self.drops(training) {
+            return Ok(x.f_mul(&self.factors(&places.flat, x.kind())?)?);
+        }
+        Ok(x)
+    }
+
+    /// `ids` in rows of `width`, embedded; `positions` takes of the table `[max_position_embeddings, dim]` what is to be added.
+    fn embed(
+        &self,
+        ids: &Tensor,
+        width: i64,
+        positions: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let sparse = self.config.sparse_embeddings;
         let mut x = Tensor::f_embedding(&self.table, ids, self.padding, false, sparse)?;
         if self.config.scale_embeddings {
             x = x.f_mul_scalar((self.config.dim as f64).sqrt())?;
         }
-        if let Some(positions) = &self.positions {
-            let width = ids.size().last().copied().unwrap_or(0);
+        if let Some(table) = &self.positions {
             let limit = self.config.max_position_embeddings;
             if width > limit {
                 return Err(Error::new(format!(
@@ -69,12 +104,21 @@ impl Embedding {
                     self.field
                 )));
             }
-            x = x.f_add(&positions.f_narrow(1, 0, width)?)?;
+            x = x.f_add(&positions(&table.f_squeeze_dim(0)?)?)?;
         }
         if let Some((gamma, beta)) = &self.layer_norm {
             x = x.f_layer_norm([self.config.dim], Some(gamma), Some(beta), 1e-6, true)?;
         }
-        Ok(if self.config.dropout > 0.0 && training { x.f_dropout(self.config.dropout, true)? } else { x })
+        Ok(x)
+    }
+
+    fn drops(&self, training: bool) -> bool {
+        training && self.config.dropout > 0.0
+    }
+
+    /// Factors of dropout `[N, dim]` for the rows at these flat positions.
+    fn factors(&self, flat: &Tensor, kind: Kind) -> Result<Tensor> {
+        Ok(dropout_factors(flat, self.config.dim, self.config.dropout, Kind::Float)?.f_to_kind(kind)?)
     }
 }
 

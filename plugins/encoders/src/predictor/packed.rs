@@ -21,7 +21,7 @@ impl PredictorEncoder {
         let ids = field.ids()?;
         let places = Places::new(field.lengths()?, width(ids))?;
         let words = places.words(&true_at(field.strict_mask()?)?)?;
-        let x = places.pack(&self.source.forward(ids, training)?)?;
+        let x = self.source.packed(ids, &places, training)?;
         let (keys, states) =
             self.source_lstm.both_ways(&x, &places.batch_sizes, places.sentences(), training)?;
         Ok(PackedSource { places, keys, states, words })
@@ -37,8 +37,7 @@ impl PredictorEncoder {
     ) -> Result<EncodedTarget> {
         let ids = field.ids()?;
         let places = Places::new(field.lengths()?, width(ids))?;
-        let padded = self.target.forward(ids, training)?;
-        let x = places.pack(&padded)?;
+        let x = self.target.packed(ids, &places, training)?;
         let row = places.rows_in(&source.places);
         let reordered = |state: &State| -> Result<State> {
             Ok(State { h: state.h.f_index_select(0, &row)?, c: state.c.f_index_select(0, &row)? })

@@ -14,7 +14,7 @@ pub(super) struct EncodedSource {
 
 impl PredictorEncoder {
     pub(super) fn encode_source(&self, field: &Field, pass: &mut Pass) -> Result<EncodedSource> {
-        let x = self.source.forward(field.ids()?, pass.training())?;
+        let x = self.source.padded(field.ids()?, pass.training())?;
         let (keys, states) = self.source_lstm.over_lengths(&x, field.lengths()?, pass.training())?;
         for (name, tensor) in [("x_source", &x), ("A", &keys), ("h_n", &states.h), ("c_n", &states.c)] {
             pass.trace(name, tensor);
@@ -32,7 +32,7 @@ impl PredictorEncoder {
         pass: &mut Pass,
     ) -> Result<EncodedTarget> {
         let training = pass.training();
-        let x = self.target.forward(field.ids()?, training)?;
+        let x = self.target.padded(field.ids()?, training)?;
         let reverse = reverse_within(field.lengths()?, &x)?;
         let forward = self.forward_lstm.over_padded(&x, &source.states.of_direction(0)?, training)?;
         let backward = self.backward_lstm.over_padded(

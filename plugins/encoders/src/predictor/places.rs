@@ -65,12 +65,6 @@ impl Places {
         self.lengths.len()
     }
 
-    /// The rows of a padded tensor `[B, T, D]` at the places: `[N, D]`.
-    pub(crate) fn pack(&self, padded: &Tensor) -> Result<Tensor> {
-        let size = padded.size();
-        Ok(padded.f_reshape([size[0] * size[1], size[2]])?.f_index_select(0, &self.flat)?)
-    }
-
     /// A padded tensor `[B, T, D]` with these rows `[N, D]` at the flat positions `at`, zero elsewhere.
     pub(crate) fn spread(&self, rows: &Tensor, at: &Tensor) -> Result<Tensor> {
         let (sentences, width, size) = (self.sentences() as i64, self.width as i64, rows.size()[1]);
