@@ -34,6 +34,8 @@ namespace {
 // Logits in one chunk of rows: about what stays in the caches, or large enough to fill a GPU.
 constexpr int64_t kChunkOnCpu = int64_t{1} << 21;
 constexpr int64_t kChunkElsewhere = int64_t{1} << 26;
+// Rows below which a matrix product wastes its operands.
+constexpr int64_t kFewestRows = 128;
 
 struct Types {
   ScalarType product;  // of the operands of the matrix products
@@ -198,7 +200,7 @@ Loss forward(const Tensor& input, const Tensor& weight, const Tensor& bias, cons
   const auto added = bias.defined() ? bias.to(types.softmax).contiguous() : Tensor();
   const bool in_place = gradient.defined() && types.product == types.softmax;
   const int64_t at_once =
-      std::clamp<int64_t>((on_cpu ? kChunkOnCpu : kChunkElsewhere) / columns, std::min<int64_t>(rows, 16), rows);
+      std::clamp<int64_t>((on_cpu ? kChunkOnCpu : kChunkElsewhere) / columns, std::min<int64_t>(rows, kFewestRows), rows);
   Tensor buffer = in_place ? Tensor() : at::empty({at_once, columns}, options.dtype(types.product));
   for (int64_t start = 0; start < rows; start += at_once) {
     const int64_t length = std::min(at_once, rows - start);
