@@ -84,6 +84,7 @@ unsafe extern "C" {
 
     pub(crate) fn kiwi_torch_state_capture(state: *mut RawState) -> Message;
     pub(crate) fn kiwi_torch_state_restore(state: *const RawState) -> Message;
+    pub(crate) fn kiwi_torch_set_cuda_device(index: i32) -> Message;
     pub(crate) fn kiwi_torch_manual_seed(seed: u64) -> Message;
     pub(crate) fn kiwi_torch_cpu_generator_state(out: Out) -> Message;
     pub(crate) fn kiwi_torch_set_cpu_generator_state(state: *const C_tensor) -> Message;

@@ -1,13 +1,17 @@
 //! The section `trainer`: how to train.
 
 use super::names;
-use crate::config::document::Value;
+use crate::config::document::{Node, Value};
 use crate::config::later;
 use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
-use crate::config::sections::{BatchOrder, CheckpointSection, Precision, TrainerSection, ValidationInterval};
+use crate::config::sections::{
+    BatchOrder, CheckpointSection, Gpus, Precision, TrainerSection, ValidationInterval,
+};
 use crate::diagnostic::Diagnostic;
 
 const PRECISIONS: &str = "32 or \"bf16\"";
+const GPUS: &str =
+    "0 (the CPU), 1 (the first GPU), -1 (the only GPU) or [N] (the GPU of number N, counted from 0)";
 const METRICS: &str = "the name of a metric, or a list of one or more names";
 const INTERVAL: &str = "an integer of at least 1 (batches), or a number above 0 and at most 1 that is written with a \
                         fraction, such as 0.5 or 1.0 (share of the epoch)";
@@ -23,6 +27,7 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         main_metric: section.optional("main_metric", main_metric).unwrap_or_default(),
         log_interval: section.or("log_interval", 100, |entry| entry.count(1)),
         log_save_interval: section.or("log_save_interval", 100, |entry| entry.count(1)),
+        gpus: section.or("gpus", Gpus::Cpu, gpus),
         precision,
         batch_order: section.or("batch_order", BatchOrder::Corpus, batch_order),
         max_tokens_per_batch: section.optional("max_tokens_per_batch", |entry| entry.size(1)),
@@ -38,7 +43,8 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
 
 pub(super) fn precision(entry: &Entry<'_>) -> Option<Precision> {
     let json = later_json(entry.node());
-    if let Some(feature) = later::value(entry.path(), &json) {
+    let value = serde_json::from_str(&json).unwrap_or_default();
+    if let Some(feature) = later::value(entry.path(), &value) {
         entry.refuse_later(feature, PRECISIONS, "choose one of these");
         return None;
     }
@@ -46,6 +52,32 @@ pub(super) fn precision(entry: &Entry<'_>) -> Option<Precision> {
         "32" => Some(Precision::F32),
         "\"bf16\"" => Some(Precision::BF16),
         _ => entry.refuse(PRECISIONS),
+    }
+}
+
+fn gpus(entry: &Entry<'_>) -> Option<Gpus> {
+    let number = |node: &Node| match &node.value {
+        Value::Number(text) => text.parse::<usize>().ok(),
+        _ => None,
+    };
+    let listed: Option<Vec<usize>> = match entry.value() {
+        Value::Number(text) if text == "-1" => return Some(Gpus::All),
+        Value::Number(_) => match number(entry.node()) {
+            Some(0) => return Some(Gpus::Cpu),
+            Some(1) => return Some(Gpus::One),
+            several => several.map(|count| vec![0; count.min(2)]),
+        },
+        Value::Array(nodes) => nodes.iter().map(number).collect(),
+        _ => None,
+    };
+    match listed.as_deref() {
+        Some([number]) => Some(Gpus::Number(*number)),
+        Some([_, _, ..]) => {
+            let help = "write 1 for the first GPU, or [N] for the one of number N, counted from 0; several come later";
+            entry.refuse_later(later::SEVERAL_GPUS, GPUS, help);
+            None
+        }
+        Some([]) | None => entry.refuse(GPUS),
     }
 }
 
