@@ -288,6 +288,47 @@ fn bf16_learns_on_a_gpu() {
 }
 
 #[test]
+fn sixteen_bits_learn_on_a_gpu_and_the_state_of_their_scaler_is_saved() {
+    let Some(libtorch) = gpu::libtorch() else { return };
+    let work = Workplace::new();
+    let run = train(&work, "run", &libtorch, 1, &json!(16));
+    let exact = train(&work, "exact", &libtorch, 1, &json!(32));
+    let perplexity = |run: &kiwi_tests::trained::Trained| run.validations()[0].value("val_target_PERP");
+    assert!(
+        (perplexity(&run) / perplexity(&exact) - 1.0).abs() < 0.1,
+        "{} and {}",
+        perplexity(&run),
+        perplexity(&exact)
+    );
+    let told = run
+        .messages()
+        .into_iter()
+        .rfind(|message| message.contains("whose gradients were not finite in float16"));
+    assert!(told.is_some_and(|told| told.contains(" of 8 optimizer steps skipped so far")), "{}", run.log());
+    let state = fs::read(run.directory.join("optimizer.safetensors")).unwrap();
+    let scaler = b"gradient_scaler";
+    assert!(state.windows(scaler.len()).any(|window| window == scaler), "the factor on the loss is saved");
+    for (name, tensor) in run.tensors() {
+        assert_eq!(tensor.kind(), Kind::Float, "{name} is saved in full precision");
+    }
+}
+
+#[test]
+fn sixteen_bits_are_refused_on_the_cpu() {
+    let work = Workplace::new();
+    let refused = work.try_train("half", &[("trainer.precision", json!(16))]).ends_with(2);
+    let _ = refused.says(&[
+        "error: precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing",
+        "help: use \"bf16\", or set trainer.gpus to 1",
+    ]);
+    let run = work.train("run", &[("trainer.epochs", json!(1))]);
+    let system = run.best().display().to_string();
+    let evaluate = ["evaluate", &system, "--source", "valid.src", "--target", "valid.tgt"];
+    let refused = work.run(&[&evaluate[..], &["--set", "trainer.precision=16"]].concat()).ends_with(2);
+    let _ = refused.says(&["precision 16 (float16) is for GPUs", "help: use bf16, or add --device cuda"]);
+}
+
+#[test]
 fn a_number_that_no_gpu_has_is_refused() {
     let Some(libtorch) = gpu::libtorch() else { return };
     let work = Workplace::new();

@@ -27,6 +27,13 @@ impl DeviceChoice {
     }
 }
 
+/// The complaint about float16 where the CPU computes.
+pub(crate) fn half_precision_on_the_cpu() -> Diagnostic {
+    Diagnostic::error("precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing")
+        .found("16, on the CPU")
+        .expected("32 or \"bf16\" on the CPU")
+}
+
 /// A device with who asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedDevice {

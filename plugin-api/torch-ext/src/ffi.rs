@@ -132,6 +132,12 @@ unsafe extern "C" {
         max_norm: f64,
         out: Out,
     ) -> Message;
+    pub(crate) fn kiwi_torch_unscale_gradients(
+        parameters: Pointers,
+        n: usize,
+        scale: f64,
+        out: Out,
+    ) -> Message;
     pub(crate) fn kiwi_torch_clear_gradients(tensors: Pointers, n: usize) -> Message;
     pub(crate) fn kiwi_torch_gradient(tensor: *const C_tensor, out: Out) -> Message;
     pub(crate) fn kiwi_torch_set_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;

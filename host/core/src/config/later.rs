@@ -48,10 +48,7 @@ pub(super) const SEVERAL_GPUS: &str = "training on several GPUs";
 type Asks = fn(&Value) -> bool;
 
 /// Values of keys that work otherwise: the key's path, which values they are, and what they would do.
-const VALUES: &[(&str, Asks, &str)] = &[
-    ("trainer.gpus", is_several, SEVERAL_GPUS),
-    ("trainer.precision", |value| value.as_u64() == Some(16), "16-bit precision (float16)"),
-];
+const VALUES: &[(&str, Asks, &str)] = &[("trainer.gpus", is_several, SEVERAL_GPUS)];
 
 /// Whether a value of `trainer.gpus` asks for more than one.
 fn is_several(value: &Value) -> bool {

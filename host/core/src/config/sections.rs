@@ -131,12 +131,15 @@ pub enum Precision {
     F32,
     /// bfloat16 where it is safe: `"bf16"`.
     BF16,
+    /// float16 where it is safe, with a factor on the loss; on GPUs only: `16`.
+    F16,
 }
 
 impl Serialize for Precision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::F32 => serializer.serialize_u64(32),
+            Self::F16 => serializer.serialize_u64(16),
             Self::BF16 => serializer.serialize_str("bf16"),
         }
     }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::names::Names;
 use super::{ResolvedComponent, discover};
-use crate::config::{ComponentSection, Document};
-use crate::device::AskedDevice;
+use crate::config::{ComponentSection, Document, Precision};
+use crate::device::{AskedDevice, DeviceChoice, half_precision_on_the_cpu};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, Registry};
@@ -57,7 +57,13 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
         }
     };
     let options = SystemOptions::new(&request.system, saved.header(), request.batch_size, &request.overrides);
-    let device = device(&request.device);
+    let device = device(&request.device).and_then(|device| match &options {
+        Ok(options) if options.precision == Precision::F16 && device.choice == DeviceChoice::Cpu => {
+            let complaint = half_precision_on_the_cpu().at("trainer.precision");
+            Err(options.document.place(complaint).help("use bf16, or add --device cuda"))
+        }
+        _ => Ok(device),
+    });
     let (options, device) = match (options, device) {
         (Ok(options), Ok(device)) => (options, device),
         (options, device) => {

@@ -1,7 +1,9 @@
 //! The losses of batches: on the CPU read at once, on another device left there until somebody needs the numbers, so that no
 //! step waits for it.
 
-use kiwi_core::diagnostic::Failure;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_text::{EncodedCorpus, Field};
 use tch::{Device, Kind, Tensor};
 
 use super::pass::{failed, scalar};
@@ -113,6 +115,25 @@ impl UnreadLosses {
         let numbers = numbers.map_err(|error| failed(error.into()))?;
         Ok(numbers.into_iter().zip(places).find(|(number, _)| !number.is_finite()))
     }
+}
+
+/// The complaint about a loss that is not finite.
+pub(super) fn not_finite(loss: f64, place: &Place, corpus: &EncodedCorpus) -> Failure {
+    let lines: Vec<_> = place
+        .pairs
+        .iter()
+        .filter_map(|pair| corpus.location(*pair, Field::Target))
+        .map(|location| location.to_string())
+        .collect();
+    Failure::new(
+        ExitCode::RunFailed,
+        Diagnostic::error(format!(
+            "the loss is not finite: {loss} in epoch {}, after {} optimizer steps",
+            place.epoch, place.step
+        ))
+        .note(format!("the batch holds {}", lines.join(", ")))
+        .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
+    )
 }
 
 #[cfg(test)]

@@ -8,18 +8,18 @@ use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SavedSystem;
 use kiwi_plugin_api::torch_ext::gradients;
-use kiwi_text::{Batch, BatchStream, Field};
+use kiwi_text::{Batch, BatchStream};
 use tch::Tensor;
 
 use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
-use super::losses::{Loss, Place, UnreadLosses};
+use super::losses::{Loss, Place, UnreadLosses, not_finite};
 use super::pass::{self, Mode, failed};
 use super::validation::Interval;
 use super::window::{Clock, Window, per_second};
 use crate::checkpoint::Keeper;
-use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
+use crate::data::{TrainingBatches, TrainingData, ValidationData, counted, invalid};
 use crate::memory;
 use crate::optimizers::Optimizers;
 use crate::system::{System, running};
@@ -46,6 +46,8 @@ pub(crate) struct Trainer<'a> {
     /// Losses that may still turn out not to be finite.
     unread: UnreadLosses,
     step: u64,
+    /// Steps that were skipped, as far as the log knows.
+    told_skipped: u64,
     /// Batches of the run that are done.
     batches: u64,
     clock: Clock,
@@ -78,6 +80,7 @@ impl<'a> Trainer<'a> {
             pending: None,
             unread: UnreadLosses::default(),
             step: 0,
+            told_skipped: 0,
             batches: 0,
             clock: Clock::default(),
         }
@@ -113,6 +116,7 @@ impl<'a> Trainer<'a> {
             peak_memory: memory::peak(),
             best: self.keeper.best(),
         };
+        self.tell_skipped(true);
         self.emit(Event::Finished(outcome.clone()));
         if let Err(failure) = self.test(outcome.best.as_ref().map(|(file, _, _)| file.as_path())) {
             // What was trained is there: a test that fails takes nothing from it.
@@ -197,6 +201,7 @@ impl<'a> Trainer<'a> {
             self.clock.training += time;
             self.emit(Event::Batch { words });
             if log_due {
+                self.tell_skipped(false);
                 let values = self.values(epoch, std::mem::take(&mut window))?;
                 self.emit(Event::Logged(values));
             }
@@ -223,6 +228,7 @@ impl<'a> Trainer<'a> {
     /// Gradients of the losses since the last time.
     fn backward(&mut self) -> Result<(), Failure> {
         if let Some(loss) = self.pending.take() {
+            let loss = self.optimizers.scale(loss).map_err(failed)?;
             loss.f_backward().map_err(|error| failed(error.into()))?;
         }
         self.system.detach_state().map_err(|error| running(&error))
@@ -249,7 +255,7 @@ impl<'a> Trainer<'a> {
         let step = self.step;
         let place = || Place { epoch, step, pairs: batch.pairs.clone() };
         if let Some((loss, place)) = self.unread.add(&loss, place)? {
-            return Err(self.not_finite(loss, &place));
+            return Err(not_finite(loss, &place, &self.train.corpus()));
         }
         let scaled =
             if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
@@ -271,20 +277,36 @@ impl<'a> Trainer<'a> {
     fn read_losses(&mut self) -> Result<(), Failure> {
         match self.unread.read()? {
             None => Ok(()),
-            Some((loss, place)) => Err(self.not_finite(loss, &place)),
+            Some((loss, place)) => Err(not_finite(loss, &place, &self.train.corpus())),
         }
     }
 
     fn optimizer_step(&mut self) -> Result<(), Failure> {
-        let limit = self.config.trainer.gradient_max_norm;
-        if limit > 0.0 {
-            let _norm =
-                gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
+        // A step that is skipped is a step all the same: schedules and the log go on.
+        if self.optimizers.unscale(&self.parameters).map_err(failed)? {
+            let limit = self.config.trainer.gradient_max_norm;
+            if limit > 0.0 {
+                let _norm = gradients::clip_grad_norm(&self.parameters, limit)
+                    .map_err(|error| failed(error.into()))?;
+            }
+            self.optimizers.step(self.step).map_err(|error| running(&error))?;
         }
-        self.optimizers.step(self.step).map_err(|error| running(&error))?;
         gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
         self.step += 1;
         Ok(())
+    }
+
+    /// Tells how many steps were skipped, if there are new ones or the run is `over`.
+    fn tell_skipped(&mut self, over: bool) {
+        let Some(scaler) = self.optimizers.scaler() else { return };
+        let (skipped, scale) = (scaler.skipped(), scaler.state().scale);
+        if skipped > self.told_skipped || over {
+            self.told_skipped = skipped;
+            self.emit(Event::Note(format!(
+                "{skipped} of {} skipped so far, whose gradients were not finite in float16; the loss is scaled by {scale}",
+                counted(self.step, "optimizer step")
+            )));
+        }
     }
 
     fn validate(&mut self, epoch: u64) -> Result<(), Failure> {
@@ -364,24 +386,5 @@ impl<'a> Trainer<'a> {
 
     fn emit(&mut self, event: Event) {
         self.consumer.receive(&event);
-    }
-
-    fn not_finite(&self, loss: f64, place: &Place) -> Failure {
-        let corpus = self.train.corpus();
-        let lines: Vec<_> = place
-            .pairs
-            .iter()
-            .filter_map(|pair| corpus.location(*pair, Field::Target))
-            .map(|location| location.to_string())
-            .collect();
-        Failure::new(
-            ExitCode::RunFailed,
-            Diagnostic::error(format!(
-                "the loss is not finite: {loss} in epoch {}, after {} optimizer steps",
-                place.epoch, place.step
-            ))
-            .note(format!("the batch holds {}", lines.join(", ")))
-            .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
-        )
     }
 }

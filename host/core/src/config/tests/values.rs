@@ -151,6 +151,9 @@ fn values_take_their_forms() {
 
     let trainer = |key: &str, value| set(&format!("trainer.{key}"), value).trainer;
     assert_eq!(trainer("precision", "bf16").precision, Precision::BF16);
+    let half =
+        config_of(LEAST, &[("trainer.precision", "16"), ("trainer.gpus", "1"), ("trainer.amp_level", "O1")]);
+    assert_eq!(half.trainer.precision, Precision::F16);
     for (value, gpus) in [
         ("0", Gpus::Cpu),
         ("1", Gpus::One),
