@@ -121,7 +121,7 @@ pub(crate) struct CorpusArguments {
     /// is no JSON is taken as a string. May be given more than once.
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override)]
     pub(crate) overrides: Vec<(String, String)>,
-    /// Where to compute: cpu, cuda or cuda:N.
+    /// Where to compute: cpu, cuda (the first GPU) or cuda:N (the GPU of number N, counted from 0).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
     #[command(flatten)]

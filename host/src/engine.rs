@@ -2,8 +2,8 @@
 //! `allocator.rs`: the dynamic loader, and calls of two C functions.
 //!
 //! libtorch's libraries are opened by path and globally, so that what the engine and the plugins need is met by them
-//! wherever they lie. `libtorch.so` itself is not among them: it is an empty shell that pulls in the CUDA libraries, and
-//! the engine opens those when a GPU is asked for.
+//! wherever they lie. `libtorch.so` itself is not among them: it is an empty shell that pulls in the CUDA libraries, which are
+//! opened only when a GPU is asked for ([`crate::cuda`]).
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::error::Error as _;
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::slice;
 
 use crate::allocator;
+use crate::cuda::{self, Scope};
+use kiwi_core::device::{AskedDevice, DeviceChoice};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
@@ -26,13 +28,15 @@ type Send = unsafe extern "C" fn(context: *mut c_void, message: *const u8, lengt
 type Run = unsafe extern "C" fn(request: *const u8, length: usize, send: Send, context: *mut c_void) -> i32;
 type AbiVersion = unsafe extern "C" fn() -> u64;
 
-/// Has the engine carry out a request. What it says goes to `receive` as it comes.
+/// Has the engine carry out a request, on `device`; of one that needs none it is `None`. What it says goes to `receive` as it
+/// comes.
 ///
 /// # Errors
 ///
-/// libtorch or the engine is missing, does not load or does not fit. What goes wrong within the engine it says itself.
+/// libtorch or the engine is missing, does not load or does not fit; or a GPU is asked for that cannot be had. What goes wrong within the engine it says itself.
 pub(crate) fn run(
     request: &Request,
+    device: Option<&AskedDevice>,
     libtorch: Option<PathBuf>,
     program: &Path,
     mut receive: impl FnMut(Message),
@@ -43,6 +47,15 @@ pub(crate) fn run(
     let engine = find_engine(program)?;
     allocator::keep_freed_memory();
     open_libtorch(&libtorch)?;
+    if let Some(asked) = device.filter(|asked| asked.choice != DeviceChoice::Cpu) {
+        cuda::open(&libtorch, asked, |library, scope| {
+            let scope = match scope {
+                Scope::All => RTLD_GLOBAL,
+                Scope::Own => RTLD_LOCAL,
+            };
+            open(library, scope).map(drop)
+        })?;
+    }
     let engine_library = open(&engine, RTLD_LOCAL).map_err(|message| {
         let error =
             Diagnostic::error(format!("the engine {} cannot be opened", engine.display())).note(message);

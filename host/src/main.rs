@@ -7,6 +7,7 @@
 mod allocator;
 mod arguments;
 mod commands;
+mod cuda;
 mod engine;
 mod output;
 mod print;

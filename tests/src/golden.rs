@@ -15,6 +15,7 @@ pub struct Case {
     pub name: String,
     pub json: Value,
     tensors: BTreeMap<String, Tensor>,
+    device: Device,
 }
 
 impl Case {
@@ -33,6 +34,21 @@ impl Case {
                 .expect("safetensors")
                 .into_iter()
                 .collect(),
+            device: Device::Cpu,
+        }
+    }
+
+    /// The same, computed on another device: what is recorded stays on the CPU, batches and parameters are there.
+    #[must_use]
+    pub fn on(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    fn device_name(&self) -> String {
+        match self.device {
+            Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
         }
     }
 
@@ -76,7 +92,7 @@ impl Case {
                 .map(|(position, _)| position)
                 .collect();
             tensors.push((Field::COUNTED.to_owned(), Tensor::from_slice(&counted)));
-            Some(Field::new(field, tensors))
+            Some(Field::new(field, tensors).to_device(self.device).expect("the batch on its device"))
         });
         Batch { fields: fields.collect() }
     }
@@ -107,7 +123,7 @@ impl Case {
         let context = EncoderContext {
             vocabulary_sizes: sizes,
             special: SpecialIds::default(),
-            device: "cpu".to_owned(),
+            device: self.device_name(),
             features: features.map(|features| features.iter().map(|name| (*name).to_owned()).collect()),
         };
         let mut encoder =
@@ -152,7 +168,7 @@ impl Case {
             hidden_size: description.hidden_size,
             vocabulary_sizes: self.vocabulary_sizes(),
             special: SpecialIds::default(),
-            device: "cpu".to_owned(),
+            device: self.device_name(),
         };
         HeadInstance::create(&handle, config, &context).expect("a head")
     }
@@ -213,7 +229,8 @@ pub fn difference(found: &Tensor, expected: &Tensor) -> f64 {
     if found.numel() == 0 {
         return 0.0;
     }
-    let difference = found.to_kind(Kind::Double) - expected.to_kind(Kind::Double);
+    let on_cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu).to_kind(Kind::Double);
+    let difference = on_cpu(found) - on_cpu(expected);
     let largest = difference.abs().max().double_value(&[]);
     if largest.is_nan() { f64::INFINITY } else { largest }
 }

@@ -3,6 +3,7 @@
 
 pub mod built;
 pub mod golden;
+pub mod gpu;
 pub mod outcome;
 pub mod python;
 pub mod toy_corpus;

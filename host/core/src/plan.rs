@@ -9,6 +9,7 @@ mod saved;
 mod tests;
 
 use crate::config::{self, Document, RunConfig};
+use crate::device::AskedDevice;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
 use crate::plugins::{Registry, SearchPath};
@@ -40,6 +41,14 @@ pub struct Plan {
     pub registry: Registry,
     /// What is worth knowing and stops nothing.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Plan {
+    /// Where the config asks to compute.
+    #[must_use]
+    pub fn device(&self) -> AskedDevice {
+        AskedDevice::by_config(self.config.trainer.gpus.device())
+    }
 }
 
 /// A command that cannot be carried out.

@@ -7,13 +7,12 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
 use kiwi_core::saved_system::SavedSystem;
 use serde_json::Value;
-use tch::Device;
 
 use crate::data::{self, Source, TrainingData, Wanted};
 use crate::optimizers::{self, CheckedOptimizer, Optimizers};
 use crate::report::Report;
 use crate::system::{Checked, Components, Needs, Parts, System, Vocabulary, refused};
-use crate::torch::{Purpose, seed_for};
+use crate::torch::{Purpose, open_device, seed_for};
 use crate::training::{self, Interval};
 
 /// A run, put together and not begun.
@@ -30,6 +29,7 @@ pub(crate) struct Assembly {
 /// else what the built system says.
 pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly, Failure> {
     let config = &plan.config;
+    let device = open_device(&plan.device()).map_err(|failure| place(plan, failure))?;
     let mut components = Components::default();
     let checked = check(plan, &mut components, report)?;
     let saved = saved(config)?;
@@ -68,7 +68,7 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
         metrics: checked.metrics,
         features: None,
     };
-    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
+    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, device)?;
     if let Some(saved) = loaded {
         system.load(saved)?;
     }

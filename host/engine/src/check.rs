@@ -19,7 +19,7 @@ use crate::memory;
 use crate::outlet::Outlet;
 use crate::report::Report;
 use crate::system::{System, Tally, ordering_name, running};
-use crate::torch::{Purpose, autocast, seed_for, set_threads, to_tensors};
+use crate::torch::{Purpose, autocast, device_name, seed_for, set_threads, to_tensors};
 use crate::training::{self, Mode, failed};
 
 /// `kiwi-host check CONFIG`.
@@ -84,6 +84,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
         forward(system, &batch, mode, true)?;
         optimizers.step(0).map_err(|error| running(&error))?;
         gradients::clear_gradients(&parameters).map_err(|error| failed(error.into()))?;
+        wait_for(system)?;
         if index + 1 == tried.len() {
             step = started.elapsed().as_secs_f64();
             largest = (batch.pairs.len(), batch.source.width, batch.target.width);
@@ -100,11 +101,21 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
     Ok(Trial { peak: memory::peak(), step, largest })
 }
 
+/// Waits until the device has computed all that it was told to.
+fn wait_for(system: &System) -> Result<(), Failure> {
+    let parameter = system.parameters().iter().find(|parameter| parameter.tensor.numel() > 0);
+    if let Some(parameter) = parameter.filter(|_| system.device().is_cuda()) {
+        let number = || parameter.tensor.f_detach()?.f_view([-1])?.f_narrow(0, 0, 1)?.f_double_value(&[0]);
+        number().map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
+
 fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Result<(), Failure> {
     system.reset_state(training).map_err(|error| running(&error))?;
     let tensors = to_tensors(batch, system.device()).map_err(failed)?;
     let output = {
-        let _precision = autocast(mode.precision).map_err(failed)?;
+        let _precision = autocast(mode.precision, system.device()).map_err(failed)?;
         system.forward(&tensors, training).map_err(|error| running(&error))?
     };
     let mut tally = Tally::default();
@@ -226,8 +237,9 @@ impl Findings {
                 main.clone().unwrap_or_default()
             ),
         );
-        self.say("device", format!("cpu, {}", counted(tch::get_num_threads().unsigned_abs(), "thread")));
-        self.set("device", json!("cpu"));
+        let device = device_name(assembly.system.device());
+        self.say("device", format!("{device}, {}", counted(tch::get_num_threads().unsigned_abs(), "thread")));
+        self.set("device", json!(device));
         self.set("threads", json!(tch::get_num_threads()));
         self.set("metrics", json!(metrics.names()));
         self.set("main_metric", json!({"name": main, "ordering": ordering}));
@@ -255,9 +267,10 @@ impl Findings {
         self.say(
             "memory",
             format!(
-                "{peak} at the peak, {} of it parameters; the largest batch has {} of {source} source and {target} target \
+                "{peak} at the peak, {} of {} parameters; the largest batch has {} of {source} source and {target} target \
                  positions",
                 mebibytes(bytes as u64),
+                if system.device().is_cuda() { "the GPU's, not counted here, are" } else { "it" },
                 counted(pairs, "pair"),
             ),
         );

@@ -8,13 +8,12 @@ use kiwi_core::plan;
 use kiwi_core::request::{Format, SystemRequest};
 use kiwi_text::{ParallelCorpus, ParallelFiles};
 use serde_json::{Map, Value, json};
-use tch::Device;
 
 use crate::data::{self, Data};
 use crate::outlet::Outlet;
 use crate::report::{Report, number};
 use crate::system::{Components, Parts, Reason, System, Vocabulary};
-use crate::torch::set_threads;
+use crate::torch::{open_device, set_threads};
 use crate::training::{self, Mode};
 
 /// `kiwi-host evaluate SYSTEM --source F --target F [--pe F]`.
@@ -69,6 +68,7 @@ pub(crate) fn open(
     let plan = plan::prepare_system(request)?;
     report.warnings(plan.warnings.clone());
     set_threads(&request.common);
+    let device = open_device(&plan.device)?;
     let header = plan.saved.header();
     let options = &plan.options;
     let vocabularies = data::from_saved(header).map_err(|error| {
@@ -112,7 +112,7 @@ pub(crate) fn open(
     let metrics = checked.collect();
     let parts = Parts { class: header.class_name.clone(), encoder, head, metrics, features };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
-    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, Device::Cpu)?;
+    let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, device)?;
     system.load(&plan.saved)?;
     // Nothing random is drawn in evaluation.
     let mode =

@@ -111,7 +111,7 @@ impl Run<'_> {
     fn encode(&mut self, batch: &Batch) -> Result<Features, Failure> {
         let _no_grad = tch::no_grad_guard();
         let tensors = to_tensors(batch, self.system.device()).map_err(failed)?;
-        let _precision = autocast(self.mode.precision).map_err(failed)?;
+        let _precision = autocast(self.mode.precision, self.system.device()).map_err(failed)?;
         self.system.encode(&tensors).map_err(|error| running(&error))
     }
 

@@ -12,7 +12,7 @@ use crate::data::counted;
 use crate::outlet::Outlet;
 use crate::report::{Report, number};
 use crate::system::System;
-use crate::torch::set_threads;
+use crate::torch::{device_name, set_threads};
 use crate::training::{Outcome, Trainer};
 
 /// `kiwi-host train CONFIG`.
@@ -74,8 +74,9 @@ fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {
     }
     let (trainable, frozen) = system.count("");
     report.note(format!(
-        "{} to train, {frozen} frozen; device cpu, {}",
+        "{} to train, {frozen} frozen; device {}, {}",
         counted(trainable, "parameter"),
+        device_name(system.device()),
         counted(tch::get_num_threads().unsigned_abs(), "thread")
     ));
 }

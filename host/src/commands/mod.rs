@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use anstream::{AutoStream, ColorChoice};
+use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
 use kiwi_core::exit_code::ExitCode;
@@ -83,30 +84,32 @@ fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Has the engine carry out a request, and prints what it says. The errors among it are added to `failed`.
+/// Has the engine carry out a request on a device, and prints what it says. The errors among it are added to `failed`.
 fn run_engine(
     request: &Request,
+    device: &AskedDevice,
     options: &CommonOptions,
     when_closed: WhenClosed,
     failed: &mut Vec<String>,
 ) -> Result<i32, Failure> {
     let mut output = Output::default();
     let mut lost = None;
-    let code = engine::run(request, options.libtorch.clone(), &program()?, |message| match message {
-        Message::Diagnostics(diagnostics) => {
-            print::diagnostics(&diagnostics);
-            failed.extend(print::errors(&diagnostics));
-        }
-        Message::Data(line) => {
-            if let Err(error) = output.line(&line) {
-                lost.get_or_insert(error);
+    let code =
+        engine::run(request, Some(device), options.libtorch.clone(), &program()?, |message| match message {
+            Message::Diagnostics(diagnostics) => {
+                print::diagnostics(&diagnostics);
+                failed.extend(print::errors(&diagnostics));
             }
-            if output.is_closed() && when_closed == WhenClosed::Leave {
-                // Nobody wants the rest. The engine has nothing to save.
-                std::process::exit(ExitCode::Success.number());
+            Message::Data(line) => {
+                if let Err(error) = output.line(&line) {
+                    lost.get_or_insert(error);
+                }
+                if output.is_closed() && when_closed == WhenClosed::Leave {
+                    // Nobody wants the rest. The engine has nothing to save.
+                    std::process::exit(ExitCode::Success.number());
+                }
             }
-        }
-    })?;
+        })?;
     match lost {
         Some(error) => Err(cannot_write(&error)),
         None => Ok(code),

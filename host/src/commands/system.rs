@@ -1,5 +1,6 @@
 //! `evaluate`, `score` and `features`: the saved system is opened and its plugins found before libtorch is looked for.
 
+use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::plan;
 use kiwi_core::request::{FeaturesRequest, Format, Request, SystemRequest};
@@ -14,8 +15,8 @@ pub(super) fn evaluate(
     options: &CommonOptions,
     failed: &mut Vec<String>,
 ) -> Result<i32, Failure> {
-    let request = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Evaluate(request), options, WhenClosed::Leave, failed)
+    let (request, device) = request(arguments.corpus, arguments.format.into(), options)?;
+    run_engine(&Request::Evaluate(request), &device, options, WhenClosed::Leave, failed)
 }
 
 pub(super) fn score(
@@ -23,8 +24,8 @@ pub(super) fn score(
     options: &CommonOptions,
     failed: &mut Vec<String>,
 ) -> Result<i32, Failure> {
-    let request = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Score(request), options, WhenClosed::Leave, failed)
+    let (request, device) = request(arguments.corpus, arguments.format.into(), options)?;
+    run_engine(&Request::Score(request), &device, options, WhenClosed::Leave, failed)
 }
 
 pub(super) fn features(
@@ -32,16 +33,16 @@ pub(super) fn features(
     options: &CommonOptions,
     failed: &mut Vec<String>,
 ) -> Result<i32, Failure> {
-    let system = request(arguments.corpus, Format::Json, options)?;
+    let (system, device) = request(arguments.corpus, Format::Json, options)?;
     let request = FeaturesRequest { system, output: arguments.output };
-    run_engine(&Request::Features(request), options, WhenClosed::GoOn, failed)
+    run_engine(&Request::Features(request), &device, options, WhenClosed::GoOn, failed)
 }
 
 fn request(
     arguments: CorpusArguments,
     format: Format,
     options: &CommonOptions,
-) -> Result<SystemRequest, Failure> {
+) -> Result<(SystemRequest, AskedDevice), Failure> {
     let request = SystemRequest {
         system: arguments.system,
         source: arguments.source,
@@ -54,6 +55,6 @@ fn request(
         common: common(options)?,
     };
     // The engine does the same again and tells the warnings.
-    plan::prepare_system(&request)?;
-    Ok(request)
+    let device = plan::prepare_system(&request)?.device;
+    Ok((request, device))
 }

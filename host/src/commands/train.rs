@@ -2,7 +2,7 @@
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::plan::Unprepared;
+use kiwi_core::plan::{Plan, Unprepared};
 use kiwi_core::request::{CheckRequest, Message, OptionsRequest, Request, TrainRequest};
 use kiwi_core::{config, plan};
 
@@ -31,8 +31,9 @@ pub(super) fn train(
         output_dir: arguments.output_dir,
         common: common(options)?,
     };
-    prepare(&request, options)?;
-    run_engine(&Request::Train(request), options, WhenClosed::GoOn, failed)
+    let plan = prepare(&request, options)?;
+    run_engine(&Request::Train(request), &plan.device(), options, WhenClosed::GoOn, failed)
+        .map_err(|failure| placed(failure, &plan))
 }
 
 pub(super) fn check(
@@ -46,14 +47,21 @@ pub(super) fn check(
         output_dir: arguments.output_dir,
         common: common(options)?,
     };
-    prepare(&train, options)?;
+    let plan = prepare(&train, options)?;
     let request = CheckRequest { train, format: arguments.format.into() };
-    run_engine(&Request::Check(request), options, WhenClosed::Leave, failed)
+    run_engine(&Request::Check(request), &plan.device(), options, WhenClosed::Leave, failed)
+        .map_err(|failure| placed(failure, &plan))
+}
+
+/// What is complained about in the config is told with its place there.
+fn placed(failure: Failure, plan: &Plan) -> Failure {
+    let place = |one: Diagnostic| if one.path.is_some() { plan.document.place(one) } else { one };
+    Failure { diagnostics: failure.diagnostics.into_iter().map(place).collect(), ..failure }
 }
 
 /// Finds out what is wrong. The engine does the same again and tells the warnings, which belong into the run's log.
-fn prepare(request: &TrainRequest, options: &CommonOptions) -> Result<(), Failure> {
-    plan::prepare(request).map(drop).map_err(|unprepared| with_options(unprepared, options))
+fn prepare(request: &TrainRequest, options: &CommonOptions) -> Result<Plan, Failure> {
+    plan::prepare(request).map_err(|unprepared| with_options(unprepared, options))
 }
 
 /// Adds what the components say about their options, so that everything wrong is told at once. Only they know, so that
@@ -65,7 +73,7 @@ fn with_options(unprepared: Unprepared, options: &CommonOptions) -> Failure {
     };
     let mut found = Vec::new();
     let request = Request::CheckOptions(OptionsRequest { components });
-    let ran = engine::run(&request, options.libtorch.clone(), &program, |message| {
+    let ran = engine::run(&request, None, options.libtorch.clone(), &program, |message| {
         if let Message::Diagnostics(diagnostics) = message {
             found.extend(diagnostics.into_iter().map(|diagnostic| document.place(diagnostic)));
         }

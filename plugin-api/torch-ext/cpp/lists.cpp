@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_foreach_abs.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_addcdiv.h>
@@ -17,6 +18,7 @@
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -225,26 +227,35 @@ extern "C" char* kiwi_torch_foreach_norm(TensorPointers self, size_t n, double o
   });
 }
 
-// Total 2-norm of the gradients, which are scaled down to `max_norm` without the device being waited for. Of a sparse
-// gradient the rows that stand in it twice are added up first: norms of parts do not add.
+namespace {
+
+// The memory of the gradients that there are, all on one device. Of a sparse gradient the rows that stand in it twice are added
+// up first: norms of parts do not add, and their sum may overflow where they do not.
+std::vector<at::Tensor> gradients_of(const char* operation, TensorPointers parameters, size_t n) {
+  std::vector<at::Tensor> gradients;
+  for (size_t i = 0; i < n; ++i) {
+    auto gradient = parameters[i]->grad();
+    if (gradient.defined() && gradient.is_sparse()) {
+      parameters[i]->mutable_grad() = gradient.coalesce();
+      // What is scaled is the memory of the gradient itself, not a copy.
+      gradient = parameters[i]->grad()._values();
+    }
+    if (gradient.defined()) {
+      TORCH_CHECK(gradients.empty() || gradient.device() == gradients[0].device(), operation, ": gradients lie on ",
+                  gradients[0].device(), " and ", gradient.device(), ", expected one device");
+      gradients.push_back(gradient);
+    }
+  }
+  return gradients;
+}
+
+} // namespace
+
+// Total 2-norm of the gradients, which are scaled down to `max_norm` without the device being waited for.
 extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, double max_norm, at::Tensor** out) {
   return kiwi::caught([&] {
     c10::NoGradGuard no_grad;
-    std::vector<at::Tensor> gradients;
-    for (size_t i = 0; i < n; ++i) {
-      auto gradient = parameters[i]->grad();
-      if (gradient.defined() && gradient.is_sparse()) {
-        parameters[i]->mutable_grad() = gradient.coalesce();
-        // What is scaled is the memory of the gradient itself, not a copy.
-        gradient = parameters[i]->grad()._values();
-      }
-      if (gradient.defined()) {
-        TORCH_CHECK(gradients.empty() || gradient.device() == gradients[0].device(),
-                    "clip_grad_norm: gradients lie on ", gradients[0].device(), " and ", gradient.device(),
-                    ", expected one device");
-        gradients.push_back(gradient);
-      }
-    }
+    const auto gradients = gradients_of("clip_grad_norm", parameters, n);
     if (gradients.empty()) {
       *out = new at::Tensor(at::zeros({}, at::kFloat));
       return;
@@ -257,6 +268,20 @@ extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, 
     auto scale = total.add(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
     at::_foreach_mul_(gradients, scale);
     *out = new at::Tensor(std::move(total));
+  });
+}
+
+// Divides the gradients by `scale`; 1 in `out` if one of them is not finite, else 0.
+extern "C" char* kiwi_torch_unscale_gradients(TensorPointers parameters, size_t n, double scale, at::Tensor** out) {
+  return kiwi::caught([&] {
+    c10::NoGradGuard no_grad;
+    const auto gradients = gradients_of("unscale_gradients", parameters, n);
+    const auto options = gradients.empty() ? at::TensorOptions(at::kFloat) : gradients[0].options().dtype(at::kFloat);
+    auto found = at::zeros(at::IntArrayRef(), options);
+    if (!gradients.empty()) {
+      at::_amp_foreach_non_finite_check_and_unscale_(gradients, found, at::full(at::IntArrayRef(), 1.0 / scale, options));
+    }
+    *out = new at::Tensor(std::move(found));
   });
 }
 

@@ -94,6 +94,15 @@ extern "C" char* kiwi_torch_state_restore(const KiwiTorchState* state) {
   });
 }
 
+extern "C" char* kiwi_torch_set_cuda_device(int32_t index) {
+  return kiwi::caught([&] {
+    const auto* guard = cuda();
+    const int32_t count = guard == nullptr ? 0 : guard->deviceCount();
+    TORCH_CHECK(index >= 0 && index < count, "there is no CUDA device ", index, ", there are ", count);
+    guard->setDevice(c10::Device(DeviceType::CUDA, static_cast<c10::DeviceIndex>(index)));
+  });
+}
+
 extern "C" char* kiwi_torch_manual_seed(uint64_t seed) {
   return kiwi::caught([&] { at::manual_seed(seed); });
 }

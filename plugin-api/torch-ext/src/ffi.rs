@@ -84,6 +84,7 @@ unsafe extern "C" {
 
     pub(crate) fn kiwi_torch_state_capture(state: *mut RawState) -> Message;
     pub(crate) fn kiwi_torch_state_restore(state: *const RawState) -> Message;
+    pub(crate) fn kiwi_torch_set_cuda_device(index: i32) -> Message;
     pub(crate) fn kiwi_torch_manual_seed(seed: u64) -> Message;
     pub(crate) fn kiwi_torch_cpu_generator_state(out: Out) -> Message;
     pub(crate) fn kiwi_torch_set_cpu_generator_state(state: *const C_tensor) -> Message;
@@ -128,6 +129,12 @@ unsafe extern "C" {
         parameters: Pointers,
         n: usize,
         max_norm: f64,
+        out: Out,
+    ) -> Message;
+    pub(crate) fn kiwi_torch_unscale_gradients(
+        parameters: Pointers,
+        n: usize,
+        scale: f64,
         out: Out,
     ) -> Message;
     pub(crate) fn kiwi_torch_clear_gradients(tensors: Pointers, n: usize) -> Message;

@@ -1,4 +1,4 @@
-//! The gradients of leaf tensors: reading, setting, clearing to none, clipping.
+//! The gradients of leaf tensors: reading, setting, clearing to none, clipping, unscaling.
 
 use std::ptr;
 
@@ -19,6 +19,23 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, To
             pointers.as_ptr(),
             pointers.len(),
             max_norm,
+            &raw mut out,
+        ))?;
+        Ok(ffi::own(out))
+    }
+}
+
+/// Divides the gradients of `parameters` by `scale`. Returns a scalar on their device, 1 if one of them is not finite, else 0; nothing
+/// waits for the device.
+pub fn unscale(parameters: &[Tensor], scale: f64) -> Result<Tensor, TorchError> {
+    let pointers = ffi::pointers(parameters);
+    let [mut out] = ffi::room::<1>();
+    // SAFETY: as many live tensors as said; the shim writes an owned tensor to `out` when it succeeds.
+    unsafe {
+        ffi::check(ffi::kiwi_torch_unscale_gradients(
+            pointers.as_ptr(),
+            pointers.len(),
+            scale,
             &raw mut out,
         ))?;
         Ok(ffi::own(out))

@@ -37,4 +37,4 @@ pub use guard::{Caught, guard, install_panic_hook};
 pub use lstm::{LstmOutput, LstmWay, lstm_both_ways};
 pub use plain::plain_operations;
 pub use projection::{ProjectionLoss, projection_cross_entropy};
-pub use state::{GlobalState, StateChange, StateItem};
+pub use state::{GlobalState, StateChange, StateItem, set_cuda_device};

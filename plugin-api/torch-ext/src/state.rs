@@ -154,6 +154,16 @@ impl GlobalState {
     }
 }
 
+/// Makes the CUDA device of this number the current one of this thread.
+///
+/// # Errors
+/// When there is none.
+pub fn set_cuda_device(index: usize) -> Result<(), TorchError> {
+    let number = i32::try_from(index).unwrap_or(i32::MAX);
+    // SAFETY: takes a number and no pointer.
+    unsafe { ffi::check(ffi::kiwi_torch_set_cuda_device(number)) }
+}
+
 fn on(flag: bool) -> String {
     if flag { "on" } else { "off" }.to_owned()
 }

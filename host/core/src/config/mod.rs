@@ -26,8 +26,8 @@ use std::path::Path;
 pub use document::Document;
 pub use sections::{
     BatchOrder, BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
-    ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection, TrainerSection,
-    ValidationInterval, ValidationSet, VocabularySection, WarmupSteps,
+    Gpus, ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection,
+    TrainerSection, ValidationInterval, ValidationSet, VocabularySection, WarmupSteps,
 };
 
 pub(crate) use sections::SavedSystemConfig;
@@ -85,7 +85,7 @@ pub fn not_supported_yet(path: &str, json: &serde_json::Value) -> Option<&'stati
     match later::key(path) {
         // The table's defaults are JSON.
         Some(key) => (serde_json::from_str(key.default).ok().as_ref() != Some(json)).then_some(key.feature),
-        None => later::value(path, &json.to_string()),
+        None => later::value(path, json),
     }
 }
 

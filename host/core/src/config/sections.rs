@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 pub use optimizer::{OptimizerSection, WarmupSteps};
 
+use crate::device::DeviceChoice;
+
 /// The configuration of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RunConfig {
@@ -71,6 +73,8 @@ pub struct TrainerSection {
     pub log_interval: u64,
     /// Steps between two writings of the log to disk, at least 1.
     pub log_save_interval: u64,
+    /// Where to compute.
+    pub gpus: Gpus,
     /// Type of number computed with.
     pub precision: Precision,
     /// In which order an epoch goes through the pairs.
@@ -83,6 +87,43 @@ pub struct TrainerSection {
     pub checkpoint: CheckpointSection,
 }
 
+/// `trainer.gpus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gpus {
+    /// None, so the CPU: `0`.
+    Cpu,
+    /// One, which is the first: `1`.
+    One,
+    /// All, of which there must be one: `-1`.
+    All,
+    /// The one of this number, counted from 0: `[N]`.
+    Number(usize),
+}
+
+impl Gpus {
+    /// The device that is asked for.
+    #[must_use]
+    pub fn device(self) -> DeviceChoice {
+        match self {
+            Self::Cpu => DeviceChoice::Cpu,
+            Self::One => DeviceChoice::Gpu(0),
+            Self::All => DeviceChoice::OnlyGpu,
+            Self::Number(number) => DeviceChoice::Gpu(number),
+        }
+    }
+}
+
+impl Serialize for Gpus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Cpu => serializer.serialize_i64(0),
+            Self::One => serializer.serialize_i64(1),
+            Self::All => serializer.serialize_i64(-1),
+            Self::Number(number) => [number].serialize(serializer),
+        }
+    }
+}
+
 /// `trainer.precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
@@ -90,12 +131,15 @@ pub enum Precision {
     F32,
     /// bfloat16 where it is safe: `"bf16"`.
     BF16,
+    /// float16 where it is safe, with a factor on the loss; on GPUs only: `16`.
+    F16,
 }
 
 impl Serialize for Precision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::F32 => serializer.serialize_u64(32),
+            Self::F16 => serializer.serialize_u64(16),
             Self::BF16 => serializer.serialize_str("bf16"),
         }
     }

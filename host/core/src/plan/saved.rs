@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::names::Names;
 use super::{ResolvedComponent, discover};
-use crate::config::{ComponentSection, Document};
+use crate::config::{ComponentSection, Document, Precision};
+use crate::device::{AskedDevice, DeviceChoice, half_precision_on_the_cpu};
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, Registry};
@@ -26,6 +27,8 @@ pub struct SystemPlan {
     pub head: ResolvedComponent,
     /// Metrics besides the head's own.
     pub metrics: Vec<ResolvedComponent>,
+    /// Where it is run.
+    pub device: AskedDevice,
     /// How it is run.
     pub options: SystemOptions,
     /// What is installed.
@@ -54,11 +57,18 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
         }
     };
     let options = SystemOptions::new(&request.system, saved.header(), request.batch_size, &request.overrides);
-    let device = check_device(&request.device);
-    let options = match (options, device) {
-        (Ok(options), None) => options,
+    let device = device(&request.device).and_then(|device| match &options {
+        Ok(options) if options.precision == Precision::F16 && device.choice == DeviceChoice::Cpu => {
+            let complaint = half_precision_on_the_cpu().at("trainer.precision");
+            Err(options.document.place(complaint).help("use bf16, or add --device cuda"))
+        }
+        _ => Ok(device),
+    });
+    let (options, device) = match (options, device) {
+        (Ok(options), Ok(device)) => (options, device),
         (options, device) => {
-            let diagnostics = [options.err().unwrap_or_default(), device.into_iter().collect()].concat();
+            let diagnostics =
+                [options.err().unwrap_or_default(), device.err().into_iter().collect()].concat();
             return Err(Failure { exit: ExitCode::Invalid, diagnostics });
         }
     };
@@ -78,29 +88,19 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
         encoder: configured(parts.encoder, &options.encoder),
         head: configured(parts.head, &options.head),
         metrics,
+        device,
         options,
         registry,
         warnings,
     })
 }
 
-/// What is wrong with a device.
-fn check_device(device: &str) -> Option<Diagnostic> {
-    let wrong = |message: String| Diagnostic::error(message).found(format!("--device {device}"));
-    match device.split_once(':') {
-        _ if device == "cpu" => None,
-        _ if device == "cuda" => Some(()),
-        Some(("cuda", index)) if index.parse::<u16>().is_ok() => Some(()),
-        _ => {
-            return Some(
-                wrong(format!("no device is named `{device}`")).expected("`cpu`, `cuda` or `cuda:N`"),
-            );
-        }
-    }
-    .map(|()| {
-        wrong("computing on GPUs is not supported yet".to_owned())
-            .expected("`cpu`")
-            .help("leave --device out")
+/// The device of this name.
+fn device(name: &str) -> Result<AskedDevice, Diagnostic> {
+    AskedDevice::by_option(name).ok_or_else(|| {
+        Diagnostic::error(format!("no device is named `{name}`"))
+            .found(format!("--device {name}"))
+            .expected("`cpu`, `cuda` (the first GPU) or `cuda:N` (the GPU of number N, counted from 0)")
     })
 }
 

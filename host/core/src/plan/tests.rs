@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::device::DeviceChoice;
 use crate::diagnostic::Severity;
 use crate::plugins::testing::{component, library, metadata, system};
 use crate::request::SystemRequest;
@@ -332,9 +333,10 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
     let failure = prepare_system(&request("gpu", &[("system.batchsize", "7")])).unwrap_err();
     let messages: Vec<_> = failure.diagnostics.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(messages, ["unknown key `batchsize`", "no device is named `gpu`"]);
-    for device in ["cuda", "cuda:1"] {
-        let failure = prepare_system(&request(device, &[])).unwrap_err();
-        assert_eq!(failure.diagnostics[0].message, "computing on GPUs is not supported yet");
+    for (device, choice) in
+        [("cpu", DeviceChoice::Cpu), ("cuda", DeviceChoice::Gpu(0)), ("cuda:1", DeviceChoice::Gpu(1))]
+    {
+        assert_eq!(prepare_system(&request(device, &[])).unwrap().device.choice, choice);
     }
     let failure = prepare_system(&request("cpu", &[("system.metrics", "[\"BLEU\"]")])).unwrap_err();
     assert_eq!(failure.exit, ExitCode::Plugin);

@@ -4,6 +4,7 @@
 
 mod assignment;
 mod check;
+mod gradient_scaler;
 mod plateau;
 mod rates;
 mod saved;

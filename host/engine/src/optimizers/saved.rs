@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `format` | `pt`, as PyTorch's own files have it |
 //! | `kiwi.format_version` | the version of this table, 1 |
-//! | `kiwi.optimizer` | JSON: the class and its plugin, the steps taken, and what lowering the rate on a plateau has come to |
+//! | `kiwi.optimizer` | JSON: the class and its plugin, the steps taken, what lowering the rate on a plateau has come to, and in 16-bit precision the factor on the loss |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,7 @@ use kiwi_core::saved_system::archive::{self, Archive};
 use kiwi_plugin_api::NamedTensors;
 use serde::{Deserialize, Serialize};
 
+use super::gradient_scaler::ScalerState;
 use super::rates::Progress;
 use crate::torch::{ToFile, tensor_from};
 
@@ -31,12 +32,16 @@ struct Header {
     class_name: String,
     plugin: PluginIdentity,
     progress: Progress,
+    /// Of a run in 16-bit precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gradient_scaler: Option<ScalerState>,
 }
 
 /// A state to go on from.
 pub(super) struct Saved {
     pub(super) tensors: NamedTensors,
     pub(super) progress: Progress,
+    pub(super) gradient_scaler: Option<ScalerState>,
 }
 
 /// Writes a state. The file appears complete or not at all, and replaces one of the same name.
@@ -48,6 +53,7 @@ pub(super) fn write(
     component: &ResolvedComponent,
     state: &NamedTensors,
     progress: Progress,
+    gradient_scaler: Option<ScalerState>,
 ) -> Result<(), Failure> {
     let failed = |reason: String| {
         let message = format!("cannot save the state of the optimizer: {reason}");
@@ -58,6 +64,7 @@ pub(super) fn write(
         class_name: class.clone(),
         plugin: PluginIdentity { name: plugin.clone(), version: version.clone(), sha256: sha256.clone() },
         progress,
+        gradient_scaler,
     };
     let header = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
     let metadata = BTreeMap::from([
@@ -108,6 +115,6 @@ pub(super) fn read(path: &Path, class: &str) -> Result<Saved, Box<Diagnostic>> {
     let tensors = archive.tensors().map(|data| Ok((data.name.clone(), tensor_from(&data)?)));
     tensors
         .collect::<kiwi_plugin_api::Result<_>>()
-        .map(|tensors| Saved { tensors, progress: header.progress })
+        .map(|tensors| Saved { tensors, progress: header.progress, gradient_scaler: header.gradient_scaler })
         .map_err(|error| Box::new(refuse(format!("{file} cannot be read: {error}")).help(help)))
 }

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-use kiwi_core::config::{OptimizerSection, WarmupSteps};
+use kiwi_core::config::{OptimizerSection, Precision, WarmupSteps};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{Plan, ResolvedComponent};
 use kiwi_plugin_api::abi::host::{CallError, OptimizerInstance, ScheduleInstance};
 use kiwi_plugin_api::{ParameterGroup, ScheduleContext};
+use tch::Tensor;
 
 use super::assignment;
 use super::check::CheckedOptimizer;
+use super::gradient_scaler::GradientScaler;
 use super::plateau::Plateau;
 use super::rates::{Course, Rates};
 use super::saved;
@@ -19,6 +21,8 @@ use crate::system::{Setup, SparseParameter, System, freed, running, sparse_gradi
 /// All optimizers of a run; each parameter that trains belongs to one.
 pub(crate) struct Optimizers {
     entries: Vec<Entry>,
+    /// In 16-bit precision.
+    scaler: Option<GradientScaler>,
 }
 
 struct Entry {
@@ -61,6 +65,9 @@ impl Optimizers {
             diagnostics: errors.into_iter().map(place).collect(),
         })?;
         let names = names(&sections);
+        let scaled =
+            optimizers.iter().find_map(|one| one.saved.as_ref().and_then(|saved| saved.gradient_scaler));
+        let half = plan.config.trainer.precision == Precision::F16;
         let (mut entries, mut warnings) = (Vec::new(), Vec::new());
         for ((optimizer, parameters), name) in optimizers.into_iter().zip(assigned).zip(names) {
             let entry = Entry::build(optimizer, parameters, system, sparse, run_steps, &name, &mut warnings);
@@ -69,7 +76,8 @@ impl Optimizers {
                 ..failure
             })?);
         }
-        Ok((Self { entries }, warnings.into_iter().map(place).collect()))
+        let scaler = half.then(|| GradientScaler::new(scaled));
+        Ok((Self { entries, scaler }, warnings.into_iter().map(place).collect()))
     }
 
     /// What becomes of the learning rates, a line for each optimizer.
@@ -80,6 +88,28 @@ impl Optimizers {
             rates.join(", ") + &entry.rates.describe()
         };
         self.entries.iter().map(line).collect()
+    }
+
+    /// The loss as backward wants it: in 16-bit precision times a factor, which [`Self::unscale`] takes off the gradients.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(crate) fn scale(&self, loss: Tensor) -> kiwi_plugin_api::Result<Tensor> {
+        self.scaler.as_ref().map_or(Ok(loss.shallow_clone()), |scaler| scaler.scale(&loss))
+    }
+
+    /// Makes the gradients of a step those of the loss itself. Whether the step is to be taken: in 16-bit precision not where one
+    /// of them is not finite.
+    ///
+    /// # Errors
+    /// When libtorch fails, or gradients stay not finite.
+    pub(crate) fn unscale(&mut self, parameters: &[Tensor]) -> kiwi_plugin_api::Result<bool> {
+        self.scaler.as_mut().map_or(Ok(true), |scaler| scaler.unscale(parameters))
+    }
+
+    /// What scales the loss in 16-bit precision.
+    pub(crate) fn scaler(&self) -> Option<&GradientScaler> {
+        self.scaler.as_ref()
     }
 
     /// Takes the step of this number, counted from 0.
@@ -120,6 +150,7 @@ impl Optimizers {
     /// When a component fails or a file cannot be written.
     pub(crate) fn save(&mut self, directory: &Path, steps: u64) -> Result<(), Failure> {
         let several = self.entries.len() > 1;
+        let scaler = self.scaler.as_ref().map(GradientScaler::state);
         for (index, entry) in self.entries.iter_mut().enumerate() {
             let name = if several {
                 format!("optimizer-{index}.safetensors")
@@ -127,7 +158,13 @@ impl Optimizers {
                 "optimizer.safetensors".to_owned()
             };
             let state = entry.instance.state().map_err(|error| running(&error))?;
-            saved::write(&directory.join(name), &entry.component, &state, entry.rates.progress(steps))?;
+            saved::write(
+                &directory.join(name),
+                &entry.component,
+                &state,
+                entry.rates.progress(steps),
+                scaler,
+            )?;
         }
         Ok(())
     }

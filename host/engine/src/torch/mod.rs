@@ -1,12 +1,14 @@
-//! Between plain data and tensors: batches, the bytes of saved parameters, seeds, the precision of a pass.
+//! Between plain data and tensors: batches, the bytes of saved parameters, seeds, the device and the precision of a pass.
 
 mod batch;
 mod bytes;
+mod device;
 mod precision;
 mod seed;
 
 pub(crate) use batch::to_tensors;
 pub(crate) use bytes::{ToFile, dtype_of, kind_of, tensor_from};
+pub(crate) use device::open as open_device;
 pub(crate) use precision::autocast;
 pub(crate) use seed::{Purpose, seed_for};
 

@@ -3,10 +3,12 @@
 mod early_stopping;
 mod events;
 mod groups;
+mod losses;
 mod pass;
 mod scalars;
 mod trainer;
 mod validation;
+mod window;
 
 pub(crate) use events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 pub(crate) use pass::{Mode, evaluate, failed};

@@ -9,6 +9,7 @@ use kiwi_plugin_api::HeadOutput;
 use kiwi_text::{Batch, BatchPlan, BatchStream};
 
 use super::events::Values;
+use super::losses::{Loss, LossSum};
 use super::scalars::Scalars;
 use crate::data::{Data, invalid};
 use crate::system::{System, Tally, running};
@@ -63,7 +64,7 @@ pub(crate) fn evaluate(
         BatchStream::new(Arc::clone(&data.corpus), plan, 0, mode.workers).map_err(|e| invalid(&e))?;
     let mut tally = Tally::default();
     let mut scalars = Scalars::default();
-    let mut losses = 0.0;
+    let mut losses = LossSum::default();
     for (index, batch) in stream.enumerate() {
         if index == 0 || !mode.carry {
             system.reset_state(false).map_err(|error| running(&error))?;
@@ -71,17 +72,17 @@ pub(crate) fn evaluate(
         let output = tch::no_grad(|| {
             tch::manual_seed(seed_for(mode.seed, Purpose::Validation(index as u64), 0).cast_signed());
             let tensors = to_tensors(&batch, system.device()).map_err(failed)?;
-            let _precision = autocast(mode.precision).map_err(failed)?;
+            let _precision = autocast(mode.precision, system.device()).map_err(failed)?;
             system.forward(&tensors, false).map_err(|error| running(&error))
         })?;
         system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;
         scalars.add(&output.scalars)?;
-        losses += scalar(&output.loss)?;
+        losses.add(&Loss::of(&output.loss)?)?;
         each(&batch, &output)?;
     }
     let mut values = system.metrics.values(&tally).map_err(|error| running(&error))?;
     values.extend(scalars.means()?);
-    Ok(Evaluation { loss: losses / count.max(1) as f64, values })
+    Ok(Evaluation { loss: losses.total()? / count.max(1) as f64, values })
 }
 
 /// A failure of libtorch outside any component.

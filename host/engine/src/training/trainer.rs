@@ -1,27 +1,28 @@
 //! The loop: epochs of batches, steps of the optimizer, validations.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SavedSystem;
 use kiwi_plugin_api::torch_ext::gradients;
-use kiwi_text::{Batch, BatchStream, Field};
+use kiwi_text::{Batch, BatchStream};
 use tch::Tensor;
 
 use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
-use super::pass::{self, Mode, failed, scalar};
-use super::scalars::Scalars;
+use super::losses::{Loss, Place, UnreadLosses, not_finite};
+use super::pass::{self, Mode, failed};
 use super::validation::Interval;
+use super::window::{Clock, Window, per_second};
 use crate::checkpoint::Keeper;
-use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
+use crate::data::{TrainingBatches, TrainingData, ValidationData, counted, invalid};
 use crate::memory;
 use crate::optimizers::Optimizers;
-use crate::system::{System, Tally, running};
+use crate::system::{System, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
 /// Batches of validation that are tried before training, so that what would fail there fails at once.
@@ -42,29 +43,14 @@ pub(crate) struct Trainer<'a> {
     mode: Mode,
     /// The loss of batches whose gradients are not computed yet.
     pending: Option<Tensor>,
+    /// Losses that may still turn out not to be finite.
+    unread: UnreadLosses,
     step: u64,
+    /// Steps that were skipped, as far as the log knows.
+    told_skipped: u64,
     /// Batches of the run that are done.
     batches: u64,
     clock: Clock,
-}
-
-/// Where the time goes.
-#[derive(Default)]
-struct Clock {
-    training: Duration,
-    waiting: Duration,
-    words: u64,
-}
-
-/// Training values over some batches, on their way.
-#[derive(Default)]
-struct Window {
-    tally: Tally,
-    scalars: Scalars,
-    losses: f64,
-    batches: usize,
-    words: u64,
-    time: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -92,7 +78,9 @@ impl<'a> Trainer<'a> {
             consumer,
             config,
             pending: None,
+            unread: UnreadLosses::default(),
             step: 0,
+            told_skipped: 0,
             batches: 0,
             clock: Clock::default(),
         }
@@ -128,6 +116,7 @@ impl<'a> Trainer<'a> {
             peak_memory: memory::peak(),
             best: self.keeper.best(),
         };
+        self.tell_skipped(true);
         self.emit(Event::Finished(outcome.clone()));
         if let Err(failure) = self.test(outcome.best.as_ref().map(|(file, _, _)| file.as_path())) {
             // What was trained is there: a test that fails takes nothing from it.
@@ -196,6 +185,13 @@ impl<'a> Trainer<'a> {
                 self.optimizer_step()?;
             }
 
+            let log_due = step_ended && self.step.is_multiple_of(self.config.trainer.log_interval);
+            let stop = self.step_limit(step_ended);
+            let validation_due = interval.due_after(index) || stop.is_some();
+            if log_due || validation_due {
+                self.read_losses()?;
+            }
+
             let time = started.elapsed();
             for window in [&mut window, &mut whole] {
                 window.words += words;
@@ -204,12 +200,12 @@ impl<'a> Trainer<'a> {
             self.clock.words += words;
             self.clock.training += time;
             self.emit(Event::Batch { words });
-            if step_ended && self.step.is_multiple_of(self.config.trainer.log_interval) {
+            if log_due {
+                self.tell_skipped(false);
                 let values = self.values(epoch, std::mem::take(&mut window))?;
                 self.emit(Event::Logged(values));
             }
-            let stop = self.step_limit(step_ended);
-            if interval.due_after(index) || stop.is_some() {
+            if validation_due {
                 self.validate(epoch)?;
             }
             let stop = stop.or_else(|| self.progress.exhausted().then_some(StopReason::EarlyStopping));
@@ -232,6 +228,7 @@ impl<'a> Trainer<'a> {
     /// Gradients of the losses since the last time.
     fn backward(&mut self) -> Result<(), Failure> {
         if let Some(loss) = self.pending.take() {
+            let loss = self.optimizers.scale(loss).map_err(failed)?;
             loss.f_backward().map_err(|error| failed(error.into()))?;
         }
         self.system.detach_state().map_err(|error| running(&error))
@@ -251,12 +248,14 @@ impl<'a> Trainer<'a> {
         self.batches += 1;
         let tensors = to_tensors(batch, self.system.device()).map_err(failed)?;
         let output = {
-            let _precision = autocast(self.mode.precision).map_err(failed)?;
+            let _precision = autocast(self.mode.precision, self.system.device()).map_err(failed)?;
             self.system.forward(&tensors, true).map_err(|error| running(&error))?
         };
-        let loss = scalar(&output.loss)?;
-        if !loss.is_finite() {
-            return Err(self.not_finite(loss, epoch, batch));
+        let loss = Loss::of(&output.loss)?;
+        let step = self.step;
+        let place = || Place { epoch, step, pairs: batch.pairs.clone() };
+        if let Some((loss, place)) = self.unread.add(&loss, place)? {
+            return Err(not_finite(loss, &place, &self.train.corpus()));
         }
         let scaled =
             if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
@@ -268,22 +267,46 @@ impl<'a> Trainer<'a> {
         for window in [window, whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
             window.scalars.add(&output.scalars)?;
-            window.losses += loss;
+            window.losses.add(&loss)?;
             window.batches += 1;
         }
         Ok(batch.target.number_of_tokens.iter().map(|words| u64::from(words.unsigned_abs())).sum())
     }
 
-    fn optimizer_step(&mut self) -> Result<(), Failure> {
-        let limit = self.config.trainer.gradient_max_norm;
-        if limit > 0.0 {
-            let _norm =
-                gradients::clip_grad_norm(&self.parameters, limit).map_err(|error| failed(error.into()))?;
+    /// Sees to it that all losses so far are finite, where that is not known yet.
+    fn read_losses(&mut self) -> Result<(), Failure> {
+        match self.unread.read()? {
+            None => Ok(()),
+            Some((loss, place)) => Err(not_finite(loss, &place, &self.train.corpus())),
         }
-        self.optimizers.step(self.step).map_err(|error| running(&error))?;
+    }
+
+    fn optimizer_step(&mut self) -> Result<(), Failure> {
+        // A step that is skipped is a step all the same: schedules and the log go on.
+        if self.optimizers.unscale(&self.parameters).map_err(failed)? {
+            let limit = self.config.trainer.gradient_max_norm;
+            if limit > 0.0 {
+                let _norm = gradients::clip_grad_norm(&self.parameters, limit)
+                    .map_err(|error| failed(error.into()))?;
+            }
+            self.optimizers.step(self.step).map_err(|error| running(&error))?;
+        }
         gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
         self.step += 1;
         Ok(())
+    }
+
+    /// Tells how many steps were skipped, if there are new ones or the run is `over`.
+    fn tell_skipped(&mut self, over: bool) {
+        let Some(scaler) = self.optimizers.scaler() else { return };
+        let (skipped, scale) = (scaler.skipped(), scaler.state().scale);
+        if skipped > self.told_skipped || over {
+            self.told_skipped = skipped;
+            self.emit(Event::Note(format!(
+                "{skipped} of {} skipped so far, whose gradients were not finite in float16; the loss is scaled by {scale}",
+                counted(self.step, "optimizer step")
+            )));
+        }
     }
 
     fn validate(&mut self, epoch: u64) -> Result<(), Failure> {
@@ -344,7 +367,7 @@ impl<'a> Trainer<'a> {
         Ok(TrainingValues {
             epoch,
             step: self.step,
-            loss: window.losses / window.batches.max(1) as f64,
+            loss: window.losses.total()? / window.batches.max(1) as f64,
             main,
             values,
             learning_rates: self.optimizers.last_rates(),
@@ -364,27 +387,4 @@ impl<'a> Trainer<'a> {
     fn emit(&mut self, event: Event) {
         self.consumer.receive(&event);
     }
-
-    fn not_finite(&self, loss: f64, epoch: u64, batch: &Batch) -> Failure {
-        let corpus = self.train.corpus();
-        let lines: Vec<_> = batch
-            .pairs
-            .iter()
-            .filter_map(|pair| corpus.location(*pair, Field::Target))
-            .map(|location| location.to_string())
-            .collect();
-        Failure::new(
-            ExitCode::RunFailed,
-            Diagnostic::error(format!(
-                "the loss is not finite: {loss} in epoch {epoch}, after {} optimizer steps",
-                self.step
-            ))
-            .note(format!("the batch holds {}", lines.join(", ")))
-            .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
-        )
-    }
-}
-
-fn per_second(count: u64, time: Duration) -> f64 {
-    count as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)
 }

@@ -218,16 +218,18 @@ fn every_value_that_is_not_supported_yet_goes() {
 
 #[test]
 fn sixteen_bits_are_what_openkiwi_makes_of_them() {
-    let supported = kiwi_core::config::not_supported_yet("trainer.precision", &json!(16)).is_none();
-    for (trainer, with_support) in [
-        ("precision: 16, amp_level: O1", json!({"precision": 16, "amp_level": "O1"})),
-        ("precision: 16, amp_level: O2", json!({"precision": 16, "amp_level": "O1"})),
+    for (trainer, expected) in [
+        ("gpus: 1, precision: 16, amp_level: O1", json!({"gpus": 1, "precision": 16, "amp_level": "O1"})),
+        ("gpus: -1, precision: 16, amp_level: O2", json!({"gpus": -1, "precision": 16, "amp_level": "O1"})),
+        ("gpus: 1, precision: 16", json!({"gpus": 1, "precision": 32})),
+        ("gpus: 0, precision: 16, amp_level: O1", json!({"gpus": 0})),
+        ("gpus: 4, precision: 16, amp_level: O1", json!({})),
+        ("precision: 16, amp_level: O2", json!({})),
         ("precision: 16", json!({"precision": 32})),
         ("precision: 32, amp_level: O2", json!({"precision": 32})),
     ] {
         let (found, changes) = translated(&[("c.yaml", &config(&format!("trainer: {{{trainer}}}\n"), ""))]);
-        let half = with_support["precision"] == 16;
-        assert_eq!(found["trainer"], if half && !supported { json!({}) } else { with_support }, "{trainer}");
+        assert_eq!(found["trainer"], expected, "{trainer}");
         assert!(!changes.is_empty() || trainer.ends_with("O1"), "{trainer}");
     }
 }

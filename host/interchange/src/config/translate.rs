@@ -131,11 +131,19 @@ impl Config<'_> {
             let why = "OpenKiwi computes in 32 bits too where amp_level is O0, its default";
             self.rewrite(precision, Content::Int(32), why);
             self.leave_out_unless(level, &Content::Null, "it has no effect in 32 bits");
-        } else if not_supported_yet(precision, &16.into()).is_some() {
-            self.leave_out(level, "it belongs to 16 bits, which are not supported yet");
+        } else if !self.asks_for_a_gpu() {
+            let why = "it is for GPUs, and the config computes on the CPU, where \"bf16\" is";
+            self.leave_out(precision, why);
+            self.leave_out(level, "it belongs to 16 bits");
         } else if given != "O1" {
             self.rewrite(level, Content::Text("O1".to_owned()), "O2 and O3 are Apex's own");
         }
+    }
+
+    /// Whether a GPU is asked for by a value that is taken over.
+    fn asks_for_a_gpu(&self) -> bool {
+        let gpus = self.root.get("trainer.gpus").map(json::value);
+        gpus.is_some_and(|gpus| gpus != 0 && not_supported_yet("trainer.gpus", &gpus).is_none())
     }
 
     fn model(&mut self) {

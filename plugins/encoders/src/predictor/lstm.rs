@@ -72,22 +72,29 @@ impl Lstm {
 
     /// Over padded rows `x` `[B, T, E]` from `initial` states: outputs `[B, T, h]`.
     pub(crate) fn over_padded(&self, x: &Tensor, initial: &States, training: bool) -> Result<Tensor> {
-        let run = |x: &Tensor, layers: Range<i64>, dropout| -> Result<Tensor> {
+        let run = |x: &Tensor, layers: Range<i64>| -> Result<Tensor> {
             let states = initial.of_layers(&layers, 1)?;
             let (outputs, _, _) = x.f_lstm(
                 &[&states.h, &states.c],
                 &self.of_layers(&layers),
                 true,
                 layers.end - layers.start,
-                dropout,
+                0.0,
                 training,
                 false,
                 true,
             )?;
             Ok(outputs)
         };
-        if x.device() != Device::Cpu || !self.drops(training) {
-            return run(x, 0..self.layers, self.dropout);
+        if !self.by_layer(x.device(), training) {
+            return run(x, 0..self.layers);
+        }
+        if x.device() != Device::Cpu {
+            let mut outputs = x.shallow_clone();
+            for layer in 0..self.layers {
+                outputs = run(&self.drop_before(layer, &outputs, training)?, layer..layer + 1)?;
+            }
+            return Ok(outputs);
         }
         let (rows, width) = (x.size()[0], x.size()[1]);
         let steps = Tensor::f_arange(rows * width, (Kind::Int64, Device::Cpu))?;
@@ -98,7 +105,7 @@ impl Lstm {
                 let by_row = factors.f_view([width, rows, self.hidden_size])?.f_transpose(0, 1)?;
                 outputs = outputs.f_mul(&by_row.f_to_kind(outputs.kind())?)?;
             }
-            outputs = run(&outputs, layer..layer + 1, 0.0)?;
+            outputs = run(&outputs, layer..layer + 1)?;
         }
         Ok(outputs)
     }
@@ -118,7 +125,7 @@ impl Lstm {
         let (data, batch_sizes) =
             x.f_index_select(0, &order)?.f_internal_pack_padded_sequence(&lengths, true)?;
         let directions = self.directions();
-        let run = |data: &Tensor, layers: Range<i64>, dropout| -> Result<(Tensor, Tensor, Tensor)> {
+        let run = |data: &Tensor, layers: Range<i64>| -> Result<(Tensor, Tensor, Tensor)> {
             let count = layers.end - layers.start;
             let zeros =
                 Tensor::f_zeros([directions * count, rows, self.hidden_size], (x.kind(), x.device()))?;
@@ -129,26 +136,23 @@ impl Lstm {
                 &self.of_layers(&layers),
                 true,
                 count,
-                dropout,
+                0.0,
                 training,
                 self.bidirectional,
             )?)
         };
-        let (outputs, h, c) = if x.device() == Device::Cpu && self.drops(training) {
+        let (outputs, h, c) = if self.by_layer(x.device(), training) {
             let (mut outputs, mut h, mut c) = (data, Vec::new(), Vec::new());
             for layer in 0..self.layers {
-                if layer > 0 {
-                    let factors = self.factors_for(&outputs)?;
-                    outputs = outputs.f_mul(&factors)?;
-                }
-                let (of_layer, last_h, last_c) = run(&outputs, layer..layer + 1, 0.0)?;
+                outputs = self.drop_before(layer, &outputs, training)?;
+                let (of_layer, last_h, last_c) = run(&outputs, layer..layer + 1)?;
                 outputs = of_layer;
                 h.push(last_h);
                 c.push(last_c);
             }
             (outputs, Tensor::f_cat(&h, 0)?, Tensor::f_cat(&c, 0)?)
         } else {
-            run(&data, 0..self.layers, self.dropout)?
+            run(&data, 0..self.layers)?
         };
         let (outputs, _) = Tensor::f_internal_pad_packed_sequence(&outputs, &batch_sizes, true, 0.0, width)?;
         let states = States { h: h.f_index_select(1, &back)?, c: c.f_index_select(1, &back)? };
@@ -213,6 +217,23 @@ impl Lstm {
             states.push([State { h: forward.h, c: forward.c }, State { h: backward.h, c: backward.c }]);
         }
         Ok((outputs, states))
+    }
+
+    /// Whether layers run one by one, with our own dropout between them: libtorch's own would draw on a GPU from a state that
+    /// no seed of ours sets. There evaluation runs so too, since weights lie in memory as training wants them.
+    fn by_layer(&self, device: Device, training: bool) -> bool {
+        self.drops(training || device != Device::Cpu)
+    }
+
+    /// What `layer` reads of the outputs of the one before: in training, dropout is on them.
+    fn drop_before(&self, layer: i64, outputs: &Tensor, training: bool) -> Result<Tensor> {
+        if layer == 0 || !self.drops(training) {
+            return Ok(outputs.shallow_clone());
+        }
+        if outputs.device() != Device::Cpu {
+            return Ok(outputs.f_dropout(self.dropout, true)?);
+        }
+        Ok(outputs.f_mul(&self.factors_for(outputs)?)?)
     }
 
     fn drops(&self, training: bool) -> bool {

@@ -1,13 +1,18 @@
 //! The section `trainer`: how to train.
 
 use super::names;
-use crate::config::document::Value;
+use crate::config::document::{Node, Value};
 use crate::config::later;
 use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
-use crate::config::sections::{BatchOrder, CheckpointSection, Precision, TrainerSection, ValidationInterval};
+use crate::config::sections::{
+    BatchOrder, CheckpointSection, Gpus, Precision, TrainerSection, ValidationInterval,
+};
+use crate::device;
 use crate::diagnostic::Diagnostic;
 
-const PRECISIONS: &str = "32 or \"bf16\"";
+const PRECISIONS: &str = "32, \"bf16\", or on a GPU 16";
+const GPUS: &str =
+    "0 (the CPU), 1 (the first GPU), -1 (the only GPU) or [N] (the GPU of number N, counted from 0)";
 const METRICS: &str = "the name of a metric, or a list of one or more names";
 const INTERVAL: &str = "an integer of at least 1 (batches), or a number above 0 and at most 1 that is written with a \
                         fraction, such as 0.5 or 1.0 (share of the epoch)";
@@ -15,6 +20,12 @@ const INTERVAL: &str = "an integer of at least 1 (batches), or a number above 0 
 pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
     let precision = section.or("precision", Precision::F32, precision);
     section.optional("amp_level", |entry| amp_level(entry, precision));
+    // None where it is refused: what else it would mean is not known then.
+    let gpus = section.or("gpus", Some(Gpus::Cpu), |entry| Some(gpus(entry)));
+    if precision == Precision::F16 && gpus == Some(Gpus::Cpu) {
+        let on_cpu = device::half_precision_on_the_cpu().help("use \"bf16\", or set trainer.gpus to 1");
+        section.complain(on_cpu.at(section.path_of("precision")));
+    }
     let trainer = TrainerSection {
         epochs: section.or("epochs", 50, |entry| entry.count(1)),
         max_steps: section.optional("max_steps", |entry| entry.count(1)),
@@ -23,6 +34,7 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         main_metric: section.optional("main_metric", main_metric).unwrap_or_default(),
         log_interval: section.or("log_interval", 100, |entry| entry.count(1)),
         log_save_interval: section.or("log_save_interval", 100, |entry| entry.count(1)),
+        gpus: gpus.unwrap_or(Gpus::Cpu),
         precision,
         batch_order: section.or("batch_order", BatchOrder::Corpus, batch_order),
         max_tokens_per_batch: section.optional("max_tokens_per_batch", |entry| entry.size(1)),
@@ -37,15 +49,37 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
 }
 
 pub(super) fn precision(entry: &Entry<'_>) -> Option<Precision> {
-    let json = later_json(entry.node());
-    if let Some(feature) = later::value(entry.path(), &json) {
-        entry.refuse_later(feature, PRECISIONS, "choose one of these");
-        return None;
-    }
-    match json.as_str() {
+    match later_json(entry.node()).as_str() {
         "32" => Some(Precision::F32),
+        "16" => Some(Precision::F16),
         "\"bf16\"" => Some(Precision::BF16),
         _ => entry.refuse(PRECISIONS),
+    }
+}
+
+fn gpus(entry: &Entry<'_>) -> Option<Gpus> {
+    let number = |node: &Node| match &node.value {
+        Value::Number(text) => text.parse::<usize>().ok(),
+        _ => None,
+    };
+    let listed: Option<Vec<usize>> = match entry.value() {
+        Value::Number(text) if text == "-1" => return Some(Gpus::All),
+        Value::Number(_) => match number(entry.node()) {
+            Some(0) => return Some(Gpus::Cpu),
+            Some(1) => return Some(Gpus::One),
+            several => several.map(|count| vec![0; count.min(2)]),
+        },
+        Value::Array(nodes) => nodes.iter().map(number).collect(),
+        _ => None,
+    };
+    match listed.as_deref() {
+        Some([number]) => Some(Gpus::Number(*number)),
+        Some([_, _, ..]) => {
+            let help = "write 1 for the first GPU, or [N] for the one of number N, counted from 0; several come later";
+            entry.refuse_later(later::SEVERAL_GPUS, GPUS, help);
+            None
+        }
+        Some([]) | None => entry.refuse(GPUS),
     }
 }
 
@@ -54,6 +88,7 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
     let (level, meaning) = match precision {
         Precision::F32 => ("O0", "precision 32"),
         Precision::BF16 => ("O1", "precision \"bf16\""),
+        Precision::F16 => ("O1", "precision 16"),
     };
     match entry.value() {
         Value::String(text) if text == level => Some(()),

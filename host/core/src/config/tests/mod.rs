@@ -36,6 +36,7 @@ const FULL: &str = r#"{
     "main_metric": null,
     "log_interval": 100,
     "log_save_interval": 100,
+    "gpus": 0,
     "precision": 32,
     "amp_level": "O0",
     "deterministic": true,

@@ -97,7 +97,7 @@ fn verbose_and_quiet_exclude_one_another() {
         changed(r#""verbose": false"#, r#""verbose": true"#).replace(r#""quiet": false"#, r#""quiet": true"#);
     assert_eq!(
         complaints(&text, &[]),
-        ["quiet@78:12 | verbose and quiet exclude one another | found true for both | \
+        ["quiet@79:12 | verbose and quiet exclude one another | found true for both | \
             expected true for one at most | help remove one of the two"]
     );
 }
@@ -108,7 +108,7 @@ fn a_shared_vocabulary_that_is_given_numbers_for_the_source_side() {
         .replace(r#""share_input_fields_encoders": false"#, r#""share_input_fields_encoders": true"#);
     assert_eq!(
         complaints(&text, &[]),
-        ["warning system.data_processing.vocab.max_size@59:21 | \
+        ["warning system.data_processing.vocab.max_size@60:21 | \
             the source side's numbers are ignored: a shared vocabulary takes the target side's | \
             found different numbers for the two sides | expected one number for both sides | \
             help give one number for both sides"]
@@ -136,7 +136,7 @@ fn a_saved_system_needs_no_model() {
 fn everything_wrong_is_reported_at_once() {
     let text = r#"{
   "run": {"sede": 1},
-  "trainer": {"epochs": 0, "gpus": 1},
+  "trainer": {"epochs": 0, "gpus": 2},
   "data": {"train": {"input": {"source": 1}}},
   "system": {"load": null, "optimizer": {"learning_rate": "x"}},
   "trainer": {"epochs": 3},
@@ -151,8 +151,9 @@ fn everything_wrong_is_reported_at_once() {
             nearest seed | help write `seed`, or remove the key",
             "trainer.epochs@3:25 | invalid value for epochs | found 0 | \
             expected an integer of at least 1",
-            "trainer.gpus@3:36 | training on GPUs is not supported yet | found 1 | expected 0 | \
-            help remove the key",
+            "trainer.gpus@3:36 | training on several GPUs is not supported yet | found 2 | \
+            expected 0 (the CPU), 1 (the first GPU), -1 (the only GPU) or [N] (the GPU of number N, counted from 0) | \
+            help write 1 for the first GPU, or [N] for the one of number N, counted from 0; several come later",
             "data.valid@4:11 | data.valid or data.split is required | found neither | \
             expected an object: {\"input\": {\"source\": …, \"target\": …}}; or a share of data.train that is \
             kept for training as data.split | \

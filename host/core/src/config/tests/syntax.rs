@@ -132,15 +132,15 @@ fn repeated_keys_are_reported_wherever_they_are() {
     assert_eq!(
         complaints(&text, &[]),
         [
-            "system.model.encoder.list[0].x@52:1 | \
-            the key `x` is given twice, in line 51 and in line 52 | \
+            "system.model.encoder.list[0].x@53:1 | \
+            the key `x` is given twice, in line 52 and in line 53 | \
             found a second value for the same key | expected each key once | \
             help remove one of the two",
-            "system.model.encoder.hidden_size@53:1 | \
-            the key `hidden_size` is given twice, in line 49 and in line 53 | \
+            "system.model.encoder.hidden_size@54:1 | \
+            the key `hidden_size` is given twice, in line 50 and in line 54 | \
             found a second value for the same key | expected each key once | \
             help remove one of the two",
-            "system.model.encoder[\"a.b\"]@54:11 | the key `a.b` is given twice in line 54 | \
+            "system.model.encoder[\"a.b\"]@55:11 | the key `a.b` is given twice in line 55 | \
             found a second value for the same key | expected each key once | \
             help remove one of the two"
         ]
@@ -153,9 +153,9 @@ fn values_are_located() {
         load_text(FULL, &[("trainer.epochs", "3"), ("trainer.checkpoint.save_top_k", "2")]).unwrap().document;
     let at = |path: &str| document.locate(path).map(|place| (place.line, place.column.unwrap()));
     assert_eq!(at(""), Some((1, 1)));
-    assert_eq!(at("system.model.encoder.hidden_size"), Some((49, 24)));
-    assert_eq!(at("system.model.encoder.embeddings.source.dim"), Some((51, 42)));
-    assert_eq!(at("data.valid.input.source[0]"), Some((37, 20)));
+    assert_eq!(at("system.model.encoder.hidden_size"), Some((50, 24)));
+    assert_eq!(at("system.model.encoder.embeddings.source.dim"), Some((52, 42)));
+    assert_eq!(at("data.valid.input.source[0]"), Some((38, 20)));
     assert_eq!(at("data.valid.input.source[1]"), None);
     assert_eq!(at("system.model.encoder.size"), None);
     assert_eq!(at("trainer.epochs"), None);
@@ -165,7 +165,7 @@ fn values_are_located() {
     let place = |path: &str| render(&document.place(Diagnostic::error("x").at(path)));
     assert_eq!(
         place("system.model.encoder.out.x"),
-        "system.model.encoder.out.x@47:18 | x | found - | expected -"
+        "system.model.encoder.out.x@48:18 | x | found - | expected -"
     );
     assert_eq!(
         place("trainer.epochs"),

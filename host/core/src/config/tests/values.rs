@@ -24,6 +24,7 @@ fn defaults_are_those_of_the_documentation() {
             main_metric: Vec::new(),
             log_interval: 100,
             log_save_interval: 100,
+            gpus: Gpus::Cpu,
             precision: Precision::F32,
             batch_order: BatchOrder::Corpus,
             max_tokens_per_batch: None,
@@ -150,6 +151,21 @@ fn values_take_their_forms() {
 
     let trainer = |key: &str, value| set(&format!("trainer.{key}"), value).trainer;
     assert_eq!(trainer("precision", "bf16").precision, Precision::BF16);
+    let half =
+        config_of(LEAST, &[("trainer.precision", "16"), ("trainer.gpus", "1"), ("trainer.amp_level", "O1")]);
+    assert_eq!(half.trainer.precision, Precision::F16);
+    for (value, gpus) in [
+        ("0", Gpus::Cpu),
+        ("1", Gpus::One),
+        ("-1", Gpus::All),
+        ("[0]", Gpus::Number(0)),
+        ("[7]", Gpus::Number(7)),
+    ] {
+        let config = set("trainer.gpus", value);
+        assert_eq!(config.trainer.gpus, gpus);
+        let written: serde_json::Value = serde_json::from_str(&config.to_json().unwrap()).unwrap();
+        assert_eq!(written["trainer"]["gpus"].to_string(), value, "written as it is read");
+    }
     assert_eq!(trainer("gradient_max_norm", "5").gradient_max_norm, 5.0);
     assert_eq!(trainer("max_steps", "7").max_steps, Some(7));
     assert_eq!(trainer("checkpoint.save_top_k", "-1").checkpoint.save_top_k, -1);
@@ -215,10 +231,10 @@ fn keys_of_other_uses_of_the_data_are_ignored_with_a_warning() {
     assert_eq!(
         render_all(&loaded.warnings),
         [
-            "warning data.train.input.alignments@33:23 | \
+            "warning data.train.input.alignments@34:23 | \
             alignments is ignored: this training does not use it | \
             found the string \"train.align\" | expected - | help remove the key",
-            "warning data.train.output@35:17 | output is ignored: this training does not use it | \
+            "warning data.train.output@36:17 | output is ignored: this training does not use it | \
             found an empty object | expected - | help remove the key"
         ]
     );

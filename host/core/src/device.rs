@@ -1,0 +1,112 @@
+//! Where a command computes: what may be asked for, by a config or on the command line. Which devices there are only libtorch
+//! knows, so that nothing here looks for one.
+
+use crate::diagnostic::Diagnostic;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The CPU.
+    Cpu,
+    /// The only GPU that there is.
+    OnlyGpu,
+    /// The GPU of this number, counted from 0.
+    Gpu(usize),
+}
+
+impl DeviceChoice {
+    /// Reads what `--device` takes: `cpu`, `cuda` (the first GPU) or `cuda:N`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "cpu" => Some(Self::Cpu),
+            None if text == "cuda" => Some(Self::Gpu(0)),
+            Some(("cuda", index)) => index.parse::<u16>().ok().map(|index| Self::Gpu(index.into())),
+            _ => None,
+        }
+    }
+}
+
+/// The complaint about float16 where the CPU computes.
+pub(crate) fn half_precision_on_the_cpu() -> Diagnostic {
+    Diagnostic::error("precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing")
+        .found("16, on the CPU")
+        .expected("32 or \"bf16\" on the CPU")
+}
+
+/// A device with who asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedDevice {
+    /// What is asked for.
+    pub choice: DeviceChoice,
+    /// The value of `--device`; `None` where `trainer.gpus` asks.
+    option: Option<String>,
+}
+
+impl AskedDevice {
+    /// What `trainer.gpus` asks for.
+    #[must_use]
+    pub fn by_config(choice: DeviceChoice) -> Self {
+        Self { choice, option: None }
+    }
+
+    /// What `--device` of this value asks for; `None` if no device is called so.
+    #[must_use]
+    pub fn by_option(value: &str) -> Option<Self> {
+        let choice = DeviceChoice::parse(value)?;
+        Some(Self { choice, option: Some(value.to_owned()) })
+    }
+
+    /// The complaint that it cannot be had, with who asked for it and how to do without.
+    #[must_use]
+    pub fn refuse(&self, complaint: Diagnostic) -> Diagnostic {
+        let instead = match &self.option {
+            None => "set trainer.gpus to 0 to compute on the CPU",
+            Some(_) => "leave out --device to compute on the CPU",
+        };
+        let help = complaint
+            .help
+            .as_ref()
+            .map_or_else(|| instead.to_owned(), |help| format!("{help}; or {instead}"));
+        let complaint = complaint.help(help);
+        match &self.option {
+            None => complaint.at("trainer.gpus"),
+            Some(value) => complaint.note(format!("a GPU is asked for by --device {value}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_read_as_they_are_written() {
+        assert_eq!(DeviceChoice::parse("cpu"), Some(DeviceChoice::Cpu));
+        assert_eq!(DeviceChoice::parse("cuda"), Some(DeviceChoice::Gpu(0)));
+        assert_eq!(DeviceChoice::parse("cuda:0"), Some(DeviceChoice::Gpu(0)));
+        assert_eq!(DeviceChoice::parse("cuda:12"), Some(DeviceChoice::Gpu(12)));
+        for wrong in
+            ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cuda:1:2", "cuda:99999999", "cpu:0", " cpu"]
+        {
+            assert_eq!(DeviceChoice::parse(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_who_asked_and_how_to_do_without() {
+        let complaint = || Diagnostic::error("there is no GPU").help("plug one in");
+        let refused = AskedDevice::by_config(DeviceChoice::Gpu(0)).refuse(complaint());
+        assert_eq!(refused.path.as_deref(), Some("trainer.gpus"));
+        assert_eq!(
+            refused.help.as_deref(),
+            Some("plug one in; or set trainer.gpus to 0 to compute on the CPU")
+        );
+        let refused = AskedDevice::by_option("cuda:1").unwrap().refuse(complaint());
+        assert_eq!(
+            (refused.path, refused.notes),
+            (None, vec!["a GPU is asked for by --device cuda:1".to_owned()])
+        );
+        assert_eq!(refused.help.as_deref(), Some("plug one in; or leave out --device to compute on the CPU"));
+    }
+}

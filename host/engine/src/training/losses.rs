@@ -1,0 +1,183 @@
+//! The losses of batches: on the CPU read at once, on another device left there until somebody needs the numbers, so that no
+//! step waits for it.
+
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_text::{EncodedCorpus, Field};
+use tch::{Device, Kind, Tensor};
+
+use super::pass::{failed, scalar};
+
+/// Unread losses that are kept at most, each a number on the device.
+const UNREAD: usize = 1000;
+
+/// The loss of a batch.
+pub(super) enum Loss {
+    /// Its number.
+    Read(f64),
+    /// A float64 scalar on the device.
+    Unread(Tensor),
+}
+
+impl Loss {
+    /// That of a batch, from the head's tensor of one element.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn of(loss: &Tensor) -> Result<Self, Failure> {
+        if loss.device() == Device::Cpu {
+            return scalar(loss).map(Self::Read);
+        }
+        let unread = || loss.f_detach()?.f_to_kind(Kind::Double)?.f_view([] as [i64; 0]);
+        unread().map(Self::Unread).map_err(|error| failed(error.into()))
+    }
+}
+
+/// A sum of losses.
+#[derive(Default)]
+pub(super) struct LossSum {
+    read: f64,
+    unread: Option<Tensor>,
+}
+
+impl LossSum {
+    /// Adds one. Waits for no device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn add(&mut self, loss: &Loss) -> Result<(), Failure> {
+        match (loss, &self.unread) {
+            (Loss::Read(number), _) => self.read += number,
+            (Loss::Unread(number), None) => self.unread = Some(number.shallow_clone()),
+            (Loss::Unread(number), Some(sum)) => {
+                self.unread = Some(sum.f_add(number).map_err(|error| failed(error.into()))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn total(&self) -> Result<f64, Failure> {
+        let unread = self.unread.as_ref().map_or(Ok(0.0), scalar)?;
+        Ok(self.read + unread)
+    }
+}
+
+/// A training batch, for the complaint about its loss.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) epoch: u64,
+    /// Optimizer steps that were done before it.
+    pub(super) step: u64,
+    /// Its pairs.
+    pub(super) pairs: Vec<usize>,
+}
+
+/// Losses whose numbers nobody has looked at, with their batches.
+#[derive(Default)]
+pub(super) struct UnreadLosses {
+    losses: Vec<(Tensor, Place)>,
+}
+
+impl UnreadLosses {
+    /// Adds one, of the batch at `place`; gives a loss that is not finite, if one was read.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn add(
+        &mut self,
+        loss: &Loss,
+        place: impl FnOnce() -> Place,
+    ) -> Result<Option<(f64, Place)>, Failure> {
+        match loss {
+            Loss::Read(number) if number.is_finite() => Ok(None),
+            Loss::Read(number) => Ok(Some((*number, place()))),
+            Loss::Unread(number) => {
+                self.losses.push((number.shallow_clone(), place()));
+                if self.losses.len() < UNREAD { Ok(None) } else { self.read() }
+            }
+        }
+    }
+
+    /// Reads all; the first that is not finite. Waits for the device once.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn read(&mut self) -> Result<Option<(f64, Place)>, Failure> {
+        if self.losses.is_empty() {
+            return Ok(None);
+        }
+        let (losses, places): (Vec<_>, Vec<_>) = std::mem::take(&mut self.losses).into_iter().unzip();
+        let numbers = Tensor::f_stack(&losses, 0).and_then(|losses| Vec::<f64>::try_from(&losses));
+        let numbers = numbers.map_err(|error| failed(error.into()))?;
+        Ok(numbers.into_iter().zip(places).find(|(number, _)| !number.is_finite()))
+    }
+}
+
+/// The complaint about a loss that is not finite.
+pub(super) fn not_finite(loss: f64, place: &Place, corpus: &EncodedCorpus) -> Failure {
+    let lines: Vec<_> = place
+        .pairs
+        .iter()
+        .filter_map(|pair| corpus.location(*pair, Field::Target))
+        .map(|location| location.to_string())
+        .collect();
+    Failure::new(
+        ExitCode::RunFailed,
+        Diagnostic::error(format!(
+            "the loss is not finite: {loss} in epoch {}, after {} optimizer steps",
+            place.epoch, place.step
+        ))
+        .note(format!("the batch holds {}", lines.join(", ")))
+        .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unread(number: f64) -> Loss {
+        Loss::Unread(Tensor::from(number))
+    }
+
+    fn place(step: u64) -> Place {
+        Place { epoch: 1, step, pairs: vec![7] }
+    }
+
+    #[test]
+    fn the_first_loss_that_is_not_finite_is_found_with_its_batch() {
+        let mut losses = UnreadLosses::default();
+        for (step, number) in [1.0, 2.0, f64::NAN, f64::INFINITY].into_iter().enumerate() {
+            let found =
+                losses.add(&unread(number), || place(step as u64)).unwrap_or_else(|_| panic!("no failure"));
+            assert!(found.is_none(), "nothing is read before it is due");
+        }
+        let (number, found) = losses.read().ok().flatten().unwrap_or_else(|| panic!("a loss is not finite"));
+        assert!(number.is_nan() && found.step == 2);
+        assert!(losses.read().is_ok_and(|found| found.is_none()), "each is read once");
+    }
+
+    #[test]
+    fn a_loss_that_is_read_is_judged_at_once_and_many_unread_ones_are_read() {
+        let mut losses = UnreadLosses::default();
+        let mut add = |loss: Loss| losses.add(&loss, || place(0)).ok().flatten().map(|(number, _)| number);
+        assert_eq!(add(Loss::Read(3.0)), None);
+        assert_eq!(add(Loss::Read(f64::INFINITY)), Some(f64::INFINITY));
+        let found = (0..UNREAD).filter_map(|_| add(unread(f64::INFINITY))).count();
+        assert_eq!(found, 1);
+    }
+
+    #[test]
+    fn sums_are_the_same_wherever_they_are() {
+        let (mut read, mut device) = (LossSum::default(), LossSum::default());
+        for number in [0.1, 0.2, 1e9] {
+            assert!(read.add(&Loss::Read(number)).is_ok() && device.add(&unread(number)).is_ok());
+        }
+        assert_eq!(read.total().ok(), Some(0.1 + 0.2 + 1e9));
+        assert_eq!(device.total().ok(), read.total().ok());
+    }
+}
