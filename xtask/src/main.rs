@@ -4,6 +4,7 @@
 
 mod build;
 mod demo;
+mod gpu_bundle;
 mod libtorch;
 mod python;
 mod test;
@@ -30,6 +31,8 @@ enum Command {
     Build(build::Options),
     /// Train a small system on real text in about two minutes and show what it learned.
     Demo(demo::Options),
+    /// Make a folder that checks this build on a machine with a GPU.
+    GpuBundle(gpu_bundle::Options),
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         }
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
+        Command::GpuBundle(options) => gpu_bundle::make(&workspace, options),
         Command::Test => test::run_all(&workspace),
     });
     match done {
