@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::transfer::to_device;
 use crate::{Error, Result};
 
 /// Sentences of several fields, row b of one belonging to row b of the others.
@@ -150,7 +151,8 @@ impl Field {
         ))
     }
 
-    /// The same field with its tensors on `device`; the lengths stay on the CPU, where packing wants them.
+    /// The same field with its tensors on `device`; the lengths stay on the CPU, where packing wants them. Nothing
+    /// waits for a GPU.
     ///
     /// # Errors
     /// When libtorch cannot copy them.
@@ -160,7 +162,7 @@ impl Field {
             .iter()
             .map(|(name, tensor)| {
                 let moved =
-                    if name == Self::LENGTHS { tensor.shallow_clone() } else { tensor.f_to(device)? };
+                    if name == Self::LENGTHS { tensor.shallow_clone() } else { to_device(tensor, device)? };
                 Ok((name.clone(), moved))
             })
             .collect::<Result<_>>()?;

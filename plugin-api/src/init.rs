@@ -1,8 +1,11 @@
-//! Initial values of parameters. All draw from libtorch's default generator, which the host seeds.
+//! Initial values of parameters. All draw from libtorch's default generator of the CPU, which the host seeds, so that a seed means
+//! the same values on every device.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Result};
+
+const ON_CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// Xavier-uniform (Glorot and Bengio 2010): uniform in ±√(6 / (fan_in + fan_out)), the fans being the two sizes of a
 /// matrix `[fan_out, fan_in]` as it is stored.
@@ -19,7 +22,8 @@ pub fn xavier_uniform(shape: [i64; 2], device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Result<Tensor> {
-    made(shape, Tensor::f_empty(shape, (Kind::Float, device)).and_then(|mut x| x.f_uniform_(-bound, bound)))
+    let drawn = Tensor::f_empty(shape, ON_CPU).and_then(|mut x| x.f_uniform_(-bound, bound));
+    made(shape, drawn.and_then(|x| x.f_to(device)))
 }
 
 /// Normal with mean 0 and variance 1.
@@ -27,7 +31,7 @@ pub fn uniform(shape: &[i64], bound: f64, device: Device) -> Result<Tensor> {
 /// # Errors
 /// When libtorch cannot allocate it.
 pub fn normal(shape: &[i64], device: Device) -> Result<Tensor> {
-    made(shape, Tensor::f_randn(shape, (Kind::Float, device)))
+    made(shape, Tensor::f_randn(shape, ON_CPU).and_then(|x| x.f_to(device)))
 }
 
 /// All zero.

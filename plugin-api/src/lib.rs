@@ -70,6 +70,7 @@ mod output;
 mod parameters;
 mod register;
 mod schedule;
+mod transfer;
 
 pub use batch::{Batch, Field};
 pub use component::{
@@ -85,6 +86,7 @@ pub use output::{HeadOutput, Output};
 pub use parameters::{NamedTensors, Parameter, Parameters};
 pub use schedule::{Schedule, ScheduleContext, ScheduleKeys, Warmup};
 pub use serde_json;
+pub use transfer::to_device;
 
 /// Version of this crate, which is the version of the ABI.
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
@@ -99,7 +101,7 @@ pub mod prelude {
         Field, Head, HeadContext, HeadNeeds, HeadOutput, LongestSentence, Metric, MetricRequest,
         NamedTensors, NeededField, Optimizer, Ordering, Output, Parameter, ParameterGroup, Parameters, Pass,
         Projection, Result, Schedule, ScheduleContext, ScheduleKeys, SparseGradient, SpecialIds, Warmup,
-        init, log, plugin, register,
+        init, log, plugin, register, to_device,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -8,6 +8,10 @@ use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
 
 /// Set by whoever has built the workspace already, so that not every test asks cargo again.
 const ALREADY_BUILT: &str = "KIWI_TESTS_BUILT";
+/// The folder that holds `tests/golden`, where the tests were taken to another machine.
+const ROOT: &str = "KIWI_TESTS_ROOT";
+/// The libtorch to use in place of the one that everything was built against, likewise.
+const LIBTORCH: &str = "KIWI_TESTS_LIBTORCH";
 
 /// The folder of build outputs that this test lies in, as `target/debug`; everything in it is up to date.
 ///
@@ -39,6 +43,9 @@ fn build(folder: &Path, what: &[&str]) {
 /// The repository.
 #[must_use]
 pub fn root() -> PathBuf {
+    if let Some(root) = std::env::var_os(ROOT) {
+        return root.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_owned()
 }
 
@@ -66,6 +73,9 @@ pub fn swapped_optimizer() -> PathBuf {
 /// When its libraries lie at the root of the file system.
 #[must_use]
 pub fn libtorch() -> PathBuf {
+    if let Some(libtorch) = std::env::var_os(LIBTORCH) {
+        return libtorch.into();
+    }
     Path::new(env!("KIWI_TESTS_LIBTORCH_LIB")).parent().expect("the libraries lie in lib/").to_owned()
 }
 

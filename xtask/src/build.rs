@@ -52,14 +52,19 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> 
         Profile::Release => "release",
         Profile::Dev => "debug",
     });
-    let program = format!("kiwi-host{EXE_SUFFIX}");
-    let libraries = LIBRARIES.iter().map(|name| format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
-    let missing: Vec<String> = std::iter::once(program.clone())
-        .chain(libraries)
-        .filter(|name| !folder.join(name).is_file())
-        .collect();
+    let missing: Vec<String> = files().into_iter().filter(|name| !folder.join(name).is_file()).collect();
     if !missing.is_empty() {
         bail!("the build succeeded, but {} lacks {}", folder.display(), missing.join(", "));
     }
-    Ok(folder.join(program))
+    Ok(folder.join(program()))
+}
+
+/// The names of the program and of all that it needs beside it.
+pub(crate) fn files() -> Vec<String> {
+    let libraries = LIBRARIES.iter().map(|name| format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
+    std::iter::once(program()).chain(libraries).collect()
+}
+
+fn program() -> String {
+    format!("kiwi-host{EXE_SUFFIX}")
 }

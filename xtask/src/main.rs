@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod demo;
+mod gpu_bundle;
 mod libtorch;
 mod python;
 mod test;
@@ -33,6 +34,8 @@ enum Command {
     Demo(demo::Options),
     /// Measure how fast the program trains: a line of JSON, beside what the machine can do and, if asked, a PyTorch script's.
     Bench(Box<bench::Options>),
+    /// Make a folder that checks this build on a machine with a GPU.
+    GpuBundle(gpu_bundle::Options),
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
+        Command::GpuBundle(options) => gpu_bundle::make(&workspace, options),
         Command::Test => test::run_all(&workspace),
     });
     match done {

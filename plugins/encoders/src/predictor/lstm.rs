@@ -7,6 +7,11 @@ use kiwi_plugin_api::torch_ext::{LstmWay, dropout_factors, lstm_both_ways};
 
 use super::places::Places;
 
+/// Tensors of weights that a layer has in a direction.
+const WEIGHTS: i64 = 4;
+/// cuDNN's number of this kind of network.
+const CUDNN_LSTM: i64 = 2;
+
 /// h and c of one layer in one direction, `[B, h]` each.
 pub(crate) struct State {
     pub(crate) h: Tensor,
@@ -61,13 +66,45 @@ impl Lstm {
                 weights.push(add("bias_hh", init::uniform(&[4 * hidden], bound, device)?)?);
             }
         }
-        Ok(Self {
+        let lstm = Self {
             weights,
             hidden_size: hidden,
             layers: sizes.layers,
             dropout: sizes.dropout,
             bidirectional: sizes.bidirectional,
-        })
+        };
+        lstm.flatten(sizes.input, device)?;
+        Ok(lstm)
+    }
+
+    /// On a GPU, moves the weights of layers that run together into one piece of memory, in the order in which cuDNN wants them:
+    /// otherwise it would copy them there in each step, and warn of it.
+    fn flatten(&self, input: i64, device: Device) -> Result<()> {
+        if !device.is_cuda() || !Tensor::f_internal_use_cudnn_rnn_flatten_weight()? {
+            return Ok(());
+        }
+        let runs: Vec<Range<i64>> = if self.by_layer(device, true) {
+            (0..self.layers).map(|layer| layer..layer + 1).collect()
+        } else {
+            std::iter::once(0..self.layers).collect()
+        };
+        for layers in runs {
+            let input = if layers.start == 0 { input } else { self.directions() * self.hidden_size };
+            let _one_piece = tch::no_grad(|| {
+                Tensor::f_internal_cudnn_rnn_flatten_weight(
+                    &self.of_layers(&layers),
+                    WEIGHTS,
+                    input,
+                    CUDNN_LSTM,
+                    self.hidden_size,
+                    0,
+                    layers.end - layers.start,
+                    true,
+                    self.bidirectional,
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// Over padded rows `x` `[B, T, E]` from `initial` states: outputs `[B, T, h]`.
@@ -120,8 +157,8 @@ impl Lstm {
     ) -> Result<(Tensor, States)> {
         let (rows, width) = (x.size()[0], x.size()[1]);
         let (lengths, order) = lengths.f_sort_stable(true, 0, true)?;
-        let back = order.f_argsort(0, false)?.f_to(x.device())?;
-        let order = order.f_to(x.device())?;
+        let back = to_device(&order.f_argsort(0, false)?, x.device())?;
+        let order = to_device(&order, x.device())?;
         let (data, batch_sizes) =
             x.f_index_select(0, &order)?.f_internal_pack_padded_sequence(&lengths, true)?;
         let directions = self.directions();
@@ -165,7 +202,7 @@ impl Lstm {
 
     /// The weights of some layers.
     fn of_layers(&self, layers: &Range<i64>) -> Vec<&Tensor> {
-        let each = 4 * self.directions();
+        let each = WEIGHTS * self.directions();
         let number = |layer: i64| (layer * each).unsigned_abs() as usize;
         self.weights[number(layers.start)..number(layers.end)].iter().collect()
     }

@@ -64,7 +64,7 @@ fn reverse_within(lengths: &Tensor, like: &Tensor) -> Result<Tensor> {
     let positions = Tensor::f_arange(like.size()[1], (Kind::Int64, Device::Cpu))?.f_unsqueeze(0)?;
     let lengths = lengths.f_unsqueeze(1)?;
     let reversed = lengths.f_sub(&positions)?.f_sub_scalar(1)?;
-    Ok(reversed.f_where_self(&positions.f_lt_tensor(&lengths)?, &positions)?.f_to(like.device())?)
+    to_device(&reversed.f_where_self(&positions.f_lt_tensor(&lengths)?, &positions)?, like.device())
 }
 
 /// Row by row, the positions `index` `[B, T]` of `x` `[B, T, D]`.

@@ -1,0 +1,151 @@
+//! `cargo xtask gpu-bundle`: a folder that checks this build on a machine with a GPU, where nothing of this workspace is.
+//!
+//! `target/gpu-bundle/` holds the stripped program, engine and plugins, the tests of GPUs as a program, the recorded cases and a
+//! made-up corpus. Its `run.sh` finds libtorch through `python3` and prints a table.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::build::{self, Profile};
+use crate::libtorch;
+use crate::workspace::{Workspace, run};
+
+const RUN: &str = include_str!("run.sh");
+const GOLDEN: &str = "tests/golden";
+/// The tests that need a GPU.
+const TESTS: [&str; 6] = [
+    "golden_cases_on_a_gpu",
+    "a_system_loaded_on_either_device_is_the_same",
+    "training_on_a_gpu_is_training_on_the_cpu_up_to_rounding",
+    "bf16_learns_on_a_gpu",
+    "sixteen_bits_learn_on_a_gpu_and_the_state_of_their_scaler_is_saved",
+    "a_number_that_no_gpu_has_is_refused",
+];
+/// The folder must be smaller, in bytes.
+const LIMIT: u64 = 60 << 20;
+/// Pairs of the made-up corpus.
+const PAIRS: u32 = 4000;
+
+/// What `cargo xtask gpu-bundle` takes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Options {
+    /// Build without optimisation.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Builds, and fills the folder anew.
+pub(crate) fn make(workspace: &Workspace, options: Options) -> Result<()> {
+    libtorch::setup(workspace, libtorch::Options::default())?;
+    let program = build::build(workspace, if options.debug { Profile::Dev } else { Profile::Release })?;
+    let built = program.parent().context("a program lies in a folder")?;
+    let tests = build_tests(workspace, options)?;
+
+    let bundle = workspace.target_directory.join("gpu-bundle");
+    if bundle.exists() {
+        fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove {}", bundle.display()))?;
+    }
+    for folder in ["bin/deps", "corpus", GOLDEN] {
+        fs::create_dir_all(bundle.join(folder)).with_context(|| format!("cannot make {folder}"))?;
+    }
+    for name in build::files() {
+        stripped(&built.join(&name), &bundle.join("bin").join(&name))?;
+    }
+    stripped(&tests, &bundle.join("bin/deps/gpu"))?;
+    for file in fs::read_dir(workspace.root.join(GOLDEN))? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), bundle.join(GOLDEN).join(file.file_name()))?;
+        }
+    }
+    write_corpus(&bundle.join("corpus"))?;
+    fs::write(bundle.join("tests.txt"), TESTS.join("\n") + "\n")?;
+    fs::write(bundle.join("run.sh"), RUN)?;
+    run(std::process::Command::new("chmod").arg("+x").arg(bundle.join("run.sh")))?;
+
+    let size = size(&bundle)?;
+    let mebibytes = size as f64 / f64::from(1 << 20);
+    if size > LIMIT {
+        bail!("{} has {mebibytes:.1} MiB, more than {} MiB", bundle.display(), LIMIT >> 20);
+    }
+    println!("{}: {mebibytes:.1} MiB; run.sh in it checks a machine with a GPU", bundle.display());
+    Ok(())
+}
+
+/// Builds the tests of GPUs; their program.
+fn build_tests(workspace: &Workspace, options: Options) -> Result<PathBuf> {
+    let mut cargo =
+        workspace.cargo(&["test", "--no-run", "--message-format=json", "-p", "kiwi-tests", "--test", "gpu"]);
+    if !options.debug {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(std::process::Stdio::inherit()).output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the tests of GPUs do not build");
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = messages
+        .filter(|message| message["target"]["name"] == "gpu")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    program.context("cargo named no program of the tests of GPUs")
+}
+
+/// A copy without what only debuggers read.
+fn stripped(from: &Path, to: &Path) -> Result<()> {
+    run(std::process::Command::new("strip").arg("--strip-unneeded").arg("-o").arg(to).arg(from))
+}
+
+/// A corpus whose target says the same as its source in other words, and a config that trains on it.
+fn write_corpus(folder: &Path) -> Result<()> {
+    let mut state = 1_u32;
+    // The linear congruential generator of Numerical Recipes: any will do.
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    for (name, pairs) in [("train", PAIRS), ("valid", PAIRS / 10)] {
+        let (mut source, mut target) = (String::new(), String::new());
+        for _ in 0..pairs {
+            for _ in 0..10 + draw(30) {
+                // Few words are common and many are rare.
+                let word = draw(2000).min(draw(2000));
+                write!(source, "s{word} ")?;
+                write!(target, "t{} ", word * 7 % 2000)?;
+            }
+            source.push('\n');
+            target.push('\n');
+        }
+        fs::write(folder.join(format!("{name}.src")), source)?;
+        fs::write(folder.join(format!("{name}.tgt")), target)?;
+    }
+    let files =
+        |name: &str| json!({"input": {"source": format!("{name}.src"), "target": format!("{name}.tgt")}});
+    let embeddings = json!({"source": {"dim": 200}, "target": {"dim": 200}});
+    let config = json!({
+        "trainer": {"gpus": 1, "epochs": 3, "log_interval": 20, "gradient_max_norm": 5.0},
+        "data": {"train": files("train"), "valid": files("valid")},
+        "system": {
+            "class_name": "Predictor",
+            "model": {"encoder": {"hidden_size": 400, "rnn_layers": 2, "dropout": 0.1, "out_embeddings_dim": 200, "embeddings": embeddings}},
+            "optimizer": {"class_name": "adam", "learning_rate": 0.002},
+            "batch_size": 64,
+        },
+    });
+    Ok(fs::write(folder.join("config.json"), format!("{config:#}\n"))?)
+}
+
+/// Bytes of all files below a folder.
+fn size(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        sum += if data.is_dir() { size(&entry.path())? } else { data.len() };
+    }
+    Ok(sum)
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Checks kiwi-host on a GPU: the recorded cases, training in each precision, and words a second. Needs python3 with torch 2.11 of the
+# CUDA build, or LIBTORCH; nothing else. Prints a table, and ends with 1 if a check failed.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+find_torch='import importlib.util, os; print(os.path.dirname(importlib.util.find_spec("torch").origin))'
+torch=${LIBTORCH:-$(python3 -c "$find_torch")} || exit 2
+[ -f "$torch/lib/libtorch_cuda.so" ] || { echo "$torch has no lib/libtorch_cuda.so: install the CUDA build of torch 2.11" >&2; exit 2; }
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+export LIBTORCH="$torch" KIWI_TESTS_BUILT=1 KIWI_TESTS_ROOT="$here" KIWI_TESTS_LIBTORCH="$torch"
+failed=0
+
+row() {
+    printf '%-64s %s\n' "$1" "$2"
+}
+
+row CHECK RESULT
+for test in $(cat "$here/tests.txt"); do
+    if LD_LIBRARY_PATH="$torch/lib" "$here/bin/deps/gpu" --exact "$test" --nocapture >"$work/$test.log" 2>&1; then
+        skipped=$(sed -n 's/^skipped: /left out: /p' "$work/$test.log" | head -n 1)
+        row "$test" "${skipped:-passed}"
+        sed -n 's/^\([a-z_]*\): as recorded$/\1/p' "$work/$test.log" | while read -r case; do row "  recorded case $case" "as recorded"; done
+    else
+        failed=1
+        row "$test" FAILED
+        sed 's/^/    /' "$work/$test.log" | tail -n 40
+    fi
+done
+
+for precision in 32 bf16 16; do
+    name="training in precision $precision on the GPU"
+    if (cd "$here/corpus" && "$here/bin/kiwi-host" train config.json --output-dir "$work/run-$precision" \
+        --set trainer.precision="$precision") >"$work/train-$precision.log" 2>&1; then
+        row "$name" "$(sed -n 's/.*finished: .*, \([^ ]*\) target words\/s.*/\1 words\/s/p' "$work/train-$precision.log")"
+        row "  perplexity of the validation" \
+            "$(sed -n 's/.*val_target_PERP \([^,]*\), .*/\1/p' "$work/train-$precision.log" | tail -n 1)"
+        row "  warnings of libtorch" "$(grep -c 'Warning' "$work/train-$precision.log")"
+    else
+        failed=1
+        row "$name" FAILED
+        sed 's/^/    /' "$work/train-$precision.log" | tail -n 40
+    fi
+done
+exit $failed
