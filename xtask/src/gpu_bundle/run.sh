@@ -3,8 +3,11 @@
 # CUDA build, or LIBTORCH; nothing else. Prints a table, and ends with 1 if a check failed.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-find_torch='import importlib.util, os; print(os.path.dirname(importlib.util.find_spec("torch").origin))'
+find_torch='import importlib.util, os
+found = importlib.util.find_spec("torch")
+print(os.path.dirname(found.origin) if found and found.origin else "")'
 torch=${LIBTORCH:-$(python3 -c "$find_torch")} || exit 2
+[ -n "$torch" ] || { echo "python3 has no torch: install the CUDA build of torch 2.11, or name its folder in LIBTORCH" >&2; exit 2; }
 [ -f "$torch/lib/libtorch_cuda.so" ] || { echo "$torch has no lib/libtorch_cuda.so: install the CUDA build of torch 2.11" >&2; exit 2; }
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
