@@ -2,8 +2,8 @@
 
 #include "projection_row.h"
 #include "shim.h"
+#include "side_by_side.h"
 
-#include <ATen/TensorIterator.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/_softmax.h>
 #include <ATen/ops/aminmax.h>
@@ -127,39 +127,23 @@ struct Loss {
   Tensor nll, probability, correct;
 };
 
-// One chunk on the CPU: `logits` becomes the gradient if that is wanted. The work is shared out by a TensorIterator,
-// for its loop is inside libtorch and so uses libtorch's threads; `at::parallel_for` is a template, which without this
-// library being linked to the same OpenMP would run on one.
+// One chunk on the CPU: `logits` becomes the gradient if that is wanted.
 template <typename Real>
 void chunk_on_cpu(const Tensor& logits, const Tensor& bias, const Tensor& gold, bool gradient, const Loss& loss) {
   const int64_t columns = logits.size(1);
   Real* const rows = logits.data_ptr<Real>();
   const Real* const add = bias.defined() ? bias.const_data_ptr<Real>() : nullptr;
-  const char* const first = static_cast<const char*>(loss.nll.const_data_ptr());
-  auto iterator = at::TensorIteratorConfig()
-                      .check_all_same_dtype(false)
-                      .resize_outputs(false)
-                      .add_output(loss.nll)
-                      .add_output(loss.probability)
-                      .add_output(loss.correct)
-                      .add_const_input(gold)
-                      .build();
-  iterator.for_each(
-      [&](char** data, const int64_t* strides, int64_t inner, int64_t outer) {
-        for (int64_t k = 0; k < inner * outer; ++k) {
-          const auto at = [&](int64_t operand) {
-            return data[operand] + (k % inner) * strides[operand] + (k / inner) * strides[4 + operand];
-          };
-          char* const nll = at(0);
-          const int64_t row = (nll - first) / static_cast<int64_t>(sizeof(Real));
-          const int64_t index = *reinterpret_cast<const int64_t*>(at(3));
-          const auto result = kiwi::row_loss(rows + row * columns, add, columns, index, gradient);
-          *reinterpret_cast<Real*>(nll) = result.nll;
-          *reinterpret_cast<Real*>(at(1)) = result.probability;
-          *reinterpret_cast<bool*>(at(2)) = result.correct;
-        }
-      },
-      std::max<int64_t>(1, 32768 / columns));
+  const Tensor wanted = gold.contiguous();
+  const int64_t* const index = wanted.const_data_ptr<int64_t>();
+  Real* const nll = loss.nll.data_ptr<Real>();
+  Real* const probability = loss.probability.data_ptr<Real>();
+  bool* const correct = loss.correct.data_ptr<bool>();
+  kiwi::side_by_side(logits.size(0), [&](int64_t row) {
+    const auto result = kiwi::row_loss(rows + row * columns, add, columns, index[row], gradient);
+    nll[row] = result.nll;
+    probability[row] = result.probability;
+    correct[row] = result.correct;
+  });
 }
 
 void chunk_elsewhere(const Tensor& logits, const Tensor& bias, const Tensor& gold, bool gradient, const Loss& loss) {

@@ -1,4 +1,5 @@
-//! LSTMs with PyTorch's parameter names: one over packed sequences in both directions, one over padded sequences.
+//! LSTMs with PyTorch's parameter names, on two ways: over padded sequences by libtorch's own operators, and over packed places by
+//! the fused operation, two directions side by side.
 
 use std::ops::Range;
 
