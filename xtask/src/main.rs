@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
-        Command::GpuBundle(options) => gpu_bundle::make(&workspace, options),
+        Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
         Command::Test => test::run_all(&workspace),
     });
     match done {

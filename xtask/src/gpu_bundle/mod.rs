@@ -25,21 +25,27 @@ const TESTS: [&str; 6] = [
     "sixteen_bits_learn_on_a_gpu_and_the_state_of_their_scaler_is_saved",
     "a_number_that_no_gpu_has_is_refused",
 ];
+/// The script of the peer.
+const PEER: &str = "pytorch_peer.py";
 /// The folder must be smaller, in bytes.
 const LIMIT: u64 = 60 << 20;
 /// Pairs of the made-up corpus.
 const PAIRS: u32 = 4000;
 
 /// What `cargo xtask gpu-bundle` takes.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
+    /// Folder of a script `pytorch_peer.py` to measure against there, as `cargo xtask bench --peer` has it here.
+    #[arg(long, value_name = "FOLDER")]
+    peer: Option<PathBuf>,
     /// Build without optimisation.
     #[arg(long)]
     debug: bool,
 }
 
 /// Builds, and fills the folder anew.
-pub(crate) fn make(workspace: &Workspace, options: Options) -> Result<()> {
+pub(crate) fn make(workspace: &Workspace, options: &Options) -> Result<()> {
+    let peer = options.peer.as_deref().map(peer_scripts).transpose()?;
     libtorch::setup(workspace, libtorch::Options::default())?;
     let program = build::build(workspace, if options.debug { Profile::Dev } else { Profile::Release })?;
     let built = program.parent().context("a program lies in a folder")?;
@@ -63,6 +69,11 @@ pub(crate) fn make(workspace: &Workspace, options: Options) -> Result<()> {
         }
     }
     write_corpus(&bundle.join("corpus"))?;
+    for script in peer.iter().flatten() {
+        let name = script.file_name().context("a script has a name")?;
+        fs::create_dir_all(bundle.join("peer"))?;
+        fs::copy(script, bundle.join("peer").join(name))?;
+    }
     fs::write(bundle.join("tests.txt"), TESTS.join("\n") + "\n")?;
     fs::write(bundle.join("run.sh"), RUN)?;
     run(std::process::Command::new("chmod").arg("+x").arg(bundle.join("run.sh")))?;
@@ -77,7 +88,7 @@ pub(crate) fn make(workspace: &Workspace, options: Options) -> Result<()> {
 }
 
 /// Builds the tests of GPUs; their program.
-fn build_tests(workspace: &Workspace, options: Options) -> Result<PathBuf> {
+fn build_tests(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
     let mut cargo =
         workspace.cargo(&["test", "--no-run", "--message-format=json", "-p", "kiwi-tests", "--test", "gpu"]);
     if !options.debug {
@@ -93,6 +104,22 @@ fn build_tests(workspace: &Workspace, options: Options) -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == "gpu")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     program.context("cargo named no program of the tests of GPUs")
+}
+
+/// The scripts of the peer: all of its folder, since they read one another.
+fn peer_scripts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let named = format!("give --peer the folder of a {PEER}");
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}: {named}", folder.display()))?;
+    let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let scripts: Vec<_> = files
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "py"))
+        .collect();
+    if !scripts.iter().any(|script| script.ends_with(PEER)) {
+        bail!("{} has no {PEER}: {named}", folder.display());
+    }
+    Ok(scripts)
 }
 
 /// A copy without what only debuggers read.

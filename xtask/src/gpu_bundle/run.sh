@@ -18,6 +18,22 @@ row() {
     printf '%-64s %s\n' "$1" "$2"
 }
 
+# Words a second of the peer, which has no float16, and ours over them: `peer PRECISION OURS`.
+peer() {
+    [ -f "$here/peer/pytorch_peer.py" ] || return 0
+    if (cd "$here/corpus" && python3 "$here/peer/pytorch_peer.py" --source train.src --target train.tgt --device cuda --tf32 \
+        --precision "$1" --batch-size 64 --warmup 10 --batches 50 --dropout 0.1 --learning-rate 0.002) \
+        >"$work/peer-$1.log" 2>&1; then
+        theirs=$(sed -n 's/.*"target_tokens_per_second": \([0-9.]*\).*/\1/p' "$work/peer-$1.log" | tail -n 1)
+        row "  the PyTorch peer in precision $1 on the same GPU" "$theirs words/s"
+        row "  ours over the peer's" "$(awk "BEGIN { print $2 / $theirs }")"
+    else
+        failed=1
+        row "  the PyTorch peer in precision $1 on the same GPU" FAILED
+        sed 's/^/    /' "$work/peer-$1.log" | tail -n 40
+    fi
+}
+
 row CHECK RESULT
 for test in $(cat "$here/tests.txt"); do
     if LD_LIBRARY_PATH="$torch/lib" "$here/bin/deps/gpu" --exact "$test" --nocapture >"$work/$test.log" 2>&1; then
@@ -35,7 +51,10 @@ for precision in 32 bf16 16; do
     name="training in precision $precision on the GPU"
     if (cd "$here/corpus" && "$here/bin/kiwi-host" train config.json --output-dir "$work/run-$precision" \
         --set trainer.precision="$precision") >"$work/train-$precision.log" 2>&1; then
-        row "$name" "$(sed -n 's/.*finished: .*, \([^ ]*\) target words\/s.*/\1 words\/s/p' "$work/train-$precision.log")"
+        # The last epoch: by then nothing is computed for the first time.
+        ours=$(sed -n 's/.*epoch [0-9]* done at .* \([0-9]*\) words\/s.*/\1/p' "$work/train-$precision.log" | tail -n 1)
+        row "$name" "$ours words/s"
+        [ "$precision" = 16 ] || peer "$precision" "$ours"
         row "  perplexity of the validation" \
             "$(sed -n 's/.*val_target_PERP \([^,]*\), .*/\1/p' "$work/train-$precision.log" | tail -n 1)"
         row "  warnings of libtorch" "$(grep -c 'Warning' "$work/train-$precision.log")"
