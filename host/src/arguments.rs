@@ -51,7 +51,8 @@ Examples:
   kiwi-host train --example > config.json
   kiwi-host train config.json
   kiwi-host train config.json --set trainer.epochs=3 --set system.optimizer.learning_rate=0.001
-  kiwi-host train config.json --output-dir runs/first --plugin-dir ~/my-plugins")]
+  kiwi-host train config.json --output-dir runs/first --plugin-dir ~/my-plugins
+  kiwi-host train config.json --output-dir runs/first --resume")]
 pub(crate) struct TrainArguments {
     /// The config, a JSON file.
     #[arg(required_unless_present = "example")]
@@ -65,8 +66,17 @@ pub(crate) struct TrainArguments {
     /// Directory of the run, in place of the config's `run.output_dir`.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) output_dir: Option<PathBuf>,
+    /// Go on with the run in the directory from its last resume point, as `trainer.resume` says.
+    ///
+    /// A run that was killed, interrupted, or stopped by an error ends as if it never had been; one that is finished goes on if
+    /// there are more epochs or steps to do.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// With --resume: go on even if config, corpora or plugins have changed since.
+    #[arg(long, conflicts_with = "example")]
+    pub(crate) allow_changed: bool,
     /// Print a small config to begin with, and do nothing else.
-    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir"])]
+    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume"])]
     pub(crate) example: bool,
     #[command(flatten)]
     pub(crate) common: CommonArguments,

@@ -118,6 +118,7 @@ fn apply_command_line(config: &mut RunConfig, request: &TrainRequest) {
     if let Some(directory) = &request.output_dir {
         config.run.output_dir = Some(directory.clone());
     }
+    config.trainer.resume |= request.resume;
     (config.quiet, config.verbose) = match request.common.verbosity {
         Verbosity::FromConfig => (config.quiet, config.verbose),
         Verbosity::Quiet => (true, false),

@@ -41,6 +41,10 @@ pub struct TrainRequest {
     pub overrides: Vec<(String, String)>,
     /// Directory of the run, in place of `run.output_dir`.
     pub output_dir: Option<PathBuf>,
+    /// Go on with the run in the directory, as `trainer.resume` says.
+    pub resume: bool,
+    /// Go on even if config, corpora or plugins are not those of the run.
+    pub allow_changed: bool,
     /// What holds for every command.
     pub common: Common,
 }

@@ -29,6 +29,8 @@ pub(super) fn train(
         config,
         overrides: arguments.overrides,
         output_dir: arguments.output_dir,
+        resume: arguments.resume,
+        allow_changed: arguments.allow_changed,
         common: common(options)?,
     };
     let plan = prepare(&request, options)?;
@@ -45,6 +47,8 @@ pub(super) fn check(
         config: arguments.config,
         overrides: arguments.overrides,
         output_dir: arguments.output_dir,
+        resume: false,
+        allow_changed: false,
         common: common(options)?,
     };
     let plan = prepare(&train, options)?;

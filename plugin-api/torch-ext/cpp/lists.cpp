@@ -24,6 +24,8 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <cmath>
+
 using kiwi::TensorPointers;
 
 namespace {
@@ -265,8 +267,10 @@ extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, 
       norm = norm.to(norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     }
     auto total = at::linalg_vector_norm(at::stack(norms), 2);
-    auto scale = total.add(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
-    at::_foreach_mul_(gradients, scale);
+    if (std::isfinite(max_norm)) {
+      auto scale = total.add(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
+      at::_foreach_mul_(gradients, scale);
+    }
     *out = new at::Tensor(std::move(total));
   });
 }

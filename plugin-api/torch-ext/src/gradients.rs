@@ -25,6 +25,12 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, To
     }
 }
 
+/// The total 2-norm of the gradients of `parameters`, as a scalar on their device; not finite if one of them is not. Nothing waits for
+/// the device, and no gradient is changed.
+pub fn grad_norm(parameters: &[Tensor]) -> Result<Tensor, TorchError> {
+    clip_grad_norm(parameters, f64::INFINITY)
+}
+
 /// Divides the gradients of `parameters` by `scale`. Returns a scalar on their device, 1 if one of them is not finite, else 0; nothing
 /// waits for the device.
 pub fn unscale(parameters: &[Tensor], scale: f64) -> Result<Tensor, TorchError> {

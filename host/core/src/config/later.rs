@@ -24,10 +24,6 @@ pub(super) const KEYS: &[Later] = &[
     later("run.mlflow_tracking_uri", "\"mlruns/\"", "tracking runs with MLflow"),
     later("run.mlflow_always_log_artifacts", "false", "sending saved systems to MLflow"),
     later("trainer.deterministic", "true", "choosing algorithms that may give other numbers each time"),
-    later("trainer.resume", "false", "resuming a run"),
-    later("trainer.on_nonfinite", "\"stop\"", "going on after a loss that is not finite"),
-    later("trainer.on_oom", "\"stop\"", "going on after a batch that does not fit into memory"),
-    later("trainer.checkpoint.resume_interval", "null", "saving resume points"),
     later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(
         "system.data_processing.vocab.keep_rare_words_with_embeddings",

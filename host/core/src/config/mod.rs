@@ -9,6 +9,7 @@
 //! all that is wrong is reported at once. Not here: whether class names exist and what components take
 //! ([`crate::plan`] and the plugins), and whether corpora and saved systems can be read (the engine).
 
+pub mod changes;
 mod document;
 mod fill;
 mod later;
@@ -26,7 +27,7 @@ use std::path::Path;
 pub use document::Document;
 pub use sections::{
     BatchOrder, BatchSize, CheckpointSection, ComponentSection, Corpora, DataProcessingSection, DataSection,
-    Gpus, ModelSection, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection,
+    Gpus, ModelSection, OnTrouble, OptimizerSection, Precision, RunConfig, RunSection, Sides, SystemSection,
     TrainerSection, ValidationInterval, ValidationSet, VocabularySection, WarmupSteps,
 };
 

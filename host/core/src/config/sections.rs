@@ -58,6 +58,8 @@ pub struct RunSection {
 /// `trainer`: how to train.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct TrainerSection {
+    /// Whether to go on with the run in the directory, rather than to begin one.
+    pub resume: bool,
     /// How often the corpus is gone through, at least 1.
     pub epochs: u64,
     /// End of training after so many optimizer steps, at least 1, if the epochs do not end first.
@@ -83,8 +85,22 @@ pub struct TrainerSection {
     pub max_tokens_per_batch: Option<usize>,
     /// Batches through which an encoder that carries state from batch to batch learns, at least 1; `None`: none is carried.
     pub truncated_bptt_steps: Option<u64>,
+    /// What becomes of a batch whose loss or gradient is not finite.
+    pub on_nonfinite: OnTrouble,
+    /// What becomes of a batch that does not fit into memory.
+    pub on_oom: OnTrouble,
     /// When to validate, what to keep, when to stop.
     pub checkpoint: CheckpointSection,
+}
+
+/// `trainer.on_nonfinite` and `trainer.on_oom`: what becomes of a training batch that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTrouble {
+    /// It ends the run.
+    Stop,
+    /// It is left out, told and counted; too many end the run.
+    Skip,
 }
 
 /// `trainer.gpus`.
@@ -167,6 +183,8 @@ pub struct CheckpointSection {
     pub save_top_k: i64,
     /// Validations in a row without improvement that end the training; 0 for never.
     pub early_stop_patience: u64,
+    /// Optimizer steps between resume points, at least 1; `None`: one after each validation.
+    pub resume_interval: Option<u64>,
 }
 
 /// `trainer.checkpoint.validation_steps`: an integer counts batches, a number with a fraction is a share of the epoch.

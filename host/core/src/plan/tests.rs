@@ -52,7 +52,14 @@ impl Bench {
         let config = json!({"data": {"train": side, "valid": side}, "system": system});
         let path = self.at("config.json");
         fs::write(&path, serde_json::to_string_pretty(&config).unwrap()).unwrap();
-        TrainRequest { config: path, overrides: Vec::new(), output_dir: None, common: self.common() }
+        TrainRequest {
+            config: path,
+            overrides: Vec::new(),
+            output_dir: None,
+            resume: false,
+            allow_changed: false,
+            common: self.common(),
+        }
     }
 
     fn save(&self, encoder: &str, plugin: PluginIdentity) -> PathBuf {

@@ -76,7 +76,9 @@ struct SystemRecord {
 }
 
 impl SystemHeader {
-    pub(super) fn to_metadata(&self) -> BTreeMap<String, String> {
+    /// As the metadata of a file.
+    #[must_use]
+    pub fn to_metadata(&self) -> BTreeMap<String, String> {
         let part = |part: &Part| {
             let mut value = serde_json::json!({
                 "class_name": part.class_name,

@@ -71,6 +71,12 @@ impl SavedSystem {
         Ok(Self { archive, header })
     }
 
+    /// Its metadata and tensors as such.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

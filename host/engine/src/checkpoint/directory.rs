@@ -7,26 +7,29 @@ use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 
-/// The directory of a run: `config.json`, `output.log` and `checkpoints/`.
+use super::save;
+
+/// Where runs lie whose config names no directory.
+const RUNS: &str = "runs/0";
+/// Runs that are named where one to resume must be chosen.
+const NAMED: usize = 5;
+
+/// The directory of a run: `config.json`, `output.log`, `checkpoints/` and `resume/`.
 #[derive(Debug, Clone)]
 pub(crate) struct RunDirectory {
     path: PathBuf,
+    /// 32 hexadecimal digits: the config's, or drawn.
+    run_id: String,
 }
 
 impl RunDirectory {
-    /// The directory that the config names, else `runs/0/<run id>`; nothing is made yet.
+    /// The directory of a new run: the one that the config names, else `runs/0/<run id>`; nothing is made yet.
     ///
     /// # Errors
     /// When it holds anything already.
     pub(crate) fn choose(config: &RunConfig) -> Result<Self, Failure> {
-        let path = match &config.run.output_dir {
-            Some(path) => path.clone(),
-            None => {
-                let id =
-                    config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
-                Path::new("runs").join("0").join(id)
-            }
-        };
+        let run_id = run_id(config);
+        let path = config.run.output_dir.clone().unwrap_or_else(|| Path::new(RUNS).join(&run_id));
         let refuse = |problem: &str, help: &str| {
             Failure::new(
                 ExitCode::Invalid,
@@ -40,10 +43,12 @@ impl RunDirectory {
         match fs::read_dir(&path) {
             Ok(mut entries) => {
                 if entries.next().is_some() {
-                    return Err(refuse(
-                        "is in use already, and nothing in it is overwritten",
-                        "choose another with --output-dir or run.output_dir, or move the old run away",
-                    ));
+                    let help = if path.join("config.json").is_file() {
+                        "go on with the run in it by --resume, choose another with --output-dir or run.output_dir, or move it away"
+                    } else {
+                        "choose another with --output-dir or run.output_dir, or move the old run away"
+                    };
+                    return Err(refuse("is in use already, and nothing in it is overwritten", help));
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -51,10 +56,54 @@ impl RunDirectory {
                 return Err(refuse(&format!("cannot be used: {error}"), "choose another with --output-dir"));
             }
         }
-        Ok(Self { path })
+        Ok(Self { path, run_id })
     }
 
-    /// Makes the directory and writes the config that is used into it.
+    /// The directory of the run that the config asks to resume.
+    ///
+    /// # Errors
+    /// When it names none, or none that a run has begun in.
+    pub(crate) fn to_resume(config: &RunConfig) -> Result<Self, Failure> {
+        let Some(path) = named(config) else {
+            let mut error = Diagnostic::error("which run is to be resumed is not said")
+                .at("run.output_dir")
+                .expected("the directory of a run")
+                .help("name it with --output-dir or run.output_dir");
+            let newest = newest_runs();
+            match newest.first() {
+                Some(first) => {
+                    error = error.found("neither output_dir nor run_id").nearest(Some(first.clone()));
+                    error.notes = newest.iter().map(|run| format!("there is {run}")).collect();
+                }
+                None => error = error.note(format!("no run was found in {RUNS} of the current directory")),
+            }
+            return Err(Failure::new(ExitCode::Invalid, error));
+        };
+        if path.join("config.json").is_file() {
+            return Ok(Self { path, run_id: run_id(config) });
+        }
+        let found = match fs::read_dir(&path).map(Iterator::count) {
+            Ok(0) => "an empty directory".to_owned(),
+            Ok(_) => "a directory without a config.json".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error("there is nothing to resume")
+                .at("run.output_dir")
+                .found(format!("{}: {found}", path.display()))
+                .expected("the directory of a run, with its config.json and its resume points in resume/")
+                .help("name the directory of the run with --output-dir, or leave out --resume (trainer.resume) to begin a new run"),
+        ))
+    }
+
+    /// This directory.
+    #[cfg(test)]
+    pub(super) fn at(path: &str) -> Self {
+        Self { path: PathBuf::from(path), run_id: String::new() }
+    }
+
+    /// Makes the directory and writes the config that is used into it. One that is there and says something else is kept beside it.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -70,7 +119,32 @@ impl RunDirectory {
         fs::create_dir_all(self.checkpoints()).map_err(|error| refuse(&self.path, &error))?;
         let file = self.path.join("config.json");
         let text = config.to_json().map_err(|error| refuse(&file, &error))?;
-        super::save::write_text(&file, &text).map_err(|error| refuse(&file, &error))
+        if let Ok(before) = fs::read_to_string(&file) {
+            if before.trim_end() == text {
+                return Ok(());
+            }
+            let mut number = 1;
+            let kept = loop {
+                let kept = self.path.join(format!("config.{number}.json"));
+                if !kept.exists() {
+                    break kept;
+                }
+                number += 1;
+            };
+            save::write_text(&kept, before.trim_end()).map_err(|error| refuse(&kept, &error))?;
+        }
+        save::write_text(&file, &text).map_err(|error| refuse(&file, &error))
+    }
+
+    /// Removes what an interrupted run has left of files that it was writing; how many.
+    pub(crate) fn remove_partial_files(&self) -> usize {
+        let directories = [self.path.clone(), self.checkpoints(), self.resume_points()];
+        directories.iter().map(|directory| save::remove_partial(directory).len()).sum()
+    }
+
+    /// The id of a run that begins in it.
+    pub(crate) fn run_id(&self) -> &str {
+        &self.run_id
     }
 
     /// Its path.
@@ -82,4 +156,31 @@ impl RunDirectory {
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
+
+    /// Where resume points are kept.
+    pub(crate) fn resume_points(&self) -> PathBuf {
+        self.path.join("resume")
+    }
+}
+
+fn run_id(config: &RunConfig) -> String {
+    config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()))
+}
+
+fn named(config: &RunConfig) -> Option<PathBuf> {
+    let by_id = || config.run.run_id.as_ref().map(|id| Path::new(RUNS).join(id));
+    config.run.output_dir.clone().or_else(by_id)
+}
+
+/// Directories of runs that were begun last, newest first.
+fn newest_runs() -> Vec<String> {
+    let entries = fs::read_dir(RUNS).into_iter().flatten().flatten();
+    let mut runs: Vec<_> = entries
+        .filter_map(|entry| {
+            let changed = entry.path().join("config.json").metadata().ok()?.modified().ok()?;
+            Some((changed, entry.path().display().to_string()))
+        })
+        .collect();
+    runs.sort_by(|a, b| b.cmp(a));
+    runs.into_iter().take(NAMED).map(|(_, path)| path).collect()
 }

@@ -1,25 +1,25 @@
-//! Keeps the best systems, and an index that ranks them.
+//! Decides which systems are kept, and ranks them in an index. What is decided is written by others.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use kiwi_core::diagnostic::{Diagnostic, Failure};
-use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::Ordering;
-use serde::Serialize;
+use kiwi_tracking::number::Number;
+use kiwi_tracking::record;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::directory::RunDirectory;
-use super::save::{save, write_text};
-use crate::system::{System, ordering_name};
+use crate::system::ordering_name;
 
 /// A kept system.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Kept {
     /// Relative to the directory of the run.
     file: String,
     epoch: u64,
     step: u64,
-    value: f64,
+    value: Number,
 }
 
 /// The index of the kept systems, `checkpoints/index.json`.
@@ -28,10 +28,29 @@ struct Index<'a> {
     main_metric: &'a str,
     ordering: &'a str,
     best: Option<&'a str>,
-    best_value: Option<f64>,
+    best_value: Option<Number>,
     last: Option<&'a str>,
     /// Best first.
     kept: &'a [Kept],
+}
+
+/// Where a system is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) path: PathBuf,
+    /// Whether it is the best so far.
+    pub(crate) best: bool,
+}
+
+/// What a keeper has decided so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Decided {
+    /// Best first; of equals the older.
+    kept: Vec<Kept>,
+    last: Option<Kept>,
+    taken: BTreeSet<String>,
+    /// Files that may go once a resume point no longer names them.
+    dropped: Vec<String>,
 }
 
 /// Keeps the best `limit` systems of a run (all if it is `None`).
@@ -43,10 +62,7 @@ pub(crate) struct Keeper {
     metric: String,
     ordering: Ordering,
     limit: Option<usize>,
-    /// Best first; of equals the older.
-    kept: Vec<Kept>,
-    last: Option<String>,
-    taken: std::collections::BTreeSet<String>,
+    decided: Decided,
 }
 
 impl Keeper {
@@ -65,59 +81,86 @@ impl Keeper {
             metric: metric.to_owned(),
             ordering,
             limit: usize::try_from(save_top_k).ok(),
-            kept: Vec::new(),
-            last: None,
-            taken: std::collections::BTreeSet::new(),
+            decided: Decided::default(),
         }
     }
 
-    /// Saves the system if it is among the best; the file, if so. A value that is not a number never is.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub(crate) fn offer(
-        &mut self,
-        system: &mut System,
-        epoch: u64,
-        step: u64,
-        value: Option<f64>,
-    ) -> Result<Option<PathBuf>, Failure> {
-        let Some(value) = value.filter(|value| !value.is_nan()) else { return Ok(None) };
-        let rank = self.kept.partition_point(|kept| !self.better(value, kept.value));
+    /// Where to keep a system of this value, if it is among the best. A value that is not a number never is.
+    pub(crate) fn offer(&mut self, epoch: u64, step: u64, value: Option<f64>) -> Option<Slot> {
+        let value = value.filter(|value| !value.is_nan())?;
+        let rank = self.decided.kept.partition_point(|kept| !self.better(value, kept.value.0));
         if self.limit.is_some_and(|limit| rank >= limit) {
-            return Ok(None);
+            return None;
         }
         let file = format!("checkpoints/{}", self.unique_name(epoch, value));
-        let path = self.directory.path().join(&file);
-        save(system, &self.training, &path)?;
-        self.last = Some(file.clone());
-        self.kept.insert(rank, Kept { file, epoch, step, value });
-        let dropped = match self.limit {
-            Some(limit) => self.kept.split_off(limit.min(self.kept.len())),
-            None => Vec::new(),
-        };
-        if let Some(last) = &self.last
-            && dropped.iter().any(|kept| kept.file == *last)
-        {
-            self.last = None;
+        let kept = Kept { file: file.clone(), epoch, step, value: Number(value) };
+        let decided = &mut self.decided;
+        decided.last = Some(kept.clone());
+        decided.kept.insert(rank, kept);
+        if let Some(limit) = self.limit {
+            let dropped = decided.kept.split_off(limit.min(decided.kept.len()));
+            decided.last.take_if(|last| dropped.contains(last));
+            decided.dropped.extend(dropped.into_iter().map(|kept| kept.file));
         }
-        self.write_index()?;
-        for kept in dropped {
-            // The index no longer names it; a file that cannot be removed only takes room.
-            let _ = std::fs::remove_file(self.directory.path().join(&kept.file));
-        }
-        Ok(Some(path))
+        Some(Slot { path: self.directory.path().join(file), best: rank == 0 })
     }
 
-    /// The best system so far: its file, and name and value of the main metric.
-    pub(crate) fn best(&self) -> Option<(PathBuf, String, f64)> {
-        let best = self.kept.first()?;
-        Some((self.directory.path().join(&best.file), self.metric.clone(), best.value))
+    /// The best system so far.
+    pub(crate) fn best(&self) -> Option<record::Kept> {
+        self.decided.kept.first().map(|kept| self.described(kept))
+    }
+
+    /// The last that was among the best, if it is still kept.
+    pub(crate) fn last(&self) -> Option<record::Kept> {
+        self.decided.last.as_ref().map(|kept| self.described(kept))
+    }
+
+    fn described(&self, kept: &Kept) -> record::Kept {
+        let Kept { file, epoch, step, value } = kept.clone();
+        record::Kept { file, metric: self.metric.clone(), value, epoch, step }
+    }
+
+    /// What the systems tell of their training.
+    pub(crate) fn training(&self) -> &Value {
+        &self.training
     }
 
     /// The directory of the run.
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+    pub(crate) fn directory(&self) -> &RunDirectory {
+        &self.directory
+    }
+
+    /// What was decided so far, to be kept in a resume point.
+    pub(crate) fn decided(&self) -> &Decided {
+        &self.decided
+    }
+
+    /// Goes on from what was decided.
+    pub(crate) fn go_on(&mut self, decided: Decided) {
+        self.decided = decided;
+    }
+
+    /// Files that may go, once a resume point or the run's end no longer names them.
+    pub(crate) fn take_dropped(&mut self) -> Vec<PathBuf> {
+        let dropped = std::mem::take(&mut self.decided.dropped);
+        dropped.into_iter().map(|file| self.directory.path().join(file)).collect()
+    }
+
+    /// File and content of the index.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub(crate) fn index(&self) -> serde_json::Result<(PathBuf, String)> {
+        let best = self.decided.kept.first();
+        let index = Index {
+            main_metric: &self.metric,
+            ordering: ordering_name(self.ordering),
+            best: best.map(|kept| kept.file.as_str()),
+            best_value: best.map(|kept| kept.value),
+            last: self.decided.last.as_ref().map(|last| last.file.as_str()),
+            kept: &self.decided.kept,
+        };
+        Ok((self.directory.checkpoints().join("index.json"), serde_json::to_string_pretty(&index)?))
     }
 
     fn better(&self, value: f64, other: f64) -> bool {
@@ -137,31 +180,11 @@ impl Keeper {
         let stem = format!("model_epoch={epoch:02}-{metric}={value:.2}");
         let mut name = stem.clone();
         let mut version = 1;
-        while !self.taken.insert(name.clone()) {
+        while !self.decided.taken.insert(name.clone()) {
             name = format!("{stem}_v{version}");
             version += 1;
         }
         name + ".safetensors"
-    }
-
-    fn write_index(&self) -> Result<(), Failure> {
-        let best = self.kept.first();
-        let index = Index {
-            main_metric: &self.metric,
-            ordering: ordering_name(self.ordering),
-            best: best.map(|kept| kept.file.as_str()),
-            best_value: best.map(|kept| kept.value),
-            last: self.last.as_deref(),
-            kept: &self.kept,
-        };
-        let path = self.directory.checkpoints().join("index.json");
-        serde_json::to_string_pretty(&index)
-            .map_err(std::io::Error::from)
-            .and_then(|text| write_text(&path, &text))
-            .map_err(|error| {
-                let message = format!("cannot write {}: {error}", path.display());
-                Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
-            })
     }
 }
 
@@ -169,21 +192,38 @@ impl Keeper {
 mod tests {
     use super::*;
 
-    fn keeper() -> Keeper {
-        let config = kiwi_core::config::load(
-            std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/example.json")),
-            &[("run.output_dir".to_owned(), "no/such/directory".to_owned())],
-        )
-        .unwrap()
-        .config;
-        Keeper::new(RunDirectory::choose(&config).unwrap(), Value::Null, "val_a/b", Ordering::Min, 2)
+    fn keeper(ordering: Ordering) -> Keeper {
+        Keeper::new(RunDirectory::at("no/such/directory"), Value::Null, "val_a/b", ordering, 2)
     }
 
     #[test]
     fn names_are_safe_and_unique() {
-        let mut keeper = keeper();
+        let mut keeper = keeper(Ordering::Min);
         assert_eq!(keeper.unique_name(3, 1.234), "model_epoch=03-val_a_b=1.23.safetensors");
         assert_eq!(keeper.unique_name(3, 1.229), "model_epoch=03-val_a_b=1.23_v1.safetensors");
         assert_eq!(keeper.unique_name(3, f64::INFINITY), "model_epoch=03-val_a_b=inf.safetensors");
+    }
+
+    #[test]
+    fn the_best_are_kept_and_one_that_goes_on_decides_the_same() {
+        for ordering in [Ordering::Min, Ordering::Max] {
+            let values =
+                [Some(3.0), None, Some(2.0), Some(f64::NAN), Some(f64::INFINITY), Some(2.0), Some(2.5)];
+            let mut whole = keeper(ordering);
+            for (step, value) in values.into_iter().enumerate() {
+                let mut resumed = keeper(ordering);
+                let text = serde_json::to_string(whole.decided()).unwrap();
+                resumed.go_on(serde_json::from_str(&text).unwrap());
+                let slot = whole.offer(1, step as u64, value);
+                let again = resumed.offer(1, step as u64, value);
+                assert_eq!(slot.map(|slot| slot.path), again.map(|slot| slot.path));
+                assert_eq!(whole.decided(), resumed.decided());
+                assert_eq!(whole.index().unwrap(), resumed.index().unwrap());
+            }
+            let expected = if ordering == Ordering::Min { [2.0, 2.0] } else { [f64::INFINITY, 3.0] };
+            let kept: Vec<f64> = whole.decided.kept.iter().map(|kept| kept.value.0).collect();
+            assert_eq!(kept, expected);
+            assert!(!whole.take_dropped().is_empty() && whole.take_dropped().is_empty());
+        }
     }
 }

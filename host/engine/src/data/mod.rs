@@ -10,6 +10,7 @@ mod post_edits;
 mod summary;
 mod vocabularies;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
@@ -54,6 +55,8 @@ pub(crate) struct TrainingData {
     /// What the best system is tested on after training.
     pub(crate) test: Vec<ValidationData>,
     pub(crate) vocabularies: Vocabularies,
+    /// Hashes of the pairs that are used, by what they are for.
+    pub(crate) hashes: BTreeMap<String, String>,
     pub(crate) summary: Summary,
     /// What is odd in it.
     pub(crate) warnings: Vec<Diagnostic>,
@@ -106,6 +109,13 @@ pub(crate) fn read(
         Failure::new(ExitCode::Invalid, document.place(error))
     };
 
+    let mut hashes = BTreeMap::from([("training".to_owned(), train.content_hash().to_string())]);
+    let named = |name: &Option<String>| name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+    hashes.extend(
+        valid
+            .iter()
+            .map(|(name, set)| (format!("validation{}", named(name)), set.content_hash().to_string())),
+    );
     let encoded = encode(&train, &vocabularies, cache, &mut warnings)?;
     warnings.extend(notes("training", &encoded));
     let train = TrainingBatches::new(encoded, config).map_err(tokens)?;
@@ -137,7 +147,7 @@ pub(crate) fn read(
         return Err(Failure { exit: ExitCode::Invalid, diagnostics });
     }
     let summary = Summary { split, vocabularies: fitted, corpora };
-    Ok(TrainingData { train, valid, test, vocabularies, summary, warnings })
+    Ok(TrainingData { train, valid, test, vocabularies, hashes, summary, warnings })
 }
 
 /// Reads a parallel corpus for a saved system.

@@ -23,6 +23,13 @@ pub(crate) struct ScalerState {
     pub(crate) good_steps: u32,
 }
 
+/// What a resume point keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedScaler {
+    pub(super) state: ScalerState,
+    pub(super) skipped: u64,
+}
+
 /// The factor, and how it fared.
 #[derive(Debug)]
 pub(crate) struct GradientScaler {
@@ -37,9 +44,20 @@ impl GradientScaler {
         Self { state: usable.unwrap_or(ScalerState { scale: INITIAL, good_steps: 0 }), skipped: 0 }
     }
 
+    /// As a resume point kept it.
+    pub(super) fn resumed(saved: Option<SavedScaler>) -> Self {
+        let skipped = saved.map_or(0, |saved| saved.skipped);
+        Self { skipped, ..Self::new(saved.map(|saved| saved.state)) }
+    }
+
     /// What there is to save.
     pub(crate) fn state(&self) -> ScalerState {
         self.state
+    }
+
+    /// What a resume point keeps.
+    pub(super) fn saved(&self) -> SavedScaler {
+        SavedScaler { state: self.state, skipped: self.skipped }
     }
 
     /// Steps that were skipped so far.

@@ -9,6 +9,8 @@ mod plateau;
 mod rates;
 mod saved;
 mod set;
+mod states;
 
 pub(crate) use check::{CheckedOptimizer, check};
 pub(crate) use set::{Lowered, Optimizers};
+pub(crate) use states::{OPTIMIZER, SavedProgress, States};

@@ -69,6 +69,16 @@ impl Rates {
         Self { groups, configured, course, before, main_metric }
     }
 
+    /// Goes on within the same run: as lowered as they were.
+    pub(super) fn go_on(&mut self, progress: Progress) {
+        if let (Course::Plateau(plateau), Some(kept)) = (&mut self.course, progress.plateau)
+            && kept.lowered.len() == self.groups.len()
+        {
+            plateau.go_on(kept.seen);
+            self.groups = kept.lowered;
+        }
+    }
+
     /// How far they have come after so many steps of this run.
     pub(super) fn progress(&self, steps: u64) -> Progress {
         let plateau = match &self.course {

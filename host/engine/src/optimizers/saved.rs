@@ -10,17 +10,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kiwi_core::diagnostic::{Diagnostic, Failure};
-use kiwi_core::exit_code::ExitCode;
+use kiwi_core::diagnostic::Diagnostic;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::saved_system::PluginIdentity;
-use kiwi_core::saved_system::archive::{self, Archive};
+use kiwi_core::saved_system::archive::Archive;
 use kiwi_plugin_api::NamedTensors;
 use serde::{Deserialize, Serialize};
 
 use super::gradient_scaler::ScalerState;
 use super::rates::Progress;
-use crate::torch::{ToFile, tensor_from};
+use crate::checkpoint::{CopiedTensors, Snapshot};
+use crate::torch::tensor_from;
 
 const FORMAT_VERSION: u32 = 1;
 const VERSION_KEY: &str = "kiwi.format_version";
@@ -44,21 +44,16 @@ pub(super) struct Saved {
     pub(super) gradient_scaler: Option<ScalerState>,
 }
 
-/// Writes a state. The file appears complete or not at all, and replaces one of the same name.
+/// The file of a state.
 ///
 /// # Errors
-/// When a tensor cannot be copied or the file not written.
-pub(super) fn write(
-    path: &Path,
+/// When it cannot be written as JSON.
+pub(super) fn snapshot(
     component: &ResolvedComponent,
-    state: &NamedTensors,
+    tensors: CopiedTensors,
     progress: Progress,
     gradient_scaler: Option<ScalerState>,
-) -> Result<(), Failure> {
-    let failed = |reason: String| {
-        let message = format!("cannot save the state of the optimizer: {reason}");
-        Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
-    };
+) -> serde_json::Result<Snapshot> {
     let ResolvedComponent { class, plugin, version, sha256, .. } = component;
     let header = Header {
         class_name: class.clone(),
@@ -66,16 +61,12 @@ pub(super) fn write(
         progress,
         gradient_scaler,
     };
-    let header = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
     let metadata = BTreeMap::from([
         ("format".to_owned(), "pt".to_owned()),
         (VERSION_KEY.to_owned(), FORMAT_VERSION.to_string()),
-        (OPTIMIZER_KEY.to_owned(), header),
+        (OPTIMIZER_KEY.to_owned(), serde_json::to_string(&header)?),
     ]);
-    let tensors = ToFile::new(state.iter().map(|(name, tensor)| (name.as_str(), tensor)));
-    let layouts = tensors.layouts().map_err(|error| failed(error.to_string()))?;
-    archive::write_each(path, &metadata, layouts, |name| tensors.elements(name))
-        .map_err(|error| failed(error.to_string()))
+    Ok(Snapshot::new(metadata, tensors))
 }
 
 /// Reads the state that an optimizer of this class wrote.

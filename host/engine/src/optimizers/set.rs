@@ -1,13 +1,11 @@
 //! The optimizers of a run, called as one.
 
-use std::path::Path;
-
 use kiwi_core::config::{OptimizerSection, Precision, WarmupSteps};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{Plan, ResolvedComponent};
 use kiwi_plugin_api::abi::host::{CallError, OptimizerInstance, ScheduleInstance};
-use kiwi_plugin_api::{ParameterGroup, ScheduleContext};
+use kiwi_plugin_api::{NamedTensors, ParameterGroup, ScheduleContext};
 use tch::Tensor;
 
 use super::assignment;
@@ -15,7 +13,8 @@ use super::check::CheckedOptimizer;
 use super::gradient_scaler::GradientScaler;
 use super::plateau::Plateau;
 use super::rates::{Course, Rates};
-use super::saved;
+use super::states::{SavedProgress, States};
+use crate::checkpoint::CopiedTensors;
 use crate::system::{Setup, SparseParameter, System, freed, running, sparse_gradients};
 
 /// All optimizers of a run; each parameter that trains belongs to one.
@@ -143,28 +142,41 @@ impl Optimizers {
         all
     }
 
-    /// Writes the states after `steps` steps of this run into `directory`: `optimizer.safetensors`, or
-    /// `optimizer-0.safetensors` and so on for a list.
+    /// Copies of the states, and how far they have come, after `steps` steps of this run.
     ///
     /// # Errors
-    /// When a component fails or a file cannot be written.
-    pub(crate) fn save(&mut self, directory: &Path, steps: u64) -> Result<(), Failure> {
-        let several = self.entries.len() > 1;
-        let scaler = self.scaler.as_ref().map(GradientScaler::state);
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            let name = if several {
-                format!("optimizer-{index}.safetensors")
-            } else {
-                "optimizer.safetensors".to_owned()
-            };
-            let state = entry.instance.state().map_err(|error| running(&error))?;
-            saved::write(
-                &directory.join(name),
-                &entry.component,
-                &state,
-                entry.rates.progress(steps),
-                scaler,
-            )?;
+    /// When a component fails or a tensor cannot be copied.
+    pub(crate) fn states(&mut self, steps: u64) -> Result<States, Failure> {
+        let mut states = Vec::with_capacity(self.entries.len());
+        for entry in &mut self.entries {
+            let tensors = entry.instance.state().map_err(|error| running(&error))?;
+            let tensors = CopiedTensors::of(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+            let tensors = tensors.map_err(|error| unsaved(&error))?;
+            states.push((entry.component.clone(), tensors, entry.rates.progress(steps)));
+        }
+        Ok(States::new(states, self.scaler.as_ref().map(GradientScaler::saved)))
+    }
+
+    /// Goes on from what a resume point says after `steps` steps of the run, and the tensors of each state.
+    ///
+    /// # Errors
+    /// When there are more or fewer states than optimizers, or one does not fit.
+    pub(crate) fn go_on(&mut self, progress: SavedProgress, tensors: &[NamedTensors]) -> Result<(), Failure> {
+        let (rates, scaler) = progress.into_parts();
+        if rates.len() != self.entries.len() || tensors.len() != self.entries.len() {
+            let message = format!(
+                "the resume point has states of {} optimizers, and the config has {}",
+                rates.len(),
+                self.entries.len()
+            );
+            return Err(Failure::new(ExitCode::Invalid, Diagnostic::error(message).at("system.optimizer")));
+        }
+        for ((entry, progress), tensors) in self.entries.iter_mut().zip(rates).zip(tensors) {
+            entry.instance.load_state(tensors).map_err(Setup)?;
+            entry.rates.go_on(progress);
+        }
+        if self.scaler.is_some() {
+            self.scaler = Some(GradientScaler::resumed(scaler));
         }
         Ok(())
     }
@@ -241,6 +253,11 @@ impl Entry {
             instance,
         })
     }
+}
+
+fn unsaved(error: &kiwi_plugin_api::Error) -> Failure {
+    let message = format!("cannot save the state of the optimizer: {error}");
+    Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
 }
 
 /// What the log calls each optimizer, to follow what it says of it: nothing for the only one, else its class, or its place where

@@ -5,6 +5,8 @@ use kiwi_core::diagnostic::Diagnostic;
 use crate::data::counted;
 use crate::optimizers::Lowered;
 use crate::training::{Event, Outcome, StopReason, TrainingValues};
+use kiwi_tracking::number::Number;
+use kiwi_tracking::record::Summary;
 
 /// An event as a line.
 pub(super) struct Line {
@@ -37,10 +39,14 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
             }
             (text, false)
         }
-        Event::RateLowered(Lowered { label, from, to }) => {
+        Event::RateLowered { lowered: Lowered { label, from, to }, .. } => {
             (format!("{label} lowered from {from} to {to}: the main metric no longer improves"), false)
         }
         Event::Finished(outcome) => (finished(outcome), false),
+        Event::Interrupted { signal, step, resumable } => {
+            let rest = if *resumable { "a resume point is saved" } else { "there is no resume point" };
+            (format!("interrupted by {signal} after {}: {rest}", counted(*step, "optimizer step")), false)
+        }
         Event::Tested { system, values } => {
             let values: Vec<_> =
                 values.iter().map(|(name, value)| format!("{name} {}", optional(*value))).collect();
@@ -72,21 +78,33 @@ fn training(values: &TrainingValues, when: &str) -> String {
 
 fn finished(outcome: &Outcome) -> String {
     let reason = match outcome.reason {
-        StopReason::Epochs => "all epochs are done",
-        StopReason::MaxSteps => "trainer.max_steps is reached",
-        StopReason::EarlyStopping => "the main metric no longer improves (early stopping)",
-        StopReason::Debug => "debug asks for one batch only",
+        StopReason::Epochs => "all epochs are done".to_owned(),
+        StopReason::MaxSteps => "trainer.max_steps is reached".to_owned(),
+        StopReason::EarlyStopping => "the main metric no longer improves (early stopping)".to_owned(),
+        StopReason::Debug => "debug asks for one batch only".to_owned(),
+        StopReason::Interrupted(signal) => format!("{signal} came"),
     };
-    let memory = outcome
-        .peak_memory
+    let Summary { epochs, steps, seconds, words_per_second, peak_memory, .. } = &outcome.summary;
+    let memory = peak_memory
         .map_or_else(String::new, |bytes| format!(", at most {} MiB of memory", bytes / (1 << 20)));
+    let parts = [
+        ("waiting for batches", seconds.data),
+        ("forward", seconds.forward),
+        ("backward", seconds.backward),
+        ("optimizer", seconds.optimizer),
+        ("validation", seconds.validation),
+        ("saving", seconds.saving),
+    ];
+    let share = |(name, time): (&str, Number)| {
+        format!("{name} {:.1} %", 100.0 * time.0 / seconds.total.0.max(f64::MIN_POSITIVE))
+    };
     format!(
-        "finished: {reason}; {}, {} in {:.1} s, {:.0} target words/s, {:.1} % of the training time waiting for batches{memory}",
-        counted(outcome.epochs, "epoch"),
-        counted(outcome.steps, "optimizer step"),
-        outcome.elapsed.as_secs_f64(),
-        outcome.words_per_second,
-        100.0 * outcome.data_wait
+        "finished: {reason}; {}, {} in {:.1} s, {:.0} target words/s{memory}; of the time: {}",
+        counted(*epochs, "epoch"),
+        counted(*steps, "optimizer step"),
+        seconds.total.0,
+        words_per_second.0,
+        parts.map(share).join(", ")
     )
 }
 

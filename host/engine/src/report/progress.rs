@@ -40,8 +40,10 @@ impl Progress {
                 self.batches = *batches;
                 self.main_metric.clone_from(main_metric);
             }
-            Event::EpochStarted { epoch } => {
+            Event::EpochStarted { epoch, done } => {
                 let bar = bar(self.batches, &format!("epoch {epoch} ({} of {})", epoch + 1, self.epochs));
+                bar.set_position(*done as u64);
+                bar.reset_eta();
                 self.words = 0;
                 self.bar = Some(bar);
             }
@@ -73,7 +75,7 @@ impl Progress {
                     bar.finish_and_clear();
                 }
             }
-            Event::Finished(_) => self.clear(),
+            Event::Finished(_) | Event::Interrupted { .. } => self.clear(),
             Event::Tested { .. } | Event::Note(_) | Event::Warning(_) | Event::RateLowered { .. } => {}
         }
     }
@@ -123,7 +125,7 @@ mod tests {
             // A sum has its own name, which is none of a metric.
             main_metric: Some("target_PERP+target_ExpErr".to_owned()),
         });
-        progress.update(&Event::EpochStarted { epoch: 0 });
+        progress.update(&Event::EpochStarted { epoch: 0, done: 0 });
         for _ in 0..3 {
             progress.update(&Event::Batch { words: 5 });
         }

@@ -6,6 +6,7 @@ use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::{Kind, Registry};
+use kiwi_core::saved_system::archive::Archive;
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
 use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
 use kiwi_plugin_api::{
@@ -116,14 +117,47 @@ impl System {
     pub(crate) fn load(&mut self, saved: &SavedSystem) -> Result<(), Failure> {
         let Vocabularies { source, target } = &self.vocabulary.vocabularies;
         let sizes = format!("source {} entries, target {} entries", source.len(), target.len());
-        parameters::load(&self.parameters, saved, &sizes)?;
-        if let Some(extra) = &saved.header().encoder.extra {
+        parameters::load(&self.parameters, saved.archive(), |_| true, &sizes)?;
+        let SystemHeader { encoder, head, .. } = saved.header();
+        self.load_extra(encoder.extra.as_ref(), head.extra.as_ref())
+    }
+
+    /// Takes over the values in a resume point, and what its encoder and its head kept besides.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub(crate) fn go_on(
+        &mut self,
+        point: &Archive,
+        encoder_extra: Option<&Value>,
+        head_extra: Option<&Value>,
+    ) -> Result<(), Failure> {
+        let is_value = |name: &str| name.starts_with(ENCODER) || name.starts_with(HEAD);
+        parameters::load(&self.parameters, point, is_value, "those of the corpora")?;
+        self.load_extra(encoder_extra, head_extra)
+    }
+
+    fn load_extra(&mut self, encoder: Option<&Value>, head: Option<&Value>) -> Result<(), Failure> {
+        if let Some(extra) = encoder {
             self.encoder.load_extra(extra).map_err(Setup)?;
         }
-        if let Some(extra) = &saved.header().head.extra {
+        if let Some(extra) = head {
             self.head.load_extra(extra).map_err(Setup)?;
         }
         Ok(())
+    }
+
+    /// What encoder and head keep beside their parameters.
+    ///
+    /// # Errors
+    /// When a component fails.
+    pub(crate) fn extras(&mut self) -> Result<(Option<Value>, Option<Value>), CallError> {
+        Ok((self.encoder.extra()?, self.head.extra()?))
+    }
+
+    /// Whether its encoder carries state from batch to batch, which no file has.
+    pub(crate) fn carries_state(&self) -> bool {
+        self.carries_state
     }
 
     /// What a file of this system says about it, without how it was trained.

@@ -25,6 +25,18 @@ pub(crate) struct Tally {
     sums: Vec<Option<Tensor>>,
 }
 
+impl Tally {
+    /// These sums, one a metric.
+    pub(crate) fn new(sums: Vec<Option<Tensor>>) -> Self {
+        Self { sums }
+    }
+
+    /// The sums, one a metric once a batch was added.
+    pub(crate) fn sums(&self) -> &[Option<Tensor>] {
+        &self.sums
+    }
+}
+
 impl MetricSet {
     /// Metrics by name, output and instance.
     pub(crate) fn new(metrics: Vec<(String, String, MetricInstance)>) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::saved_system::SavedSystem;
+use kiwi_core::saved_system::archive::Archive;
 use kiwi_plugin_api::Parameter;
 use tch::{Tensor, no_grad};
 
@@ -36,11 +36,17 @@ pub(crate) fn most_common_size(tensors: &[Tensor]) -> i64 {
 /// Tensors that are complained about one by one; of more than these only the number is told.
 const TOLD: usize = 6;
 
-/// Copies the values of a saved system into `parameters`. `vocabularies` says how large they are, for the complaints.
+/// Copies the values in a file into `parameters`; its tensors are values of parameters where `is_value` says so of the name.
+/// `vocabularies` says how large they are, for the complaints.
 ///
 /// # Errors
 /// Every tensor that is missing, of another shape or type, or that no parameter is named after; then nothing is copied.
-pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem, vocabularies: &str) -> Result<(), Failure> {
+pub(crate) fn load(
+    parameters: &[Parameter],
+    saved: &Archive,
+    is_value: fn(&str) -> bool,
+    vocabularies: &str,
+) -> Result<(), Failure> {
     let file = saved.path().display();
     let mut errors = Vec::new();
     let mut values: Vec<(Tensor, Tensor)> = Vec::new();
@@ -67,7 +73,7 @@ pub(crate) fn load(parameters: &[Parameter], saved: &SavedSystem, vocabularies: 
             Err(error) => errors.push(Diagnostic::error(format!("the tensor `{name}` in {file}: {error}"))),
         }
     }
-    for data in saved.tensors() {
+    for data in saved.tensors().filter(|data| is_value(&data.name)) {
         if !parameters.iter().any(|parameter| parameter.name == data.name) {
             let known = parameters.iter().map(|parameter| parameter.name.as_str());
             errors.push(

@@ -1,39 +1,57 @@
 //! Whether a validation is an improvement, and when to give up.
 
 use kiwi_plugin_api::Ordering;
+use kiwi_tracking::number::Number;
+use serde::{Deserialize, Serialize};
 
 /// Follows the main metric over validations.
 #[derive(Debug)]
 pub(crate) struct Progress {
     ordering: Ordering,
     patience: u64,
-    best: Option<f64>,
+    seen: Seen,
+}
+
+/// The validations so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    best: Option<Number>,
+    /// Validations in a row without improvement.
     without_improvement: u64,
 }
 
 impl Progress {
     /// Nothing seen yet. A `patience` of 0 never gives up.
     pub(crate) fn new(ordering: Ordering, patience: u64) -> Self {
-        Self { ordering, patience, best: None, without_improvement: 0 }
+        Self { ordering, patience, seen: Seen::default() }
     }
 
     /// Takes a validation's value and says whether it is the best so far. NaN and no value never are.
     pub(crate) fn observe(&mut self, value: Option<f64>) -> bool {
         let improved = value.is_some_and(|value| {
-            !value.is_nan() && self.best.is_none_or(|best| is_better(self.ordering, value, best))
+            !value.is_nan() && self.seen.best.is_none_or(|best| is_better(self.ordering, value, best.0))
         });
         if improved {
-            self.best = value;
-            self.without_improvement = 0;
+            self.seen = Seen { best: value.map(Number), without_improvement: 0 };
         } else {
-            self.without_improvement += 1;
+            self.seen.without_improvement += 1;
         }
         improved
     }
 
+    /// The validations so far, to be kept.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    /// Goes on from kept validations.
+    pub(crate) fn go_on(&mut self, seen: Seen) {
+        self.seen = seen;
+    }
+
     /// Whether to give up.
     pub(crate) fn exhausted(&self) -> bool {
-        self.patience > 0 && self.without_improvement >= self.patience
+        self.patience > 0 && self.seen.without_improvement >= self.patience
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the loop says while it runs, and what listens.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_tracking::record::Summary;
 
 use crate::optimizers::Lowered;
 
@@ -19,8 +19,8 @@ pub(crate) enum Event {
     Warning(Diagnostic),
     /// Training begins.
     Started { epochs: u64, batches: usize, main_metric: Option<String> },
-    /// An epoch begins, counted from 0.
-    EpochStarted { epoch: u64 },
+    /// An epoch begins, counted from 0, or goes on after so many batches.
+    EpochStarted { epoch: u64, done: usize },
     /// A training batch is done.
     Batch { words: u64 },
     /// The log is due: values over the batches since the last time.
@@ -33,10 +33,12 @@ pub(crate) enum Event {
     ValidationBatch,
     /// Validation is done: loss and metrics of each set, by their full names such as `val_target_PERP`.
     Validated { epoch: u64, step: u64, values: Values, improved: bool, saved: Option<PathBuf> },
-    /// The main metric no longer improves, so a learning rate was lowered.
-    RateLowered(Lowered),
+    /// The main metric no longer improves, so a learning rate was lowered, after so many steps.
+    RateLowered { step: u64, lowered: Lowered },
     /// Training is over.
     Finished(Outcome),
+    /// A signal ends the run after so many steps; whether it can be resumed.
+    Interrupted { signal: &'static str, step: u64, resumable: bool },
     /// The test is done: of which file (the system as it is, if none was kept), loss and metrics of each set by their full names.
     Tested { system: Option<PathBuf>, values: Values },
 }
@@ -68,22 +70,28 @@ pub(crate) enum StopReason {
     EarlyStopping,
     /// `debug` asks for one batch only.
     Debug,
+    /// A signal of this name came.
+    Interrupted(&'static str),
+}
+
+impl StopReason {
+    /// What records call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Epochs => "epochs",
+            Self::MaxSteps => "max_steps",
+            Self::EarlyStopping => "early_stopping",
+            Self::Debug => "debug",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
 }
 
 /// What a run came to.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) reason: StopReason,
-    pub(crate) epochs: u64,
-    pub(crate) steps: u64,
-    pub(crate) elapsed: Duration,
-    pub(crate) words_per_second: f64,
-    /// Share of the training time that was spent waiting for batches.
-    pub(crate) data_wait: f64,
-    /// The most memory that the process has had, in bytes; `None` where the system does not tell.
-    pub(crate) peak_memory: Option<u64>,
-    /// The best system: its file, and name and value of the main metric.
-    pub(crate) best: Option<(PathBuf, String, f64)>,
+    pub(crate) summary: Summary,
 }
 
 /// What listens to a run.

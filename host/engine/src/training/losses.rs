@@ -1,4 +1,4 @@
-//! The losses of batches: on the CPU read at once, on another device left there until somebody needs the numbers, so that no
+//! The losses of batches, and the norms of gradients: on the CPU read at once, on another device left there until somebody needs the numbers, so that no
 //! step waits for it.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
@@ -20,7 +20,18 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    /// That of a batch, from the head's tensor of one element.
+    /// The same as a number. Waits for the device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn read(self) -> Result<Self, Failure> {
+        match self {
+            Self::Read(number) => Ok(Self::Read(number)),
+            Self::Unread(number) => scalar(&number).map(Self::Read),
+        }
+    }
+
+    /// That of a batch, from the head's tensor of one element; or a norm.
     ///
     /// # Errors
     /// When libtorch fails.
@@ -41,6 +52,11 @@ pub(super) struct LossSum {
 }
 
 impl LossSum {
+    /// A sum that was kept.
+    pub(super) fn restored(total: f64) -> Self {
+        Self { read: total, unread: None }
+    }
+
     /// Adds one. Waits for no device.
     ///
     /// # Errors
@@ -66,15 +82,28 @@ impl LossSum {
     }
 }
 
+/// What must be finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    /// The loss of a batch.
+    Loss,
+    /// The norm of the gradients of an optimizer step.
+    Gradient,
+}
+
 /// A training batch, for the complaint about its loss.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
+    pub(super) figure: Figure,
     pub(super) epoch: u64,
     /// Optimizer steps that were done before it.
     pub(super) step: u64,
     /// Its pairs.
     pub(super) pairs: Vec<usize>,
 }
+
+/// A number that is not finite, and where it came up.
+pub(super) type Unusable = (f64, Place);
 
 /// Losses whose numbers nobody has looked at, with their batches.
 #[derive(Default)]
@@ -91,7 +120,7 @@ impl UnreadLosses {
         &mut self,
         loss: &Loss,
         place: impl FnOnce() -> Place,
-    ) -> Result<Option<(f64, Place)>, Failure> {
+    ) -> Result<Option<Unusable>, Failure> {
         match loss {
             Loss::Read(number) if number.is_finite() => Ok(None),
             Loss::Read(number) => Ok(Some((*number, place()))),
@@ -106,7 +135,7 @@ impl UnreadLosses {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub(super) fn read(&mut self) -> Result<Option<(f64, Place)>, Failure> {
+    pub(super) fn read(&mut self) -> Result<Option<Unusable>, Failure> {
         if self.losses.is_empty() {
             return Ok(None);
         }
@@ -117,8 +146,8 @@ impl UnreadLosses {
     }
 }
 
-/// The complaint about a loss that is not finite.
-pub(super) fn not_finite(loss: f64, place: &Place, corpus: &EncodedCorpus) -> Failure {
+/// The complaint about a loss or a gradient that is not finite.
+pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus) -> Failure {
     let lines: Vec<_> = place
         .pairs
         .iter()
@@ -128,11 +157,19 @@ pub(super) fn not_finite(loss: f64, place: &Place, corpus: &EncodedCorpus) -> Fa
     Failure::new(
         ExitCode::RunFailed,
         Diagnostic::error(format!(
-            "the loss is not finite: {loss} in epoch {}, after {} optimizer steps",
-            place.epoch, place.step
+            "the {} is not finite: {number} in epoch {}, after {} optimizer steps",
+            match place.figure {
+                Figure::Loss => "loss",
+                Figure::Gradient => "norm of the gradients",
+            },
+            place.epoch,
+            place.step
         ))
         .note(format!("the batch holds {}", lines.join(", ")))
-        .help("lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5"),
+        .help(
+            "lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5; trainer.on_nonfinite \
+             \"skip\" leaves such batches out",
+        ),
     )
 }
 
@@ -145,7 +182,7 @@ mod tests {
     }
 
     fn place(step: u64) -> Place {
-        Place { epoch: 1, step, pairs: vec![7] }
+        Place { figure: Figure::Loss, epoch: 1, step, pairs: vec![7] }
     }
 
     #[test]

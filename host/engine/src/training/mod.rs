@@ -1,17 +1,25 @@
 //! The training loop and what it decides by: it emits [`Event`]s, and prints nothing.
 
 mod early_stopping;
+mod ending;
 mod events;
 mod groups;
 mod losses;
+mod memory_shortage;
 mod pass;
+mod saving;
 mod scalars;
+mod skips;
+mod state;
+mod step;
 mod trainer;
 mod validation;
 mod window;
 
 pub(crate) use events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 pub(crate) use pass::{Mode, evaluate, failed};
+pub(crate) use saving::Saving;
+pub(crate) use state::TrainingState;
 pub(crate) use trainer::Trainer;
 pub(crate) use validation::Interval;
 

@@ -1,7 +1,8 @@
 //! Scalars that a head gives besides its loss, for the log: means over batches, summed where they were computed.
 
 use kiwi_core::diagnostic::Failure;
-use tch::{Kind, Tensor};
+use kiwi_tracking::number::Number;
+use tch::{Device, Kind, Tensor};
 
 use super::events::Values;
 use super::pass::failed;
@@ -30,6 +31,29 @@ impl Scalars {
             }
         }
         Ok(())
+    }
+
+    /// Each sum with how many batches it is over.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn sums(&self) -> Result<Vec<(String, Number, u32)>, Failure> {
+        let sum = |(name, sum, count): &(String, Tensor, u32)| {
+            Ok((name.clone(), Number(super::pass::scalar(sum)?), *count))
+        };
+        self.sums.iter().map(sum).collect()
+    }
+
+    /// From what [`Self::sums`] gave.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn restored(sums: Vec<(String, Number, u32)>, device: Device) -> Result<Self, Failure> {
+        let restore = |(name, sum, count): (String, Number, u32)| {
+            let sum = Tensor::from(sum.0).f_to(device).map_err(|error| failed(error.into()))?;
+            Ok((name, sum, count))
+        };
+        Ok(Self { sums: sums.into_iter().map(restore).collect::<Result<_, Failure>>()? })
     }
 
     /// The mean of each.

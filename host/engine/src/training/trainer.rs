@@ -1,56 +1,61 @@
-//! The loop: epochs of batches, steps of the optimizer, validations.
+//! The loop: epochs of batches, steps of the optimizer, validations. [`super::step`] is what happens to a batch, [`super::saving`]
+//! what is written and gone on from, [`super::ending`] how a run ends.
 
-use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
-use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::saved_system::SavedSystem;
-use kiwi_plugin_api::torch_ext::gradients;
-use kiwi_text::{Batch, BatchStream};
+use kiwi_text::BatchStream;
 use tch::Tensor;
 
 use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
-use super::losses::{Loss, Place, UnreadLosses, not_finite};
-use super::pass::{self, Mode, failed};
+use super::losses::UnreadLosses;
+use super::pass::{self, Mode};
+use super::saving::Saving;
+use super::skips::Skips;
+use super::state::Position;
 use super::validation::Interval;
 use super::window::{Clock, Window, per_second};
-use crate::checkpoint::Keeper;
-use crate::data::{TrainingBatches, TrainingData, ValidationData, counted, invalid};
-use crate::memory;
+use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
 use crate::optimizers::Optimizers;
+use crate::signals;
 use crate::system::{System, running};
-use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
 /// Batches of validation that are tried before training, so that what would fail there fails at once.
 const SANITY_BATCHES: usize = 5;
 
 /// A training run, ready to begin.
 pub(crate) struct Trainer<'a> {
-    config: &'a RunConfig,
-    system: System,
-    optimizers: Optimizers,
-    parameters: Vec<Tensor>,
-    train: TrainingBatches,
-    valid: Vec<ValidationData>,
-    test: Vec<ValidationData>,
-    keeper: Keeper,
-    progress: Progress,
-    consumer: &'a mut dyn Consumer,
-    mode: Mode,
+    pub(super) config: &'a RunConfig,
+    pub(super) system: System,
+    pub(super) optimizers: Optimizers,
+    pub(super) parameters: Vec<Tensor>,
+    pub(super) train: TrainingBatches,
+    pub(super) valid: Vec<ValidationData>,
+    pub(super) test: Vec<ValidationData>,
+    pub(super) saving: Saving,
+    pub(super) progress: Progress,
+    pub(super) consumer: &'a mut dyn Consumer,
+    pub(super) mode: Mode,
+    pub(super) position: Position,
     /// The loss of batches whose gradients are not computed yet.
-    pending: Option<Tensor>,
+    pub(super) pending: Option<Tensor>,
     /// Losses that may still turn out not to be finite.
-    unread: UnreadLosses,
-    step: u64,
+    pub(super) unread: UnreadLosses,
+    pub(super) skips: Skips,
     /// Steps that were skipped, as far as the log knows.
-    told_skipped: u64,
-    /// Batches of the run that are done.
-    batches: u64,
-    clock: Clock,
+    pub(super) told_skipped: u64,
+    /// Since the log's last entry.
+    pub(super) window: Window,
+    /// Since the epoch's beginning.
+    pub(super) whole: Window,
+    pub(super) clock: Clock,
+    pub(super) started: Instant,
+    /// Time of training before a resumed run goes on.
+    pub(super) before: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -60,7 +65,7 @@ impl<'a> Trainer<'a> {
         system: System,
         optimizers: Optimizers,
         data: TrainingData,
-        keeper: Keeper,
+        saving: Saving,
         consumer: &'a mut dyn Consumer,
     ) -> Self {
         let ordering = system.metrics.main_ordering();
@@ -74,99 +79,70 @@ impl<'a> Trainer<'a> {
             train: data.train,
             valid: data.valid,
             test: data.test,
-            keeper,
+            saving,
             consumer,
             config,
+            position: Position::default(),
             pending: None,
             unread: UnreadLosses::default(),
-            step: 0,
+            skips: Skips::default(),
             told_skipped: 0,
-            batches: 0,
+            window: Window::default(),
+            whole: Window::default(),
             clock: Clock::default(),
+            started: Instant::now(),
+            before: Duration::ZERO,
         }
     }
 
-    /// Trains until the epochs are done, or the config says to stop.
+    /// Trains until the epochs are done, the config says to stop, or a signal comes.
     ///
     /// # Errors
-    /// When a component fails, the loss is not finite, or a system cannot be saved.
+    /// When a component fails, the loss is not finite, or what is to be kept cannot be written.
     pub(crate) fn fit(mut self) -> Result<Outcome, Failure> {
-        let started = Instant::now();
+        self.started = Instant::now();
+        signals::watch();
         self.announce();
-        self.sanity_check()?;
-        let mut reason = StopReason::Epochs;
-        let mut epochs = 0;
-        for epoch in 0..self.config.trainer.epochs {
-            self.emit(Event::EpochStarted { epoch });
-            let stop = self.epoch(epoch)?;
-            epochs = epoch + 1;
-            if let Some(stop) = stop {
-                reason = stop;
+        let reason = match self.sanity_check()? {
+            Some(stop) => stop,
+            None => self.train()?,
+        };
+        self.end(reason)
+    }
+
+    fn train(&mut self) -> Result<StopReason, Failure> {
+        if self.position.validation_due
+            && let Some(stop) = self.validate()?
+        {
+            return Ok(stop);
+        }
+        if let Some(stop) = self.nothing_left() {
+            return Ok(stop);
+        }
+        while self.position.epoch < self.config.trainer.epochs {
+            self.emit(Event::EpochStarted { epoch: self.position.epoch, done: self.position.batch });
+            if let Some(stop) = self.epoch()? {
+                return Ok(stop);
+            }
+            if self.position.epoch + 1 == self.config.trainer.epochs {
                 break;
             }
+            self.position.epoch += 1;
+            self.position.batch = 0;
         }
-        let outcome = Outcome {
-            reason,
-            epochs,
-            steps: self.step,
-            elapsed: started.elapsed(),
-            words_per_second: per_second(self.clock.words, self.clock.training),
-            data_wait: self.clock.waiting.as_secs_f64()
-                / self.clock.training.as_secs_f64().max(f64::MIN_POSITIVE),
-            peak_memory: memory::peak(),
-            best: self.keeper.best(),
-        };
-        self.tell_skipped(true);
-        self.emit(Event::Finished(outcome.clone()));
-        if let Err(failure) = self.test(outcome.best.as_ref().map(|(file, _, _)| file.as_path())) {
-            // What was trained is there: a test that fails takes nothing from it.
-            for diagnostic in failure.diagnostics {
-                let message = format!("the system could not be tested: {}", diagnostic.message);
-                self.emit(Event::Warning(Diagnostic { severity: Severity::Warning, message, ..diagnostic }));
-            }
-        }
-        self.close();
-        Ok(outcome)
+        Ok(StopReason::Epochs)
     }
 
-    /// Tests the best system, or the last where none was kept.
-    fn test(&mut self, best: Option<&Path>) -> Result<(), Failure> {
-        if self.test.is_empty() {
-            return Ok(());
-        }
-        if let Some(file) = best {
-            let saved = SavedSystem::open(file)
-                .map_err(|error| Failure::new(ExitCode::RunFailed, Diagnostic::error(error.to_string())))?;
-            self.system.load(&saved)?;
-        }
-        let limit = self.config.debug.then_some(1);
-        let mut values = Vec::new();
-        for set in &self.test {
-            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| Ok(()))?;
-            values.push((set.name_of("loss"), Some(found.loss)));
-            values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
-        }
-        self.emit(Event::Tested { system: best.map(Path::to_owned), values });
-        Ok(())
-    }
-
-    /// Frees the components. The run is done by then, so that one that fails at it is worth a warning only.
-    fn close(self) {
-        let Self { system, optimizers, consumer, .. } = self;
-        for warning in optimizers.close().into_iter().chain(system.close()) {
-            consumer.receive(&Event::Warning(warning));
-        }
-    }
-
-    fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, Failure> {
-        let plan = self.train.plan(epoch).map_err(|error| invalid(&error))?;
+    /// The rest of an epoch.
+    fn epoch(&mut self) -> Result<Option<StopReason>, Failure> {
+        let plan = self.train.plan(self.position.epoch).map_err(|error| invalid(&error))?;
         let count = if self.config.debug { 1 } else { plan.len() };
-        let accumulation = self.accumulation(count);
+        let accumulation = Accumulation::new(count, self.config.trainer.gradient_accumulation_steps);
         let interval = Interval::new(self.config, count);
-        let mut stream = BatchStream::new(self.train.corpus(), plan, 0, self.mode.workers)
+        let done = self.position.batch.min(count);
+        let mut stream = BatchStream::new(self.train.corpus(), plan, done, self.mode.workers)
             .map_err(|error| invalid(&error))?;
-        let (mut window, mut whole) = (Window::default(), Window::default());
-        for index in 0..count {
+        for index in done..count {
             let started = Instant::now();
             let waited = stream.waited();
             let Some(batch) = stream.next() else { break };
@@ -175,25 +151,26 @@ impl<'a> Trainer<'a> {
             if index == 0 || !self.mode.carry {
                 self.system.reset_state(true).map_err(|error| running(&error))?;
             }
-            let share = accumulation.size_at(index);
-            let words = self.batch(epoch, share, &batch, &mut window, &mut whole)?;
+            let words = self.batch(accumulation.size_at(index), &batch)?;
             let step_ended = accumulation.ends_at(index);
             if step_ended || self.history_ends(index) {
-                self.backward()?;
+                self.backward(&batch)?;
             }
             if step_ended {
-                self.optimizer_step()?;
+                self.optimizer_step(&batch)?;
             }
+            self.position.batch = index + 1;
 
-            let log_due = step_ended && self.step.is_multiple_of(self.config.trainer.log_interval);
+            let log_due = step_ended && self.position.step.is_multiple_of(self.config.trainer.log_interval);
             let stop = self.step_limit(step_ended);
-            let validation_due = interval.due_after(index) || stop.is_some();
-            if log_due || validation_due {
+            self.position.validation_due = interval.due_after(index) || stop.is_some();
+            let resume_due = step_ended && self.resume_due();
+            if log_due || self.position.validation_due || resume_due {
                 self.read_losses()?;
             }
 
             let time = started.elapsed();
-            for window in [&mut window, &mut whole] {
+            for window in [&mut self.window, &mut self.whole] {
                 window.words += words;
                 window.time += time;
             }
@@ -201,115 +178,37 @@ impl<'a> Trainer<'a> {
             self.clock.training += time;
             self.emit(Event::Batch { words });
             if log_due {
-                self.tell_skipped(false);
-                let values = self.values(epoch, std::mem::take(&mut window))?;
+                self.tell(false);
+                let window = std::mem::take(&mut self.window);
+                let values = self.values(&window)?;
                 self.emit(Event::Logged(values));
             }
-            if validation_due {
-                self.validate(epoch)?;
+            if let Some(signal) = signals::received() {
+                return Ok(Some(StopReason::Interrupted(signal)));
             }
-            let stop = stop.or_else(|| self.progress.exhausted().then_some(StopReason::EarlyStopping));
-            if stop.is_some() {
-                return Ok(stop);
+            if self.position.validation_due
+                && let Some(stop) = self.validate()?
+            {
+                return Ok(Some(stop));
+            }
+            if let Some(stop) = stop.or_else(|| self.stop_after_validation()) {
+                return Ok(Some(stop));
+            }
+            if resume_due {
+                self.save_resume_point()?;
             }
         }
-        let values = self.values(epoch, whole)?;
+        let whole = std::mem::take(&mut self.whole);
+        let values = self.values(&whole)?;
+        self.window = Window::default();
         self.emit(Event::EpochEnded(values));
         Ok(self.config.debug.then_some(StopReason::Debug))
     }
 
-    /// Whether gradients of the batches after `index` (from 0) do not reach back to it: that of an encoder that carries no state
-    /// ends with each batch.
-    fn history_ends(&self, index: usize) -> bool {
-        let steps = self.config.trainer.truncated_bptt_steps.unwrap_or(1);
-        (index as u64 + 1).is_multiple_of(steps)
-    }
-
-    /// Gradients of the losses since the last time.
-    fn backward(&mut self) -> Result<(), Failure> {
-        if let Some(loss) = self.pending.take() {
-            let loss = self.optimizers.scale(loss).map_err(failed)?;
-            loss.f_backward().map_err(|error| failed(error.into()))?;
-        }
-        self.system.detach_state().map_err(|error| running(&error))
-    }
-
-    /// Forward and figures of one of `share` batches of a step; its target words. The loss waits for [`Self::backward`].
-    fn batch(
-        &mut self,
-        epoch: u64,
-        share: usize,
-        batch: &Batch,
-        window: &mut Window,
-        whole: &mut Window,
-    ) -> Result<u64, Failure> {
-        let purpose = Purpose::Training(self.batches);
-        tch::manual_seed(seed_for(self.mode.seed, purpose, 0).cast_signed());
-        self.batches += 1;
-        let tensors = to_tensors(batch, self.system.device()).map_err(failed)?;
-        let output = {
-            let _precision = autocast(self.mode.precision, self.system.device()).map_err(failed)?;
-            self.system.forward(&tensors, true).map_err(|error| running(&error))?
-        };
-        let loss = Loss::of(&output.loss)?;
-        let step = self.step;
-        let place = || Place { epoch, step, pairs: batch.pairs.clone() };
-        if let Some((loss, place)) = self.unread.add(&loss, place)? {
-            return Err(not_finite(loss, &place, &self.train.corpus()));
-        }
-        let scaled =
-            if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
-        let pending = match self.pending.take() {
-            Some(pending) => scaled.and_then(|loss| pending.f_add(&loss)),
-            None => scaled,
-        };
-        self.pending = Some(pending.map_err(|error| failed(error.into()))?);
-        for window in [window, whole] {
-            self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
-            window.scalars.add(&output.scalars)?;
-            window.losses.add(&loss)?;
-            window.batches += 1;
-        }
-        Ok(batch.target.number_of_tokens.iter().map(|words| u64::from(words.unsigned_abs())).sum())
-    }
-
-    /// Sees to it that all losses so far are finite, where that is not known yet.
-    fn read_losses(&mut self) -> Result<(), Failure> {
-        match self.unread.read()? {
-            None => Ok(()),
-            Some((loss, place)) => Err(not_finite(loss, &place, &self.train.corpus())),
-        }
-    }
-
-    fn optimizer_step(&mut self) -> Result<(), Failure> {
-        // A step that is skipped is a step all the same: schedules and the log go on.
-        if self.optimizers.unscale(&self.parameters).map_err(failed)? {
-            let limit = self.config.trainer.gradient_max_norm;
-            if limit > 0.0 {
-                let _norm = gradients::clip_grad_norm(&self.parameters, limit)
-                    .map_err(|error| failed(error.into()))?;
-            }
-            self.optimizers.step(self.step).map_err(|error| running(&error))?;
-        }
-        gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
-        self.step += 1;
-        Ok(())
-    }
-
-    /// Tells how many steps were skipped, if there are new ones or the run is `over`.
-    fn tell_skipped(&mut self, over: bool) {
-        let Some(scaler) = self.optimizers.scaler() else { return };
-        let (skipped, scale) = (scaler.skipped(), scaler.state().scale);
-        if skipped > self.told_skipped || over {
-            self.told_skipped = skipped;
-            self.emit(Event::Note(format!(
-                "{skipped} of {} skipped so far, whose gradients were not finite in float16; the loss is scaled by {scale}",
-                counted(self.step, "optimizer step")
-            )));
-        }
-    }
-
-    fn validate(&mut self, epoch: u64) -> Result<(), Failure> {
+    /// Validates, and saves what is to be kept of it; the reason to stop, if a signal came meanwhile: then the validation is still
+    /// due.
+    fn validate(&mut self) -> Result<Option<StopReason>, Failure> {
+        let started = Instant::now();
         let limit = self.config.debug.then_some(1);
         let batches = self.valid.iter().map(|set| limit.unwrap_or(set.data.plan.len())).sum();
         self.emit(Event::ValidationStarted { batches });
@@ -318,36 +217,53 @@ impl<'a> Trainer<'a> {
             let consumer = &mut *self.consumer;
             let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| {
                 consumer.receive(&Event::ValidationBatch);
-                Ok(())
-            })?;
+                unless_interrupted()
+            });
+            let found = match (found, signals::received()) {
+                (Err(failure), Some(signal)) if is_interruption(&failure) => {
+                    self.clock.validation += started.elapsed();
+                    return Ok(Some(StopReason::Interrupted(signal)));
+                }
+                (found, _) => found?,
+            };
             if index == 0 {
                 main = self.system.metrics.main_value(&found.values);
             }
             values.push((set.name_of("loss"), Some(found.loss)));
             values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
         }
+        self.clock.validation += started.elapsed();
+        self.position.validation_due = false;
         let improved = self.progress.observe(main);
         // Before the states are saved, which tell of it.
         let lowered = self.optimizers.validated(main);
-        let saved = self.keeper.offer(&mut self.system, epoch, self.step, main)?;
-        if let Some(file) = &saved
-            && self.keeper.best().is_some_and(|(best, _, _)| best == *file)
-        {
-            self.optimizers.save(self.keeper.directory(), self.step)?;
-        }
-        self.emit(Event::Validated { epoch, step: self.step, values, improved, saved });
+        let Position { epoch, step, .. } = self.position;
+        let saved = self.save_validated(main)?;
+        self.emit(Event::Validated { epoch, step, values, improved, saved });
         for lowered in lowered {
-            self.emit(Event::RateLowered(lowered));
+            self.emit(Event::RateLowered { step, lowered });
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What would fail in a validation fails before training; its numbers are nobody's.
-    fn sanity_check(&mut self) -> Result<(), Failure> {
-        for set in &self.valid {
-            pass::evaluate(&mut self.system, &set.data, Some(SANITY_BATCHES), self.mode, |_, _| Ok(()))?;
+    fn sanity_check(&mut self) -> Result<Option<StopReason>, Failure> {
+        if self.position != Position::default() {
+            return Ok(None);
         }
-        Ok(())
+        for set in &self.valid {
+            let tried =
+                pass::evaluate(&mut self.system, &set.data, Some(SANITY_BATCHES), self.mode, |_, _| {
+                    unless_interrupted()
+                });
+            match (tried, signals::received()) {
+                (Err(failure), Some(signal)) if is_interruption(&failure) => {
+                    return Ok(Some(StopReason::Interrupted(signal)));
+                }
+                (tried, _) => drop(tried?),
+            }
+        }
+        Ok(None)
     }
 
     fn announce(&mut self) {
@@ -360,13 +276,13 @@ impl<'a> Trainer<'a> {
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
 
-    fn values(&mut self, epoch: u64, window: Window) -> Result<TrainingValues, Failure> {
+    fn values(&mut self, window: &Window) -> Result<TrainingValues, Failure> {
         let mut values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
         let main = self.system.metrics.main_value(&values);
         values.extend(window.scalars.means()?);
         Ok(TrainingValues {
-            epoch,
-            step: self.step,
+            epoch: self.position.epoch,
+            step: self.position.step,
             loss: window.losses.total()? / window.batches.max(1) as f64,
             main,
             values,
@@ -377,14 +293,28 @@ impl<'a> Trainer<'a> {
 
     fn step_limit(&self, step_ended: bool) -> Option<StopReason> {
         let limit = self.config.trainer.max_steps?;
-        (step_ended && self.step >= limit).then_some(StopReason::MaxSteps)
+        (step_ended && self.position.step >= limit).then_some(StopReason::MaxSteps)
     }
 
-    fn accumulation(&self, batches: usize) -> Accumulation {
-        Accumulation::new(batches, self.config.trainer.gradient_accumulation_steps)
+    /// Why there is nothing more to do where no validation is due.
+    pub(super) fn stop_after_validation(&self) -> Option<StopReason> {
+        let exhausted = self.progress.exhausted().then_some(StopReason::EarlyStopping);
+        exhausted.or_else(|| self.step_limit(!self.position.validation_due))
     }
 
-    fn emit(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.consumer.receive(&event);
     }
+}
+
+/// A failure that is none: a signal came.
+fn unless_interrupted() -> Result<(), Failure> {
+    match signals::received() {
+        Some(_) => Err(Failure { exit: ExitCode::Interrupted, diagnostics: Vec::new() }),
+        None => Ok(()),
+    }
+}
+
+fn is_interruption(failure: &Failure) -> bool {
+    failure.exit == ExitCode::Interrupted && failure.diagnostics.is_empty()
 }

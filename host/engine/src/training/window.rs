@@ -1,9 +1,19 @@
 //! What training comes to over some batches, and where its time goes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use kiwi_core::diagnostic::Failure;
+use kiwi_core::saved_system::archive::Archive;
+use kiwi_tracking::number::Number;
+use kiwi_tracking::record::Seconds;
+use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use super::losses::LossSum;
+use super::pass::failed;
 use super::scalars::Scalars;
+use super::state::tensor;
+use crate::checkpoint::CopiedTensors;
 use crate::system::Tally;
 
 /// Training values over some batches, on their way.
@@ -17,12 +27,101 @@ pub(super) struct Window {
     pub(super) time: Duration,
 }
 
+/// What a resume point keeps of a window, beside the sums of its metrics.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct SavedWindow {
+    scalars: Vec<(String, Number, u32)>,
+    losses: Number,
+    /// Sums of metrics; how many, with those that have none yet.
+    sums: usize,
+    batches: usize,
+    words: u64,
+    time: Duration,
+}
+
+impl Window {
+    /// What to keep of it; the sums of its metrics are added to `tensors` as `NAME.INDEX`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn saved(&self, name: &str, tensors: &mut CopiedTensors) -> Result<SavedWindow, Failure> {
+        for (index, sum) in self.tally.sums().iter().enumerate() {
+            if let Some(sum) = sum {
+                let copied = CopiedTensors::of([(index.to_string().as_str(), sum)]).map_err(failed)?;
+                tensors.extend(&format!("{name}."), &copied);
+            }
+        }
+        Ok(SavedWindow {
+            scalars: self.scalars.sums()?,
+            losses: Number(self.losses.total()?),
+            sums: self.tally.sums().len(),
+            batches: self.batches,
+            words: self.words,
+            time: self.time,
+        })
+    }
+
+    /// One that was kept.
+    ///
+    /// # Errors
+    /// When its sums cannot be read.
+    pub(super) fn restored(
+        saved: SavedWindow,
+        name: &str,
+        archive: &Archive,
+        device: Device,
+    ) -> Result<Self, Failure> {
+        let SavedWindow { scalars, losses, sums, batches, words, time } = saved;
+        let sums = (0..sums).map(|index| tensor(archive, &format!("{name}.{index}"), device));
+        Ok(Self {
+            tally: Tally::new(sums.collect::<Result<_, _>>()?),
+            scalars: Scalars::restored(scalars, device)?,
+            losses: LossSum::restored(losses.0),
+            batches,
+            words,
+            time,
+        })
+    }
+}
+
 /// Where the time goes.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Clock {
+    /// Of batches and optimizer steps, waiting included.
     pub(super) training: Duration,
+    /// Waiting for batches.
     pub(super) waiting: Duration,
+    pub(super) forward: Duration,
+    pub(super) backward: Duration,
+    pub(super) optimizer: Duration,
+    pub(super) validation: Duration,
+    /// Saving, as far as training waited for it.
+    pub(super) saving: Duration,
     pub(super) words: u64,
+}
+
+impl Clock {
+    /// The parts in seconds, of a run that took `total`.
+    pub(super) fn seconds(&self, total: Duration) -> Seconds {
+        let seconds = |time: Duration| Number(time.as_secs_f64());
+        Seconds {
+            total: seconds(total),
+            data: seconds(self.waiting),
+            forward: seconds(self.forward),
+            backward: seconds(self.backward),
+            optimizer: seconds(self.optimizer),
+            validation: seconds(self.validation),
+            saving: seconds(self.saving),
+        }
+    }
+}
+
+/// Runs `f`, whose time is added to `time`.
+pub(super) fn timed<T>(time: &mut Duration, f: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = f();
+    *time += started.elapsed();
+    result
 }
 
 /// So many a second.

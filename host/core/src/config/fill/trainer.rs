@@ -5,7 +5,7 @@ use crate::config::document::{Node, Value};
 use crate::config::later;
 use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
 use crate::config::sections::{
-    BatchOrder, CheckpointSection, Gpus, Precision, TrainerSection, ValidationInterval,
+    BatchOrder, CheckpointSection, Gpus, OnTrouble, Precision, TrainerSection, ValidationInterval,
 };
 use crate::device;
 use crate::diagnostic::Diagnostic;
@@ -27,6 +27,7 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         section.complain(on_cpu.at(section.path_of("precision")));
     }
     let trainer = TrainerSection {
+        resume: section.or("resume", false, Entry::boolean),
         epochs: section.or("epochs", 50, |entry| entry.count(1)),
         max_steps: section.optional("max_steps", |entry| entry.count(1)),
         gradient_accumulation_steps: section.or("gradient_accumulation_steps", 1, |entry| entry.count(1)),
@@ -39,6 +40,8 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
         batch_order: section.or("batch_order", BatchOrder::Corpus, batch_order),
         max_tokens_per_batch: section.optional("max_tokens_per_batch", |entry| entry.size(1)),
         truncated_bptt_steps: section.optional("truncated_bptt_steps", |entry| entry.count(1)),
+        on_nonfinite: section.or("on_nonfinite", OnTrouble::Stop, on_trouble),
+        on_oom: section.or("on_oom", OnTrouble::Stop, on_trouble),
         checkpoint: checkpoint(section.section("checkpoint")),
     };
     if let Some(steps) = trainer.truncated_bptt_steps {
@@ -140,6 +143,10 @@ fn truncated_bptt(steps: u64, trainer: &TrainerSection, section: &Section<'_>) {
     }
 }
 
+fn on_trouble(entry: &Entry<'_>) -> Option<OnTrouble> {
+    entry.choice(&[("stop", OnTrouble::Stop), ("skip", OnTrouble::Skip)])
+}
+
 fn batch_order(entry: &Entry<'_>) -> Option<BatchOrder> {
     entry.choice(&[
         ("corpus", BatchOrder::Corpus),
@@ -161,6 +168,7 @@ fn checkpoint(mut section: Section<'_>) -> CheckpointSection {
         ),
         save_top_k: section.or("save_top_k", 1, |entry| entry.integer(-1)),
         early_stop_patience: section.or("early_stop_patience", 0, |entry| entry.count(0)),
+        resume_interval: section.optional("resume_interval", |entry| entry.count(1)),
     };
     section.finish();
     checkpoint

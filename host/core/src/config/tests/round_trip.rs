@@ -25,7 +25,10 @@ fn a_config_written_out_means_the_same() {
             ("trainer.main_metric", "PERP"),
             ("trainer.gradient_max_norm", "0.1"),
             ("trainer.max_steps", "12"),
-            ("trainer.checkpoint", r#"{"validation_steps": 3, "save_top_k": -1, "early_stop_patience": 4}"#),
+            (
+                "trainer.checkpoint",
+                r#"{"validation_steps": 3, "save_top_k": -1, "early_stop_patience": 4, "resume_interval": 9}"#,
+            ),
             ("data.valid", "null"),
             ("data.split", "0.3333333333333333"),
             ("system.data_processing.vocab.max_size", r#"{"source": 5}"#),

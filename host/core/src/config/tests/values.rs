@@ -17,6 +17,7 @@ fn defaults_are_those_of_the_documentation() {
     let expected = RunConfig {
         run: RunSection { seed: 42, experiment_name: "default".to_owned(), output_dir: None, run_id: None },
         trainer: TrainerSection {
+            resume: false,
             epochs: 50,
             max_steps: None,
             gradient_accumulation_steps: 1,
@@ -29,10 +30,13 @@ fn defaults_are_those_of_the_documentation() {
             batch_order: BatchOrder::Corpus,
             max_tokens_per_batch: None,
             truncated_bptt_steps: None,
+            on_nonfinite: OnTrouble::Stop,
+            on_oom: OnTrouble::Stop,
             checkpoint: CheckpointSection {
                 validation_interval: ValidationInterval::ShareOfEpoch(1.0),
                 save_top_k: 1,
                 early_stop_patience: 0,
+                resume_interval: None,
             },
         },
         data: DataSection {
@@ -125,6 +129,10 @@ fn values_take_their_forms() {
         [("trainer.max_tokens_per_batch", "4096"), ("system.batch_size", r#"{"train": null, "valid": 5}"#)];
     assert_eq!(config_of(LEAST, &both).system.batch_size, BatchSize { train: None, valid: Some(5) });
     assert_eq!(set("trainer.truncated_bptt_steps", "1").trainer.truncated_bptt_steps, Some(1));
+    assert!(set("trainer.resume", "true").trainer.resume);
+    assert_eq!(set("trainer.on_nonfinite", "skip").trainer.on_nonfinite, OnTrouble::Skip);
+    assert_eq!(set("trainer.on_oom", "\"skip\"").trainer.on_oom, OnTrouble::Skip);
+    assert_eq!(set("trainer.checkpoint.resume_interval", "20").trainer.checkpoint.resume_interval, Some(20));
     assert_eq!(set("trainer.batch_order", "random").trainer.batch_order, BatchOrder::Random);
     assert_eq!(set("trainer.batch_order", "bucketed").trainer.batch_order, BatchOrder::Bucketed);
     assert_eq!(set("data.buffer_size", "1000").data.buffer_size, Some(1000));

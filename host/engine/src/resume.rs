@@ -1,0 +1,249 @@
+//! Resuming a run: which resume point, and whether config, corpora and plugins are still those of the run.
+
+use std::collections::BTreeMap;
+
+use kiwi_core::config::RunConfig;
+use kiwi_core::config::changes::{Change, changes};
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::plan::Plan;
+use kiwi_text::Vocabularies;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::checkpoint::{ResumePoint, RunDirectory, resume_point};
+use crate::data::TrainingData;
+use crate::training::TrainingState;
+
+/// A plugin's component as a run used it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Component {
+    class: String,
+    plugin: String,
+    version: String,
+    sha256: String,
+}
+
+/// What must be the same for a resumed run to end as if it had never ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    run_id: String,
+    config: Value,
+    /// By their roles.
+    components: BTreeMap<String, Component>,
+    /// Hashes of the pairs that are used, by what they are for.
+    corpora: BTreeMap<String, String>,
+    vocabularies: String,
+    kiwi_host: String,
+    threads: u64,
+}
+
+/// A point to go on from.
+pub(crate) type Point = ResumePoint<Identity, TrainingState>;
+
+/// Something that is not as it was.
+struct Changed {
+    what: String,
+    before: String,
+    now: String,
+}
+
+impl Identity {
+    /// That of a run.
+    ///
+    /// # Errors
+    /// When the config cannot be written as JSON.
+    pub(crate) fn new(
+        run_id: &str,
+        plan: &Plan,
+        data: &TrainingData,
+        threads: u64,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            run_id: run_id.to_owned(),
+            config: config_of(&plan.config)?,
+            components: components(plan),
+            corpora: data.hashes.clone(),
+            vocabularies: hash_of(&data.vocabularies),
+            kiwi_host: env!("CARGO_PKG_VERSION").to_owned(),
+            threads,
+        })
+    }
+
+    /// The run.
+    pub(crate) fn run_id(&self) -> &str {
+        &self.run_id
+    }
+}
+
+/// Looks for the point that the run in `directory` is to be resumed from, and compares config and plugins with those of the run.
+/// Without a point the run begins anew. What is worth knowing comes back as well.
+///
+/// # Errors
+/// All that has changed, unless `allow_changed`; then it is worth knowing.
+pub(crate) fn find(
+    directory: &RunDirectory,
+    plan: &Plan,
+    allow_changed: bool,
+) -> Result<(Option<Point>, Vec<Diagnostic>), Failure> {
+    let folder = directory.resume_points();
+    let (point, broken) = resume_point::newest::<Identity, TrainingState>(&folder);
+    let mut warnings: Vec<_> = broken
+        .into_iter()
+        .map(|problem| Diagnostic::warning(format!("a resume point cannot be used: {problem}")))
+        .collect();
+    let partial = directory.remove_partial_files();
+    if partial > 0 {
+        warnings.push(Diagnostic::warning(format!(
+            "{partial} incomplete files, whose writing was interrupted, are removed from {}",
+            directory.path().display()
+        )));
+    }
+    let Some(point) = point else {
+        if !warnings.is_empty() && folder.is_dir() || directory.checkpoints().join("index.json").is_file() {
+            let error = Diagnostic::error("there is no resume point that can be used")
+                .at("run.output_dir")
+                .found(format!("none in {}", folder.display()))
+                .expected("a file after-N-batches.safetensors")
+                .help("begin a new run elsewhere with --output-dir; system.load takes a saved system's parameters over");
+            let mut error = error;
+            error.notes = warnings.into_iter().map(|warning| warning.message).collect();
+            return Err(Failure::new(ExitCode::Invalid, error));
+        }
+        return Ok((None, warnings));
+    };
+    let now = config_of(&plan.config).map_err(|error| {
+        Failure::new(ExitCode::Invalid, Diagnostic::error(format!("the config cannot be compared: {error}")))
+    })?;
+    let absent = || "absent".to_owned();
+    let mut changed: Vec<_> = changes(&point.identity.config, &now)
+        .into_iter()
+        .map(|Change { path, before, now }| Changed {
+            what: path,
+            before: before.unwrap_or_else(absent),
+            now: now.unwrap_or_else(absent),
+        })
+        .collect();
+    let components = components(plan);
+    for (role, before) in &point.identity.components {
+        match components.get(role) {
+            // That there is another component or none is told by the config.
+            Some(now) if now.class == before.class && now != before => changed.push(Changed {
+                what: format!("the plugin of the {role} `{}`", before.class),
+                before: described(before),
+                now: described(now),
+            }),
+            _ => {}
+        }
+    }
+    warnings.extend(judge(changed, allow_changed, plan)?);
+    Ok((Some(point), warnings))
+}
+
+/// Compares what was read with what the run read.
+///
+/// # Errors
+/// All that has changed, unless `allow_changed`; then it is worth knowing.
+pub(crate) fn compare(
+    before: &Identity,
+    now: &Identity,
+    plan: &Plan,
+    allow_changed: bool,
+) -> Result<Vec<Diagnostic>, Failure> {
+    let mut changed = Vec::new();
+    for (what, hash) in &before.corpora {
+        let found = now.corpora.get(what).map_or("absent", String::as_str);
+        if found != hash {
+            let short = |hash: &str| hash.chars().take(16).collect::<String>();
+            changed.push(Changed {
+                what: format!("the {what} corpus"),
+                before: short(hash),
+                now: short(found),
+            });
+        }
+    }
+    if changed.is_empty() && before.vocabularies != now.vocabularies {
+        let short = |hash: &str| hash.chars().take(16).collect::<String>();
+        changed.push(Changed {
+            what: "the vocabularies".to_owned(),
+            before: short(&before.vocabularies),
+            now: short(&now.vocabularies),
+        });
+    }
+    let mut warnings = judge(changed, allow_changed, plan)?;
+    for (what, before, now) in [
+        ("the version of kiwi-host", before.kiwi_host.clone(), now.kiwi_host.clone()),
+        ("the number of threads", before.threads.to_string(), now.threads.to_string()),
+    ] {
+        if before != now {
+            warnings.push(Diagnostic::warning(format!(
+                "{what} was {before} and is {now}: the run goes on, but its numbers may differ by rounding from those of a run that \
+                 never ended"
+            )));
+        }
+    }
+    Ok(warnings)
+}
+
+fn judge(changed: Vec<Changed>, allow_changed: bool, plan: &Plan) -> Result<Vec<Diagnostic>, Failure> {
+    let told = changed.into_iter().map(|Changed { what, before, now }| {
+        let message = if what.starts_with("the ") {
+            format!("{what} has changed since the run began")
+        } else {
+            format!("`{what}` has changed since the run began")
+        };
+        let diagnostic =
+            if allow_changed { Diagnostic::warning(message) } else { Diagnostic::error(message) };
+        let diagnostic = diagnostic.found(now).expected(before);
+        let diagnostic =
+            if what.starts_with("the ") { diagnostic } else { plan.document.place(diagnostic.at(what)) };
+        if allow_changed {
+            diagnostic
+        } else {
+            diagnostic
+                .help("put it back as it was, begin a new run, or go on all the same with --allow-changed")
+        }
+    });
+    let told: Vec<_> = told.collect();
+    if told.is_empty() || allow_changed {
+        Ok(told)
+    } else {
+        Err(Failure { exit: ExitCode::Invalid, diagnostics: told })
+    }
+}
+
+fn config_of(config: &RunConfig) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(config)
+}
+
+fn components(plan: &Plan) -> BTreeMap<String, Component> {
+    let optimizers = plan.optimizers.iter().enumerate().map(|(i, one)| (format!("optimizer {i}"), one));
+    let metrics = plan.metrics.iter().enumerate().map(|(i, one)| (format!("metric {i}"), one));
+    let parts = [("encoder".to_owned(), &plan.encoder), ("head".to_owned(), &plan.head)];
+    let all = parts.into_iter().chain(optimizers).chain(metrics);
+    let component = |one: &kiwi_core::plan::ResolvedComponent| Component {
+        class: one.class.clone(),
+        plugin: one.plugin.clone(),
+        version: one.version.clone(),
+        sha256: one.sha256.clone(),
+    };
+    all.map(|(role, one)| (role, component(one))).collect()
+}
+
+fn described(component: &Component) -> String {
+    let Component { plugin, version, sha256, .. } = component;
+    let short: String = sha256.chars().take(16).collect();
+    format!("{plugin} {version}, SHA-256 {short}…")
+}
+
+fn hash_of(vocabularies: &Vocabularies) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for vocabulary in [&vocabularies.source, &vocabularies.target] {
+        for word in vocabulary.words() {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+        hasher.update(&u64::MAX.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}

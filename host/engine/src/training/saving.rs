@@ -1,0 +1,285 @@
+//! What training leaves on the disk while it goes on: the systems that are kept, and points to resume from; and going on from one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kiwi_core::config::RunConfig;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::saved_system::SystemHeader;
+use kiwi_tracking::record::{Kept, Summary};
+
+use super::events::{Event, StopReason};
+use super::pass::failed;
+use super::state::{Position, TrainingState, copy_gradients, optimizer_states, restore_gradients};
+use super::trainer::Trainer;
+use super::window::{Window, timed};
+use crate::checkpoint::{
+    CopiedTensors, Keeper, Notice, ResumePoint, Slot, Snapshot, Work, Writer, resume_point, write_text,
+};
+use crate::data::counted;
+use crate::resume::Identity;
+use crate::system::running;
+
+/// What the names of the sums of metrics begin with in a resume point.
+const WINDOW: &str = "window";
+const WHOLE: &str = "epoch_window";
+
+/// What is kept and who writes it.
+pub(crate) struct Saving {
+    keeper: Keeper,
+    writer: Writer,
+    /// What must not have changed when the run is resumed.
+    identity: Identity,
+    /// Optimizer steps between resume points; `None`: one after each validation.
+    interval: Option<u64>,
+    /// Where the last resume point was saved.
+    saved_at: Option<Position>,
+}
+
+impl Saving {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// When the operating system gives no more threads.
+    pub(crate) fn start(keeper: Keeper, identity: Identity, config: &RunConfig) -> Result<Self, Failure> {
+        let writer = Writer::start().map_err(|error| {
+            let message = format!("no thread to write files with: {error}");
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+        })?;
+        let interval = config.trainer.checkpoint.resume_interval;
+        Ok(Self { keeper, writer, identity, interval, saved_at: None })
+    }
+
+    /// The best system that is kept.
+    pub(super) fn best(&self) -> Option<Kept> {
+        self.keeper.best()
+    }
+
+    /// The last system that is kept.
+    pub(super) fn last(&self) -> Option<Kept> {
+        self.keeper.last()
+    }
+
+    /// The file of the best system.
+    pub(super) fn best_file(&self) -> Option<PathBuf> {
+        self.best().map(|best| self.keeper.directory().path().join(best.file))
+    }
+
+    /// Waits until all is written; if something cannot be, for at most `patience`.
+    ///
+    /// # Errors
+    /// Why something is not written.
+    pub(super) fn finish(&self, patience: Duration) -> Result<(), String> {
+        self.writer.flush(patience)
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// A warning, when it cannot be written.
+    pub(super) fn write_summary(&self, summary: &Summary) -> Result<(), Diagnostic> {
+        let path = self.keeper.directory().path().join("summary.json");
+        let written = serde_json::to_string_pretty(summary)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write_text(&path, &text));
+        written.map_err(|error| Diagnostic::warning(format!("cannot write {}: {error}", path.display())))
+    }
+}
+
+impl Trainer<'_> {
+    /// Whether a resume point is due after the optimizer step that was taken last.
+    pub(super) fn resume_due(&self) -> bool {
+        self.saving.interval.is_some_and(|interval| self.position.step.is_multiple_of(interval))
+    }
+
+    /// Saves what is to be kept after a validation with this value of the main metric; the file of the system, if it is.
+    pub(super) fn save_validated(&mut self, main: Option<f64>) -> Result<Option<PathBuf>, Failure> {
+        let slot = self.saving.keeper.offer(self.position.epoch, self.position.step, main);
+        let resume = self.saving.interval.is_none();
+        self.save(slot.as_ref(), resume)?;
+        Ok(slot.map(|slot| slot.path))
+    }
+
+    /// Saves a resume point here, if the last is not of here.
+    pub(super) fn save_resume_point(&mut self) -> Result<(), Failure> {
+        self.save(None, true)
+    }
+
+    /// Saves a resume point where training ends, and lets go what no file names any more.
+    pub(super) fn save_at_the_end(&mut self) -> Result<(), Failure> {
+        self.save(None, true)?;
+        let remove = self.saving.keeper.take_dropped();
+        self.saving.writer.submit(Work { remove, ..Work::default() });
+        Ok(())
+    }
+
+    /// Copies what is to be written, and has it written.
+    fn save(&mut self, slot: Option<&Slot>, resume: bool) -> Result<(), Failure> {
+        let resume = resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here();
+        if slot.is_none() && !resume {
+            return Ok(());
+        }
+        let mut time = std::mem::take(&mut self.clock.saving);
+        let work = timed(&mut time, || self.work(slot, resume));
+        self.clock.saving = time;
+        self.saving.writer.submit(work?);
+        Ok(())
+    }
+
+    /// No file has the state that an encoder carries from batch to batch: only at an epoch's end there is none.
+    fn can_be_resumed_here(&self) -> bool {
+        let carries = self.system.carries_state() && self.mode.carry;
+        let between_epochs = self.position.batch == 0 || self.whole.batches == 0 || self.epoch_is_done();
+        !carries || between_epochs
+    }
+
+    fn epoch_is_done(&self) -> bool {
+        let plan = self.train.plan(self.position.epoch);
+        plan.is_ok_and(|plan| self.position.batch >= plan.len())
+    }
+
+    fn work(&mut self, slot: Option<&Slot>, resume: bool) -> Result<Work, Failure> {
+        let mut work = Work::default();
+        let parameters = self.system.parameters().iter();
+        let parameters = CopiedTensors::of(parameters.map(|one| (one.name.as_str(), &one.tensor)));
+        let parameters = parameters.map_err(|error| cannot_save(&error))?;
+        let best = slot.is_some_and(|slot| slot.best);
+        let states = if best || resume { Some(self.optimizers.states(self.position.step)?) } else { None };
+        if let Some(slot) = slot {
+            let header = self.system.header().map_err(|error| running(&error))?;
+            let header = SystemHeader { training: Some(self.saving.keeper.training().clone()), ..header };
+            work.systems.push((slot.path.clone(), Snapshot::new(header.to_metadata(), parameters.clone())));
+            let (index, text) = self.saving.keeper.index().map_err(|error| cannot_save(&error))?;
+            work.texts.insert(index, text);
+        }
+        work.best = self.saving.best_file();
+        let directory = self.saving.keeper.directory();
+        if let (true, Some(states)) = (best, &states) {
+            work.states = states.files(directory.path()).map_err(|error| cannot_save(&error))?;
+        }
+        if let (true, Some(states)) = (resume, &states) {
+            let path = resume_point::file(&directory.resume_points(), self.position.batches);
+            let mut tensors = parameters;
+            let state = self.state(states, &mut tensors)?;
+            let snapshot = resume_point::snapshot(&self.saving.identity, &state, tensors);
+            work.resume = Some((path, snapshot.map_err(|error| cannot_save(&error))?));
+            work.remove = self.saving.keeper.take_dropped();
+            self.saving.saved_at = Some(self.position);
+        }
+        Ok(work)
+    }
+
+    /// Where training is; the tensors of it are added to `tensors`.
+    fn state(
+        &mut self,
+        states: &crate::optimizers::States,
+        tensors: &mut CopiedTensors,
+    ) -> Result<TrainingState, Failure> {
+        let (encoder_extra, head_extra) = self.system.extras().map_err(|error| running(&error))?;
+        let sparse_gradients =
+            copy_gradients(self.system.parameters(), tensors).map_err(|error| cannot_save(&error))?;
+        Ok(TrainingState {
+            position: self.position,
+            stopping: self.progress.seen(),
+            decided: self.saving.keeper.decided().clone(),
+            optimizers: states.to_resume(tensors),
+            window: self.window.saved(WINDOW, tensors)?,
+            whole: self.whole.saved(WHOLE, tensors)?,
+            clock: self.clock.clone(),
+            skips: self.skips.clone(),
+            told_skipped: self.told_skipped,
+            elapsed: self.before + self.started.elapsed(),
+            encoder_extra,
+            head_extra,
+            sparse_gradients,
+        })
+    }
+
+    /// Goes on from a resume point.
+    ///
+    /// # Errors
+    /// When something in it does not fit; then the run cannot be used any more.
+    pub(crate) fn go_on(&mut self, point: ResumePoint<Identity, TrainingState>) -> Result<(), Failure> {
+        let ResumePoint { state, archive, .. } = point;
+        let device = self.system.device();
+        self.system.go_on(&archive, state.encoder_extra.as_ref(), state.head_extra.as_ref())?;
+        let tensors = optimizer_states(&archive, state.optimizers())?;
+        self.optimizers.go_on(state.optimizers, &tensors)?;
+        restore_gradients(self.system.parameters(), &archive, &state.sparse_gradients, device)?;
+        self.window = Window::restored(state.window, WINDOW, &archive, device)?;
+        self.whole = Window::restored(state.whole, WHOLE, &archive, device)?;
+        self.progress.go_on(state.stopping);
+        self.saving.keeper.go_on(state.decided);
+        self.saving.saved_at = Some(state.position);
+        self.position = state.position;
+        self.clock = state.clock;
+        self.skips = state.skips;
+        self.told_skipped = state.told_skipped;
+        self.before = state.elapsed;
+        self.tell_of_going_on();
+        Ok(())
+    }
+
+    /// Tells where the run goes on.
+    fn tell_of_going_on(&mut self) {
+        let Position { epoch, batch, step, .. } = self.position;
+        let text = format!(
+            "goes on after {}: epoch {epoch}, of which {} are done",
+            counted(step, "optimizer step"),
+            counted(batch, "batch")
+        );
+        self.emit(Event::Note(text));
+        let trainer = &self.config.trainer;
+        let why = match self.nothing_left() {
+            Some(StopReason::MaxSteps) => format!("trainer.max_steps {step} is reached; raise it to go on"),
+            Some(StopReason::EarlyStopping) => format!(
+                "the run stopped early, with early_stop_patience {}; raise it, or set it to 0, to go on",
+                trainer.checkpoint.early_stop_patience
+            ),
+            Some(_) => format!("{} are done; raise trainer.epochs to go on", counted(epoch + 1, "epoch")),
+            None => return,
+        };
+        self.emit(Event::Note(format!("nothing to do: {why}")));
+    }
+
+    /// Why there is nothing more to train.
+    pub(super) fn nothing_left(&self) -> Option<StopReason> {
+        if self.position.validation_due {
+            return None;
+        }
+        let epochs = self.config.trainer.epochs;
+        let epoch = self.position.epoch;
+        let over = epoch >= epochs || (epoch + 1 == epochs && self.epoch_is_done());
+        self.stop_after_validation().or_else(|| over.then_some(StopReason::Epochs))
+    }
+
+    /// Begins anew a run that ended before its first resume point.
+    pub(crate) fn begin_anew(&mut self) {
+        let note = "the run had no resume point yet, so that it begins anew".to_owned();
+        self.emit(Event::Note(note));
+    }
+
+    /// Tells what became of files that were to be written.
+    pub(super) fn tell_of_saving(&mut self) {
+        for notice in self.saving.writer.notices() {
+            let event = match notice {
+                Notice::Failing(problem) => Event::Warning(
+                    Diagnostic::warning(format!("what is to be kept cannot be written: {problem}"))
+                        .note("training goes on, and writing is tried again every few seconds")
+                        .help("make room or rights there"),
+                ),
+                Notice::Written => Event::Note("what could not be written is written now".to_owned()),
+                Notice::GivenUp(path) => Event::Warning(Diagnostic::warning(format!(
+                    "{} is lost: it waited to be written, and newer ones came",
+                    path.display()
+                ))),
+            };
+            self.emit(event);
+        }
+    }
+}
+
+fn cannot_save(error: &impl std::fmt::Display) -> Failure {
+    failed(kiwi_plugin_api::Error::new(format!("a copy to be saved cannot be made: {error}")))
+}
