@@ -10,9 +10,10 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Run, finished, logged, printed, python, tested, validated};
+use support::{Run, finished, logged, python, tested, validated};
 
 /// Prints what the reader finds, numbers that JSON lacks as strings.
 const READ: &str = r#"
@@ -30,6 +31,15 @@ print(json.dumps({
     "plugin": found.SummaryMetadata("config").plugin_data.plugin_name,
 }))
 "#;
+
+/// What a Python program prints, as JSON.
+fn printed(command: &mut Command, program: &str, arguments: &[&str]) -> Value {
+    let output = command.arg("-c").arg(program).args(arguments).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    serde_json::from_str(out.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: {out}\n{err}"))
+}
 
 fn read(run: &Run) -> Option<Value> {
     let mut python = python()?;

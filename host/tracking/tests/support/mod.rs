@@ -167,12 +167,3 @@ pub fn python() -> Option<Command> {
     command.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
     Some(command)
 }
-
-/// What a Python program prints, as JSON.
-pub fn printed(command: &mut Command, program: &str, arguments: &[&str]) -> serde_json::Value {
-    let output = command.arg("-c").arg(program).args(arguments).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    serde_json::from_str(out.lines().last().unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{error}: {out}\n{err}"))
-}
