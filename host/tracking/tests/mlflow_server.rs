@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 #![expect(unreachable_pub, reason = "the support module is shared in the way of integration tests")]
 
-mod support;
+mod support {
+    mod run;
+    pub use run::*;
+}
 
 use std::fs;
 use std::net::TcpListener;

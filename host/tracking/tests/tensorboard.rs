@@ -7,7 +7,10 @@
     reason = "the support module is shared in the way of integration tests"
 )]
 
-mod support;
+mod support {
+    mod run;
+    pub use run::*;
+}
 
 use std::fs;
 use std::process::Command;

@@ -96,8 +96,9 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        // What it answers is nobody's contract.
-        self.text(path, request.send(file)).map(|_| ())
+        let text = self.text(path, request.send(file))?;
+        // It answers nothing, or an empty object.
+        if text.trim().is_empty() { Ok(()) } else { self.json::<Value>(path, &text).map(|_| ()) }
     }
 
     fn url(&self, endpoint: &str) -> String {
@@ -109,10 +110,13 @@ impl Client {
         endpoint: &str,
         response: Result<Response<Body>, ureq::Error>,
     ) -> Result<T, Error> {
-        let text = self.text(endpoint, response)?;
-        serde_json::from_str(&text).map_err(|_| Error::NotMlflow {
+        self.json(endpoint, &self.text(endpoint, response)?)
+    }
+
+    fn json<T: DeserializeOwned>(&self, endpoint: &str, text: &str) -> Result<T, Error> {
+        serde_json::from_str(text).map_err(|_| Error::NotMlflow {
             server: self.uri.address.clone(),
-            found: format!("{endpoint} gave `{}`", excerpt(&text)),
+            found: format!("{endpoint} gave `{}`", excerpt(text)),
         })
     }
 

@@ -136,8 +136,9 @@ impl Sender {
         self.find(cursors, started, since)?;
         self.parameters(cursors)?;
         self.values(cursors)?;
-        self.artifacts(cursors)?;
-        self.state(cursors)
+        self.state(cursors)?;
+        // Last: a large file may take longer than the end of a run waits.
+        self.artifacts(cursors)
     }
 
     fn cursor<'a>(&self, cursors: &'a mut Cursors) -> &'a mut Cursor {
@@ -313,7 +314,7 @@ impl Sender {
                     self.warn_of_store(&cursor.artifact_uri);
                     return Ok(());
                 }
-                Err(error @ (Error::Refused { .. } | Error::File { .. } | Error::NotMlflow { .. })) => {
+                Err(error @ (Error::Refused { .. } | Error::File { .. })) => {
                     self.note_refused(format!("the file {name}"), &error);
                 }
                 Err(error) => return Err(error),

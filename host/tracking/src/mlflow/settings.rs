@@ -69,6 +69,12 @@ impl Settings {
         Self::read(variable)
     }
 
+    /// With this much time for a whole request.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     fn read(value: impl Fn(Variable) -> Option<String>) -> Result<Self, Error> {
         let user = value(MLFLOW_TRACKING_USERNAME)
             .map(|name| (name, value(MLFLOW_TRACKING_PASSWORD).unwrap_or_default()));
