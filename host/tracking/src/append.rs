@@ -34,6 +34,8 @@ pub(crate) struct AppendFile {
     kept: usize,
     lost: u64,
     failing: bool,
+    /// Whether the failure was told, so that its end is told too.
+    told: bool,
     limit: Limit,
     warnings: Vec<String>,
 }
@@ -57,6 +59,7 @@ impl AppendFile {
             kept: KEPT,
             lost: 0,
             failing: false,
+            told: false,
             limit: Limit::default(),
             warnings: Vec::new(),
         }
@@ -93,6 +96,7 @@ impl AppendFile {
             Err(error) => {
                 self.failing = true;
                 if self.limit.may_speak() {
+                    self.told = true;
                     self.warnings.push(format!(
                         "{} cannot be written: {error}; the run goes on, what belongs there is kept in memory and tried again: make \
                          room, or see to the permissions",
@@ -118,11 +122,11 @@ impl AppendFile {
     }
 
     fn note_success(&mut self) {
-        if !std::mem::take(&mut self.failing) {
+        self.failing = false;
+        let (told, lost) = (std::mem::take(&mut self.told), std::mem::take(&mut self.lost));
+        if !told && lost == 0 {
             return;
         }
-        self.limit = Limit::default();
-        let lost = std::mem::take(&mut self.lost);
         let path = self.path.display();
         self.warnings.push(match lost {
             0 => format!("{path} is written again, and nothing is missing in it"),

@@ -58,7 +58,7 @@ impl Background {
         let (end, ended) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let sender = Sender::new(directory, server, settings, Files::WhenEnded, always_log_artifacts);
-        let thread = Thread { sender, shared: Arc::clone(&shared), failing: false, limit: Limit::default() };
+        let thread = Thread { sender, shared: Arc::clone(&shared), told: false, limit: Limit::default() };
         thread::Builder::new().name("mlflow".to_owned()).spawn(move || {
             if thread.run(&noticed) {
                 let _ = end.send(());
@@ -106,7 +106,8 @@ impl Background {
 struct Thread {
     sender: Sender,
     shared: Arc<Shared>,
-    failing: bool,
+    /// Whether a failure was told, so that its end is told too.
+    told: bool,
     limit: Limit,
 }
 
@@ -150,8 +151,7 @@ impl Thread {
         let warnings = self.sender.take_warnings();
         self.shared.warn(warnings);
         let sent = self.sender.take_sent();
-        if std::mem::take(&mut self.failing) {
-            self.limit = Limit::default();
+        if std::mem::take(&mut self.told) {
             let server = self.sender.server();
             self.shared.warn([format!(
                 "the MLflow server {server} is reachable again, {} values were sent",
@@ -161,8 +161,8 @@ impl Thread {
     }
 
     fn note_failure(&mut self, error: &Error) {
-        self.failing = true;
         if self.limit.may_speak() {
+            self.told = true;
             self.shared.warn([format!(
                 "{error}; the run goes on, what it records is sent as soon as that is possible"
             )]);

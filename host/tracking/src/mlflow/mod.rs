@@ -3,8 +3,8 @@
 //! What is sent is what the record holds, never what a run has in memory: [`sender`] reads on in `events.jsonl` where the last
 //! [`cursor`] says that it stopped, so that neither a server that is down nor a crash loses anything, and what was sent is not
 //! sent again. [`background`] does so while a run is under way, [`sync`] for a run that is there. Below them: [`settings`] is
-//! what the environment says, [`client`] a request and its answer, [`api`] the requests there are, [`entries`] what becomes of a
-//! config and a record, [`artifacts`] where files go.
+//! what the environment says, [`client`] a request and its answer, [`api`] the requests there are, [`recorded`] what a run's
+//! directory holds, [`entries`] what becomes of it at the server, [`artifacts`] where files go.
 
 mod api;
 mod artifacts;
@@ -13,6 +13,7 @@ mod client;
 mod cursor;
 mod entries;
 mod error;
+mod recorded;
 mod sender;
 mod settings;
 mod sync;

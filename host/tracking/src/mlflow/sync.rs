@@ -7,7 +7,8 @@ use std::time::Duration;
 use kiwi_core::environment::MLFLOW_TRACKING_URI;
 use kiwi_core::tracking_uri::{ServerUri, TrackingUri};
 
-use super::sender::{Files, Sender, beginning, read_config};
+use super::recorded::{beginning, read_config};
+use super::sender::{Files, Sender};
 use super::{Error, Settings, parse, settings};
 
 /// The pauses before it is tried again.
