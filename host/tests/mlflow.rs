@@ -65,3 +65,22 @@ fn what_cannot_be_sent_is_refused_with_its_code() {
     command.env("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon");
     support::Outcome::of(&mut command).ends_with(2).stderr_has(&["MLFLOW_HTTP_REQUEST_TIMEOUT is `soon`"]);
 }
+
+#[test]
+fn who_asks_is_told_as_the_environment_says() {
+    let (installation, fake, run) = (Installation::new(), Fake::start(), Run::new());
+    drop(run.start(None, None));
+    let told = |address: &str, variables: &[(&str, &str)]| {
+        let mut command = installation.command(&["mlflow", "sync", text(run.path()), address]);
+        command.envs(variables.iter().copied());
+        support::Outcome::of(&mut command).ends_with(0);
+        fake.with(|state| state.authorization.clone())
+    };
+    assert_eq!(told(&fake.address, &[]), None);
+    assert_eq!(told(&fake.address, &[("MLFLOW_TRACKING_TOKEN", "abc")]).as_deref(), Some("Bearer abc"));
+    let user = [("MLFLOW_TRACKING_USERNAME", "name"), ("MLFLOW_TRACKING_PASSWORD", "secret")];
+    let basic = Some("Basic bmFtZTpzZWNyZXQ=");
+    assert_eq!(told(&fake.address, &user).as_deref(), basic);
+    let within = fake.address.replace("http://", "http://name:secret@");
+    assert_eq!(told(&within, &[]).as_deref(), basic);
+}

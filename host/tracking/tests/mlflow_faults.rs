@@ -236,3 +236,21 @@ fn a_damaged_cursor_and_a_torn_record_lose_nothing() {
     let _ = tracking.close();
     assert_eq!(sync_to(&run, &fake.address).unwrap().values, LOGGED);
 }
+
+#[test]
+fn files_go_where_the_server_keeps_them_or_stay() {
+    let (run, fake, store) = (Run::new(), Fake::start(), tempfile::tempdir().unwrap());
+    fake.keep_files_at(&format!("file://{}", store.path().display()));
+    let mut tracking = run.start(None, None);
+    tracking.record(finished(1));
+    let _ = tracking.close();
+    assert_eq!(sync_to(&run, &fake.address).unwrap().artifacts, 3);
+    let copied = fs::read(store.path().join("checkpoints/best.safetensors")).unwrap();
+    assert_eq!(copied.len(), 3_000_000);
+
+    let fake = Fake::start();
+    fake.keep_files_at("s3://bucket/1/r1/artifacts");
+    let synced = sync_to(&run, &fake.address).unwrap();
+    assert_eq!((synced.artifacts, synced.state.as_str()), (0, "FINISHED"));
+    assert!(synced.warnings.len() == 1 && synced.warnings[0].contains("`s3://bucket"), "{synced:?}");
+}

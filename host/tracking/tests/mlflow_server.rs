@@ -130,11 +130,11 @@ fn a_server_has_what_a_run_recorded() {
 fn a_run_under_way(mlflow: &Mlflow) -> String {
     let run = Run::new();
     let mut tracking = run.start(Some(&mlflow.address), None);
-    for step in 1..=600 {
+    for step in 1..=300 {
         tracking.record(logged(step, 1.0 / step as f64));
     }
-    tracking.record(validated(600, f64::INFINITY));
-    tracking.record(interrupted(600));
+    tracking.record(validated(300, f64::INFINITY));
+    tracking.record(interrupted(300));
     assert_eq!(tracking.waiting(Duration::from_secs(60)).close(), [""; 0]);
     let cursor: Value = serde_json::from_str(&fs::read_to_string(run.path().join(FILE)).unwrap()).unwrap();
     let id = cursor["servers"][0]["run_id"].as_str().unwrap().to_owned();
@@ -144,19 +144,19 @@ fn a_run_under_way(mlflow: &Mlflow) -> String {
     assert_eq!(parameter(&found, "trainer.epochs").as_deref(), Some("3"));
     assert_eq!(parameter(&found, "system.optimizer.betas").as_deref(), Some("[0.9,0.98]"));
     let losses = mlflow.history(&id, "train/loss");
-    assert_eq!((losses.len(), losses[599]), (600, (600, 1.0 / 600.0)));
+    assert_eq!((losses.len(), losses[299]), (300, (300, 1.0 / 300.0)));
 
-    let mut tracking = run.start(Some(&mlflow.address), Some(500));
-    tracking.record(logged(610, f64::NAN));
-    tracking.record(validated(610, 4.0));
+    let mut tracking = run.start(Some(&mlflow.address), Some(250));
+    tracking.record(logged(310, f64::NAN));
+    tracking.record(validated(310, 4.0));
     tracking.record(tested());
-    tracking.record(finished(610));
+    tracking.record(finished(310));
     assert_eq!(tracking.waiting(Duration::from_secs(60)).close(), [""; 0]);
     let found = mlflow.run(&id);
     assert_eq!(found["info"]["status"], "FINISHED");
-    assert_eq!(mlflow.history(&id, "validation/PERP")[1], (610, 4.0));
-    assert_eq!(mlflow.history(&id, "test/PERP"), [(610, 4.5)]);
-    assert_eq!(mlflow.history(&id, "train/PERP").len(), 601);
+    assert_eq!(mlflow.history(&id, "validation/PERP")[1], (310, 4.0));
+    assert_eq!(mlflow.history(&id, "test/PERP"), [(310, 4.5)]);
+    assert_eq!(mlflow.history(&id, "train/PERP").len(), 301);
     let runs = mlflow.post("runs/search", &json!({"experiment_ids": [found["info"]["experiment_id"]]}));
     assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
     let files = mlflow.get(&format!("mlflow/artifacts/list?run_id={id}"));
@@ -176,7 +176,7 @@ fn a_run_under_way(mlflow: &Mlflow) -> String {
 fn a_run_sent_later(mlflow: &Mlflow, other: &str) {
     let run = Run::new();
     let mut tracking = run.start(None, None);
-    for step in 1..=300 {
+    for step in 1..=100 {
         tracking.record(logged(step, 2.0));
     }
     assert_eq!(tracking.close(), [""; 0]);
@@ -188,12 +188,12 @@ fn a_run_sent_later(mlflow: &Mlflow, other: &str) {
     fs::write(run.path().join("events.jsonl"), record.replace(support::RUN_ID, &"b".repeat(32))).unwrap();
     fs::remove_file(run.path().join(FILE)).unwrap();
     let first = mlflow.sync(&run).unwrap();
-    assert_eq!((first.values, first.artifacts), (300 * LOGGED, 2), "{first:#?}");
+    assert_eq!((first.values, first.artifacts), (100 * LOGGED, 2), "{first:#?}");
     assert_ne!(first.run_id, other);
     assert!(nothing(&mlflow.sync(&run).unwrap()));
 
-    let mut tracking = kiwi_tracking::Tracking::start(run.options(None, Some(300)));
-    tracking.record(logged(310, 2.0));
+    let mut tracking = kiwi_tracking::Tracking::start(run.options(None, Some(100)));
+    tracking.record(logged(110, 2.0));
     tracking.record(Event::Failed(kiwi_tracking::record::Message { message: "no memory".to_owned() }));
     let _ = tracking.close();
     // Without its cursor, a run is found by its id and nothing stands there twice.
@@ -201,9 +201,9 @@ fn a_run_sent_later(mlflow: &Mlflow, other: &str) {
     let second = mlflow.sync(&run).unwrap();
     assert_eq!(
         (&second.run_id, second.state.as_str(), second.values),
-        (&first.run_id, "FAILED", 301 * LOGGED)
+        (&first.run_id, "FAILED", 101 * LOGGED)
     );
-    assert_eq!(mlflow.history(&first.run_id, "train/loss").len(), 301);
+    assert_eq!(mlflow.history(&first.run_id, "train/loss").len(), 101);
 
     // A parameter cannot be changed there.
     let config = run.config().to_string().replace("\"epochs\":3", "\"epochs\":4,\"more\":1");

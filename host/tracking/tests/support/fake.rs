@@ -37,6 +37,10 @@ pub struct State {
     pub values: BTreeMap<(String, u64), u64>,
     pub status: Vec<String>,
     pub files: BTreeMap<String, usize>,
+    /// Where the server says that files of the run go.
+    pub artifact_uri: String,
+    /// How the last request was authorized.
+    pub authorization: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +63,8 @@ impl Fake {
             values: BTreeMap::new(),
             status: Vec::new(),
             files: BTreeMap::new(),
+            artifact_uri: "mlflow-artifacts:/1/r1/artifacts".to_owned(),
+            authorization: None,
         }));
         let fake = Self { address: format!("http://{}", listener.local_addr().unwrap()), state };
         let served = fake.clone();
@@ -73,6 +79,10 @@ impl Fake {
 
     pub fn set(&self, mode: Mode) {
         self.state.lock().unwrap().mode = mode;
+    }
+
+    pub fn keep_files_at(&self, uri: &str) {
+        self.state.lock().unwrap().artifact_uri = uri.to_owned();
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -94,10 +104,11 @@ impl Fake {
 
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
-        while let Some((method, path, body)) = request(&mut reader) {
+        while let Some(Request { method, path, authorization, body }) = request(&mut reader) {
             let mode = {
                 let mut state = self.state.lock().unwrap();
                 state.requests += 1;
+                state.authorization = authorization;
                 state.mode
             };
             let (status, text) = match mode {
@@ -125,7 +136,7 @@ impl Fake {
         let mut state = self.state.lock().unwrap();
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
         let (path, _) = path.split_once('?').unwrap_or((path, ""));
-        let info = json!({"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/1/r1/artifacts", "lifecycle_stage": "active"}});
+        let info = json!({"info": {"run_id": "r1", "artifact_uri": state.artifact_uri, "lifecycle_stage": "active"}});
         if let ("PUT", Some(name)) =
             (method, path.strip_prefix("/api/2.0/mlflow-artifacts/artifacts/1/r1/artifacts/"))
         {
@@ -176,16 +187,28 @@ impl Fake {
     }
 }
 
-/// The next request of a connection: method, path and body.
-fn request(reader: &mut BufReader<&TcpStream>) -> Option<(String, String, Vec<u8>)> {
+struct Request {
+    method: String,
+    path: String,
+    authorization: Option<String>,
+    body: Vec<u8>,
+}
+
+/// The next request of a connection.
+fn request(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut parts = line.split(' ').map(str::to_owned);
     let (method, path) = (parts.next()?, parts.next()?);
-    let mut length = 0;
+    let (mut length, mut authorization) = (0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok().filter(|length| *length > 0)?;
+        if let Some((name, value)) = header.split_once(": ")
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            authorization = Some(value.trim().to_owned());
+        }
         let header = header.trim().to_ascii_lowercase();
         if header.is_empty() {
             break;
@@ -197,5 +220,5 @@ fn request(reader: &mut BufReader<&TcpStream>) -> Option<(String, String, Vec<u8
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((method, path, body))
+    Some(Request { method, path, authorization, body })
 }
