@@ -1,6 +1,7 @@
 //! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
 
 mod interchange;
+mod mlflow;
 mod plugins;
 
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
 };
+pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
 
 /// Trains translation language models whose parts come from plugins.
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Import(ImportArguments),
     ImportConfig(ImportConfigArguments),
     Export(ExportArguments),
+    Mlflow(MlflowArguments),
     Plugins(PluginsArguments),
 }
 
@@ -255,6 +258,9 @@ impl Command {
             Self::Export(arguments) => match arguments.command {
                 ExportCommand::Openkiwi(_) => "export openkiwi",
             },
+            Self::Mlflow(arguments) => match arguments.command {
+                MlflowCommand::Sync(_) => "mlflow sync",
+            },
             Self::Plugins(arguments) => match arguments.command {
                 PluginsCommand::List(_) => "plugins list",
                 PluginsCommand::Inspect(_) => "plugins inspect",
@@ -280,6 +286,9 @@ impl Arguments {
             Command::ImportConfig(arguments) => &arguments.common,
             Command::Export(arguments) => match &arguments.command {
                 ExportCommand::Openkiwi(arguments) => &arguments.common,
+            },
+            Command::Mlflow(arguments) => match &arguments.command {
+                MlflowCommand::Sync(arguments) => &arguments.common,
             },
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,

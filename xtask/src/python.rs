@@ -107,25 +107,41 @@ impl<'a> Pip<'a> {
 /// what reads and writes our files.
 const PACKAGES: [&str; 2] = ["numpy", "safetensors"];
 
-/// Installs torch for Python and what tests need beside it into `.python/`, once.
+/// Packages that read what a run tells others: TensorBoard's event files, and a tracking server of MLflow. In a folder of their
+/// own, since they bring other versions of what torch's packages bring too.
+const TRACKING: [&str; 2] = ["tensorboard==2.21.0", "mlflow==3.17.2"];
+
+/// Installs what tests need of Python, once: torch and what reads our files into `.python/`, what watches runs into
+/// `.python-tracking/`.
+pub(crate) fn setup_packages(workspace: &Workspace) -> Result<()> {
+    let torch = format!("torch=={}", kiwi_plugin_metadata::TORCH_VERSION);
+    let mut packages = vec![torch.as_str()];
+    packages.extend(PACKAGES);
+    install(workspace, ".python", &packages, "4.5 GB")?;
+    install(workspace, ".python-tracking", &TRACKING, "700 MB")
+}
+
+/// Installs packages into a folder of the workspace.
 ///
 /// Without the stamp, which is written last, an installation counts as half-made and is replaced.
-pub(crate) fn setup_packages(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.root.join(".python");
+fn install(workspace: &Workspace, folder: &str, packages: &[&str], size: &str) -> Result<()> {
+    let folder = workspace.root.join(folder);
     let stamp = folder.join("installed");
-    let torch = format!("torch=={}", kiwi_plugin_metadata::TORCH_VERSION);
-    let wanted = format!("{torch} {}\n", PACKAGES.join(" "));
+    let wanted = format!("{}\n", packages.join(" "));
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    println!("fetching {torch} for Python into {} (4.5 GB, for tests only)", folder.display());
+    println!(
+        "fetching {} for Python into {} ({size}, for tests only)",
+        packages.join(", "),
+        folder.display()
+    );
     let target = folder.to_string_lossy();
-    let mut arguments =
-        vec!["install", "--target", &target, "--only-binary", ":all:", "--no-compile", &torch];
-    arguments.extend(PACKAGES);
+    let mut arguments = vec!["install", "--target", &target, "--only-binary", ":all:", "--no-compile"];
+    arguments.extend(packages);
     Pip::find(workspace, &workspace.root.join(".libtorch/.pip-cache"))?.run(&arguments)?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }

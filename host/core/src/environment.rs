@@ -81,8 +81,54 @@ pub const XDG_DATA_HOME: Variable = Variable {
 pub const HOME: Variable =
     Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
 
+/// Where runs are tracked.
+pub const MLFLOW_TRACKING_URI: Variable = Variable {
+    name: "MLFLOW_TRACKING_URI",
+    meaning: "Where values are sent if run.use_mlflow is true and run.mlflow_tracking_uri is not set: http(s)://HOST:PORT.",
+};
+
+/// Name of a user of the tracking server.
+pub const MLFLOW_TRACKING_USERNAME: Variable = Variable {
+    name: "MLFLOW_TRACKING_USERNAME",
+    meaning: "Name of a user of the tracking server, together with MLFLOW_TRACKING_PASSWORD.",
+};
+
+/// That user's password.
+pub const MLFLOW_TRACKING_PASSWORD: Variable =
+    Variable { name: "MLFLOW_TRACKING_PASSWORD", meaning: "The password of MLFLOW_TRACKING_USERNAME." };
+
+/// A token for the tracking server.
+pub const MLFLOW_TRACKING_TOKEN: Variable = Variable {
+    name: "MLFLOW_TRACKING_TOKEN",
+    meaning: "A token (bearer) for the tracking server, where there is no user name.",
+};
+
+/// Whether certificates are checked.
+pub const MLFLOW_TRACKING_INSECURE_TLS: Variable = Variable {
+    name: "MLFLOW_TRACKING_INSECURE_TLS",
+    meaning: "If true, the certificate of the tracking server is not checked.",
+};
+
+/// Who vouches for the tracking server.
+pub const MLFLOW_TRACKING_SERVER_CERT_PATH: Variable = Variable {
+    name: "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    meaning: "A PEM file of the certificates that vouch for the tracking server, in place of those that browsers trust.",
+};
+
+/// How long an answer may take.
+pub const MLFLOW_HTTP_REQUEST_TIMEOUT: Variable = Variable {
+    name: "MLFLOW_HTTP_REQUEST_TIMEOUT",
+    meaning: "Seconds that the tracking server has to answer a request; 30 unless set.",
+};
+
+/// The experiment.
+pub const MLFLOW_EXPERIMENT_NAME: Variable = Variable {
+    name: "MLFLOW_EXPERIMENT_NAME",
+    meaning: "The experiment of MLflow that runs belong to, where run.experiment_name is \"default\".",
+};
+
 /// All of them.
-pub const ALL: [Variable; 13] = [
+pub const ALL: [Variable; 21] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
@@ -96,4 +142,12 @@ pub const ALL: [Variable; 13] = [
     PATH,
     XDG_DATA_HOME,
     HOME,
+    MLFLOW_TRACKING_URI,
+    MLFLOW_TRACKING_USERNAME,
+    MLFLOW_TRACKING_PASSWORD,
+    MLFLOW_TRACKING_TOKEN,
+    MLFLOW_TRACKING_INSECURE_TLS,
+    MLFLOW_TRACKING_SERVER_CERT_PATH,
+    MLFLOW_HTTP_REQUEST_TIMEOUT,
+    MLFLOW_EXPERIMENT_NAME,
 ];

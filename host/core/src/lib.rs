@@ -16,3 +16,4 @@ pub mod plugins;
 pub mod request;
 pub mod saved_system;
 pub mod system_options;
+pub mod tracking_uri;

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod interchange;
+mod mlflow;
 mod plugins;
 mod system;
 mod train;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Import(arguments) => interchange::import(arguments, &options),
         Command::ImportConfig(arguments) => interchange::import_config(arguments, &options),
         Command::Export(arguments) => interchange::export(arguments, &options),
+        Command::Mlflow(arguments) => mlflow::run(arguments, &options),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// Fetch what GPUs need too: CUDA's libraries, several gigabytes.
     #[arg(long)]
     cuda: bool,
-    /// Fetch torch for Python too, into `.python`, which some tests need: several gigabytes.
+    /// Fetch what some tests need of Python too, into `.python` and `.python-tracking`: several gigabytes.
     #[arg(long)]
     pub(crate) python: bool,
 }

@@ -105,7 +105,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     });
     steps.step("commands of the README", Need::Check, || readme::run_commands(workspace));
     steps.step("doc tests", Need::Check, || runner::doc_tests(workspace, &mut tally));
-    steps.step("torch for Python", Need::Check, || python::setup_packages(workspace));
+    steps.step("packages for Python", Need::Check, || python::setup_packages(workspace));
     steps.step("tests", Need::Check, || runner::tests(workspace, &mut tally));
 
     println!("\n{}", steps.table());

@@ -20,9 +20,6 @@ const fn later(path: &'static str, default: &'static str, feature: &'static str)
 
 /// Keys whose every other value comes later.
 pub(super) const KEYS: &[Later] = &[
-    later("run.use_mlflow", "false", "tracking runs with MLflow"),
-    later("run.mlflow_tracking_uri", "\"mlruns/\"", "tracking runs with MLflow"),
-    later("run.mlflow_always_log_artifacts", "false", "sending saved systems to MLflow"),
     later("trainer.deterministic", "true", "choosing algorithms that may give other numbers each time"),
     later("system.data_processing.embeddings", "null", "reading pretrained word embeddings"),
     later(

@@ -53,6 +53,12 @@ pub struct RunSection {
     pub output_dir: Option<PathBuf>,
     /// 32 hexadecimal digits; `None` for a new one.
     pub run_id: Option<String>,
+    /// Whether the run's values are sent to MLflow.
+    pub use_mlflow: bool,
+    /// Where to, as [`TrackingUri`](crate::tracking_uri::TrackingUri) accepts it; `None` for what the environment says, else a folder.
+    pub mlflow_tracking_uri: Option<String>,
+    /// Whether the best system is sent too.
+    pub mlflow_always_log_artifacts: bool,
 }
 
 /// `trainer`: how to train.

@@ -12,6 +12,7 @@ use super::document::{Document, Value};
 use super::reader::{Entry, Report, Section};
 use super::sections::{RunConfig, RunSection, Sides, SystemSection};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::tracking_uri::TrackingUri;
 
 /// What a document was found to say.
 pub(super) struct Filled {
@@ -67,6 +68,9 @@ fn run(mut section: Section<'_>) -> RunSection {
         experiment_name: section.or("experiment_name", "default".to_owned(), Entry::string),
         output_dir: section.optional("output_dir", Entry::file),
         run_id: section.optional("run_id", run_id),
+        use_mlflow: section.or("use_mlflow", false, Entry::boolean),
+        mlflow_tracking_uri: section.optional("mlflow_tracking_uri", tracking_uri),
+        mlflow_always_log_artifacts: section.or("mlflow_always_log_artifacts", false, Entry::boolean),
     };
     section.finish();
     run
@@ -79,6 +83,26 @@ fn run_id(entry: &Entry<'_>) -> Option<String> {
             Some(id.clone())
         }
         _ => entry.refuse(EXPECTED),
+    }
+}
+
+fn tracking_uri(entry: &Entry<'_>) -> Option<String> {
+    let text = entry.string()?;
+    match TrackingUri::parse(&text) {
+        Ok(TrackingUri::Server(server)) if server.credentials.is_some() => {
+            entry.complain(
+                Diagnostic::error("the config of a run is kept and sent with it, so that a password in it is read by others")
+                    .found("a user name within the URI")
+                    .expected("a URI without one")
+                    .help("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"),
+            );
+            None
+        }
+        Ok(_) => Some(text),
+        Err(error) => {
+            entry.complain(error.diagnostic(&text));
+            None
+        }
     }
 }
 

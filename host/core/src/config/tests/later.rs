@@ -28,11 +28,13 @@ fn every_key_that_comes_later_is_refused_unless_it_asks_for_nothing() {
 
 #[test]
 fn keys_that_come_later_have_their_place() {
-    let text = changed(r#""seed": 42,"#, r#""seed": 42, "use_mlflow": true,"#);
+    let text = changed(r#""epochs": 50,"#, r#""epochs": 50, "on_oom": "skip","#);
     assert_eq!(
         complaints(&text, &[]),
-        ["run.use_mlflow@4:31 | tracking runs with MLflow is not supported yet | found true | \
-            expected false | help remove the key"]
+        [
+            "trainer.on_oom@12:29 | going on after a batch that does not fit into memory is not supported yet | \
+            found the string \"skip\" | expected \"stop\" | help remove the key"
+        ]
     );
 }
 

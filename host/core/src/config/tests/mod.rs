@@ -17,7 +17,7 @@ use std::path::Path;
 use super::*;
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// Every supported key, each on a line of its own, most at their defaults.
+/// Every supported key, most on lines of their own and at their defaults.
 const FULL: &str = r#"{
   "$schema": "kiwi-host.schema.json",
   "run": {
@@ -25,7 +25,7 @@ const FULL: &str = r#"{
     "experiment_name": "default",
     "output_dir": null,
     "run_id": null,
-    "mlflow_tracking_uri": "mlruns/",
+    "use_mlflow": false, "mlflow_tracking_uri": "mlruns/",
     "mlflow_always_log_artifacts": false
   },
   "trainer": {

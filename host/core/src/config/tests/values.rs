@@ -15,7 +15,15 @@ fn defaults_are_those_of_the_documentation() {
         path: path.to_owned(),
     };
     let expected = RunConfig {
-        run: RunSection { seed: 42, experiment_name: "default".to_owned(), output_dir: None, run_id: None },
+        run: RunSection {
+            seed: 42,
+            experiment_name: "default".to_owned(),
+            output_dir: None,
+            run_id: None,
+            use_mlflow: false,
+            mlflow_tracking_uri: None,
+            mlflow_always_log_artifacts: false,
+        },
         trainer: TrainerSection {
             resume: false,
             epochs: 50,
@@ -180,6 +188,12 @@ fn values_take_their_forms() {
     assert_eq!(trainer("checkpoint.save_top_k", "0").checkpoint.save_top_k, 0);
     assert_eq!(set("system.num_data_workers", "0").system.num_data_workers, 0);
     assert_eq!(set("system.optimizer.learning_rate", "1e-3").system.optimizers[0].learning_rate, 0.001);
+    assert!(set("run.use_mlflow", "true").run.use_mlflow);
+    assert!(set("run.mlflow_always_log_artifacts", "true").run.mlflow_always_log_artifacts);
+    for uri in ["http://127.0.0.1:5000", "https://host/mlflow", "mlruns/", "file:///data"] {
+        assert_eq!(set("run.mlflow_tracking_uri", uri).run.mlflow_tracking_uri.as_deref(), Some(uri));
+    }
+    assert_eq!(set("run.mlflow_tracking_uri", "null").run.mlflow_tracking_uri, None);
     let run_id = "0123456789abcdef0123456789ABCDEF";
     assert_eq!(set("run.run_id", &format!("\"{run_id}\"")).run.run_id.as_deref(), Some(run_id));
 }
