@@ -18,6 +18,9 @@ use super::{Error, Settings};
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a connection is kept for the next request: less than servers keep one, which would otherwise be gone when it is used.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What a file gets of time besides that of every request: as much as it takes at a mebibyte a second.
 const BYTES_A_SECOND: u64 = 1 << 20;
 
@@ -50,6 +53,7 @@ impl Client {
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT.min(settings.timeout)))
             .timeout_global(Some(settings.timeout))
+            .max_idle_age(IDLE)
             .tls_config(tls.build())
             .user_agent(concat!("kiwi-host/", env!("CARGO_PKG_VERSION")))
             .build();

@@ -65,3 +65,28 @@ impl MlflowOptions {
 fn parse(text: &str, from: &'static str) -> Result<TrackingUri, Error> {
     TrackingUri::parse(text).map_err(|cause| Error::Uri { from, cause })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_says_whether_and_where_a_run_is_tracked() {
+        let mut run = RunSection {
+            seed: 42,
+            experiment_name: "default".to_owned(),
+            output_dir: None,
+            run_id: None,
+            use_mlflow: false,
+            mlflow_tracking_uri: Some("http://127.0.0.1:5000".to_owned()),
+            mlflow_always_log_artifacts: true,
+        };
+        assert!(MlflowOptions::of(&run).unwrap().is_none());
+        run.use_mlflow = true;
+        let options = MlflowOptions::of(&run).unwrap().unwrap();
+        assert!(matches!(options.uri, TrackingUri::Server(_)) && options.always_log_artifacts);
+        run.mlflow_tracking_uri = Some("sqlite:///a.db".to_owned());
+        let error = MlflowOptions::of(&run).unwrap_err().to_string();
+        assert!(error.starts_with("run.mlflow_tracking_uri: ") && error.contains("expected http"), "{error}");
+    }
+}
