@@ -2,6 +2,7 @@
 
 mod interchange;
 mod plugins;
+mod report;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use interchange::{
     ImportConfigArguments, ImportSystemArguments,
 };
 pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
+pub(crate) use report::ReportArguments;
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Score(ScoreArguments),
     Features(FeaturesArguments),
     Inspect(InspectSystemArguments),
+    Report(ReportArguments),
     Import(ImportArguments),
     ImportConfig(ImportConfigArguments),
     Export(ExportArguments),
@@ -238,6 +241,7 @@ impl Command {
             Self::Score(_) => "score",
             Self::Features(_) => "features",
             Self::Inspect(_) => "inspect",
+            Self::Report(_) => "report",
             Self::Import(arguments) => match arguments.command {
                 ImportCommand::Openkiwi(_) => "import openkiwi",
             },
@@ -264,6 +268,7 @@ impl Arguments {
             Command::Score(arguments) => &arguments.corpus.common,
             Command::Features(arguments) => &arguments.corpus.common,
             Command::Inspect(arguments) => &arguments.common,
+            Command::Report(arguments) => &arguments.common,
             Command::Import(arguments) => match &arguments.command {
                 ImportCommand::Openkiwi(arguments) => &arguments.common,
             },
