@@ -15,6 +15,8 @@ pub enum Error {
     NoDirectory {
         /// What was asked for.
         path: PathBuf,
+        /// A run of a similar name beside it.
+        nearest: Option<PathBuf>,
     },
     /// A run is named by one of its files.
     #[error("{} is a file, not the directory of a run", path.display())]
@@ -56,7 +58,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Several runs, and nobody said where the page is to go.
-    #[error("{runs} runs have no directory in common where their page could go")]
+    #[error("a page about {runs} runs needs a file to go to")]
     WhereTo {
         /// How many.
         runs: usize,
@@ -86,8 +88,9 @@ impl Error {
         let error = Diagnostic::error(self.to_string());
         let run = "the directory of a run, with its events.jsonl";
         match self {
-            Self::NoDirectory { .. } => error.expected(run),
-            Self::NotADirectory { nearest, .. } => error.expected(run).nearest(nearest.as_deref().map(shown)),
+            Self::NoDirectory { nearest, .. } | Self::NotADirectory { nearest, .. } => {
+                error.expected(run).nearest(nearest.as_deref().map(shown))
+            }
             Self::NotARun { found, runs, has_config, .. } => {
                 let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
                 let error = error.found(found).expected(run);

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kiwi_core::diagnostic::nearest;
 use kiwi_tracking::journal::FILE_NAME;
 
 use crate::error::Error;
@@ -47,7 +48,7 @@ fn is_run(path: &Path) -> Result<(), Error> {
             return Err(Error::NotADirectory { path: path.to_owned(), nearest });
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(Error::NoDirectory { path: path.to_owned() });
+            return Err(Error::NoDirectory { path: path.to_owned(), nearest: similar(path) });
         }
         Err(error) => return Err(unreadable(error)),
     }
@@ -68,6 +69,18 @@ fn is_run(path: &Path) -> Result<(), Error> {
     }
     let has_config = path.join("config.json").is_file();
     Err(Error::NotARun { path: path.to_owned(), found, runs: runs_below(path), has_config })
+}
+
+/// The run beside `path` whose name is like its.
+fn similar(path: &Path) -> Option<PathBuf> {
+    let asked = path.file_name()?.to_str()?;
+    let parent = path.parent()?;
+    let listed = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let entries = fs::read_dir(listed).ok()?.take(LOOKED_AT).flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| has_record(&listed.join(name)));
+    names.sort();
+    Some(parent.join(nearest(asked, names.iter().map(String::as_str))?))
 }
 
 fn has_record(directory: &Path) -> bool {

@@ -22,6 +22,8 @@ mod write;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

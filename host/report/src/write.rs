@@ -1,6 +1,6 @@
 //! Writing the page so that it is complete or not there, and nothing but an earlier page is lost by it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -45,20 +45,16 @@ pub(crate) fn write(path: &Path, page: &str) -> Result<(), Error> {
         _ => Path::new("."),
     };
     let write = || {
-        let mut builder = Builder::new();
-        builder.prefix(".report-").suffix(".partial");
-        // As any file that a program writes; temporary files are closed to all others else.
-        #[cfg(unix)]
-        builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-        let mut file = builder.tempfile_in(parent)?;
+        // Opened by ourselves: as any file that a program writes, where temporary files are closed to all others, and with errors
+        // as the system words them.
+        let mut file = Builder::new()
+            .prefix(".report-")
+            .suffix(".partial")
+            .make_in(parent, |path| OpenOptions::new().write(true).create_new(true).open(path))?;
         file.write_all(page.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(parent)?.sync_all()
     };
-    write().map_err(|cause: io::Error| {
-        // The name of the temporary file, which it would tell, says nothing to anybody.
-        let cause = cause.raw_os_error().map_or(cause, io::Error::from_raw_os_error);
-        Error::Unwritable { path: path.to_owned(), cause }
-    })
+    write().map_err(|cause: io::Error| Error::Unwritable { path: path.to_owned(), cause })
 }

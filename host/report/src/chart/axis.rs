@@ -32,6 +32,14 @@ impl Axis {
         Self { low, high, from, to }
     }
 
+    /// An axis over optimizer steps, from 0 unless that is far from all of them.
+    pub(super) fn of_steps(steps: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
+        let (low, high) =
+            steps.clone().fold((f64::INFINITY, 0.0_f64), |(low, high), step| (low.min(step), high.max(step)));
+        let origin = (low < high * 0.3).then_some(0.0);
+        Self::over(steps.chain(origin), from, to, 0.0)
+    }
+
     /// Where a number stands.
     pub(super) fn place(&self, value: f64) -> f64 {
         let length = self.high / 2.0 - self.low / 2.0;

@@ -35,11 +35,13 @@ const BOTTOM: f64 = 38.0;
 /// The chart, over the steps of the runs.
 pub(crate) fn svg(chart: &Chart, runs: &[Run]) -> Markup {
     let points = || chart.series.iter().flat_map(|series| &series.points);
-    let x = Axis::over(points().map(|point| point.step as f64), LEFT, WIDTH - RIGHT, 0.0);
+    let x = Axis::of_steps(points().map(|point| point.step as f64), LEFT, WIDTH - RIGHT);
     let y = Axis::over(points().map(|point| point.value), HEIGHT - BOTTOM, TOP, 0.06);
     let place = |point: &Point| (x.place(point.step as f64), y.place(point.value));
+    // Validations stand before the noise of training.
+    let mut ordered: Vec<_> = chart.series.iter().collect();
+    ordered.sort_by_key(|series| chart.names[series.name].dotted);
     let mut shown: Vec<_> = chart.series.iter().map(|series| series.run).collect();
-    shown.dedup();
     shown.sort_unstable();
     shown.dedup();
     html! {
@@ -60,7 +62,7 @@ pub(crate) fn svg(chart: &Chart, runs: &[Run]) -> Markup {
                     }
                 }
             }
-            @for series in &chart.series {
+            @for series in ordered {
                 @let name = &chart.names[series.name];
                 g class=(format!("curve c{} d{}{}", series.run % COLOURS, name.dash % DASHES, if name.dotted { " dotted" } else { "" })) {
                     path d=(path(series, place)) {}

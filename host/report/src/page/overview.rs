@@ -15,9 +15,9 @@ pub(super) fn states(runs: &[Run]) -> Markup {
             @for (place, run) in runs.iter().enumerate() {
                 li {
                     @if runs.len() > 1 { (name(place, run)) " " }
-                    (state(run.outcome.state)) " " span class="reason" { (run.outcome.reason) }
+                    (state(run.outcome.state)) ": " span class="reason" { (run.outcome.reason) }
                     @if let Some(started) = run.started() {
-                        " " span class="faint" { "experiment " (text::short(&started.experiment, 120)) ", run " code { (text::short(&started.run_id, 64)) } }
+                        span class="faint" { " · experiment " (text::short(&started.experiment, 120)) ", run " code { (text::short(&started.run_id, 64)) } }
                     }
                 }
             }
@@ -43,7 +43,7 @@ pub(super) fn overview(runs: &[Run]) -> Markup {
                     thead { tr {
                         th scope="col" { "Run" } th scope="col" { "State" } th scope="col" { "Best system" } th scope="col" { "Last system" }
                         th scope="col" class="n" { "Steps" } th scope="col" class="n" { "Epochs" } th scope="col" class="n" { "Words/s" }
-                        th scope="col" class="n" { "Time" } th scope="col" class="n" { "Peak memory" } th scope="col" class="n" { "Parameters" }
+                        th scope="col" class="n" { "Time" } th scope="col" class="n" { "Peak memory" }
                         @if skipped { th scope="col" { "Skipped batches" } }
                     } }
                     tbody { @for (place, run) in runs.iter().enumerate() { tr {
@@ -62,7 +62,6 @@ pub(super) fn overview(runs: &[Run]) -> Markup {
                         } }
                         td class="n" { (text::duration(outcome.seconds)) (sign) }
                         td class="n" { @match summary.and_then(|summary| summary.peak_memory) { Some(bytes) => (text::bytes(bytes)), None => (unknown()) } }
-                        td class="n" { @match run.started() { Some(started) => (text::count(started.parameters)), None => (unknown()) } }
                         @if skipped { td { @if let Some(summary) = summary {
                             @for (reason, count) in summary.skipped.iter().take(20) { div { (text::count(*count)) " " (text::short(reason, 40)) } }
                         } } }

@@ -21,8 +21,9 @@
 
   const trimmed = (value) => {
     if (!Number.isFinite(value)) return String(value);
-    const text = String(Number(value.toPrecision(5)));
-    return text.replace("e+", "e");
+    const size = Math.abs(value);
+    if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(4).replace(/\.?0*e\+?/, "e");
+    return String(Number(value.toPrecision(5)));
   };
   const grouped = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, ",");
   const short = (value) => {
@@ -101,7 +102,7 @@
     for (const chart of data.charts)
       for (const series of shown(chart))
         for (const x of series[state.over]) if (Number.isFinite(x)) [low, high] = [Math.min(low, x), Math.max(high, x)];
-    return [low, high];
+    return [low < high * 0.3 ? 0 : low, high];
   };
 
   const views = new Map();
@@ -123,8 +124,11 @@
 
     const clip = `clip-${figure.dataset.chart}`;
     element(element(svg, "clipPath", { id: clip }), "rect", { x: left - 4, y: 0, width: width - left - right + 8, height: height - bottom + 4 });
+    let above = Infinity;
     for (const tick of y.ticks(5)) {
       const at = one(y.place(tick));
+      if (above - at < 14) continue;
+      above = at;
       element(svg, "line", { class: "grid", x1: left, x2: width - right, y1: at, y2: at });
       element(svg, "text", { class: "tick", x: left - 6, y: at + 4, "text-anchor": "end" }, short(tick));
     }
@@ -147,7 +151,8 @@
         const line = element(inside, "line", { class: `mark ${mark.kind} c${data.runs[run].colour}`, x1: place, x2: place, y1: top, y2: height - bottom });
         element(line, "title", {}, `${data.runs[run].label}: ${mark.text}`);
       }
-    for (const series of shown(chart)) curve(inside, series, x, y, first, last, drawable);
+    // Validations stand before the noise of training.
+    for (const series of shown(chart).sort((a, b) => a.dotted - b.dotted)) curve(inside, series, x, y, first, last, drawable);
     views.set(figure, { x, first, last, width, svg });
     if (old === document.activeElement) { old.replaceWith(svg); svg.focus(); } else old.replaceWith(svg);
     listen(figure, svg);
@@ -295,10 +300,10 @@
     width = document.documentElement.clientWidth;
     redraw();
   });
-  // On paper everything is open.
+  // On paper configs are open.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+    closed = [...document.querySelectorAll("details.config:not([open])")];
     for (const details of closed) details.open = true;
   });
   addEventListener("afterprint", () => { for (const details of closed) details.open = false; });

@@ -29,6 +29,9 @@ impl Row {
 }
 
 fn table(heading: &str, label: &str, missing: &str, rows: &[Row], runs: &[Run]) -> Markup {
+    // Where all rows differ there is nothing to tell apart.
+    let all_differ = rows.iter().all(Row::differs);
+    let differs = |row: &Row| row.differs() && !all_differ;
     html! {
         div class="wide" tabindex="0" role="region" aria-labelledby=(heading) {
             table class="compared" {
@@ -36,8 +39,8 @@ fn table(heading: &str, label: &str, missing: &str, rows: &[Row], runs: &[Run]) 
                     th scope="col" { (label) }
                     @for (place, run) in runs.iter().enumerate() { th scope="col" { (name(place, run)) } }
                 } }
-                tbody { @for row in rows.iter().take(ROWS) { tr class=[row.differs().then_some("differs")] {
-                    th scope="row" { (text::short(&row.label, VALUE)) @if row.differs() { " " span class="differ" { "differs" } } }
+                tbody { @for row in rows.iter().take(ROWS) { tr class=[differs(row).then_some("differs")] {
+                    th scope="row" { (text::short(&row.label, VALUE)) @if differs(row) { " " span class="differ" { "differs" } } }
                     @for value in &row.values { td { @match value {
                         Some(value) => code { (text::short(value, VALUE)) },
                         None => span class="faint" { (missing) },
@@ -84,7 +87,8 @@ pub(super) fn environments(runs: &[Run]) -> Markup {
         fact("threads", &|started| Some(started.environment.threads.to_string())),
         fact("processor", &|started| started.environment.processor.clone()),
         fact("platform", &|started| Some(started.environment.platform.clone())),
-        fact("batches of an epoch", &|started| Some(started.batches.to_string())),
+        fact("batches of an epoch", &|started| Some(text::count(started.batches))),
+        fact("parameters that train", &|started| Some(text::count(started.parameters))),
         fact("main metric", &|started| {
             Some(format!("{} ({})", started.main_metric.as_ref()?, started.ordering))
         }),
