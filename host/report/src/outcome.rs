@@ -95,14 +95,14 @@ pub(crate) fn outcome(records: &[Record], collected: &Collected) -> Outcome {
             }
             Event::Finished(summary) => {
                 outcome.state = State::Finished;
-                outcome.reason = match summary.reason.as_str() {
+                let reason = match summary.reason.as_str() {
                     "epochs" => "all epochs are done",
                     "max_steps" => "max_steps is reached",
                     "early_stopping" => "early stopping: the main metric no longer improved",
                     "debug" => "debug asks for one batch",
                     other => other,
-                }
-                .to_owned();
+                };
+                outcome.reason = text::short(reason, 200);
                 outcome.summary = Some(summary.clone());
             }
             Event::Interrupted(interrupted) => {

@@ -41,7 +41,7 @@ fn the_page_of_a_run_lies_in_its_directory() {
     assert_eq!(page, run.join("report.html"));
     let first = fs::read(&page).unwrap();
     // The earlier page is replaced, by the same.
-    report(&[run.clone()], None).unwrap();
+    report(std::slice::from_ref(&run), None).unwrap();
     assert_eq!(fs::read(&page).unwrap(), first);
     let mode = fs::metadata(&page).unwrap().permissions().mode();
     let usual = fs::metadata(run.join("config.json")).unwrap().permissions().mode();
@@ -142,5 +142,7 @@ fn what_a_directory_lacks_beside_the_record_is_said_on_the_page() {
     assert!(page.contains("Left out of events.jsonl: line 5 is no record: "), "{page}");
     assert!(page.contains("; line 6 ends in its middle."), "{page}");
     fs::write(&record, "").unwrap();
-    assert!(told(&[run.clone()], None).contains("events.jsonl holds no record of a run: it is empty"));
+    assert!(
+        told(std::slice::from_ref(&run), None).contains("events.jsonl holds no record of a run: it is empty")
+    );
 }

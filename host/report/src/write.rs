@@ -51,7 +51,7 @@ pub(crate) fn write(path: &Path, page: &str) -> Result<(), Error> {
             .prefix(".report-")
             .suffix(".partial")
             .make_in(parent, |path| OpenOptions::new().write(true).create_new(true).open(path))?;
-        file.write_all(page.as_bytes())?;
+        file.as_file_mut().write_all(page.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         File::open(parent)?.sync_all()

@@ -8,6 +8,9 @@ use kiwi_tracking::record::{Event, Record, Training, Validated};
 use super::{Curve, Point, Source};
 use crate::text;
 
+/// Characters of a curve's name.
+const NAME: usize = 200;
+
 /// Something that happened at a place of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
@@ -28,7 +31,7 @@ pub(crate) enum MarkKind {
 /// The best validation by the main metric.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Best {
-    /// Full name of the main metric.
+    /// Full name of the main metric, as the curve's.
     pub(crate) metric: String,
     pub(crate) point: Point,
 }
@@ -59,7 +62,7 @@ pub(crate) fn collect(records: &[Record]) -> Collected {
         let seconds = clock.at(record);
         match &record.event {
             Event::Started(started) => {
-                main_metric.clone_from(&started.main_metric);
+                main_metric = started.main_metric.clone();
                 if let Some(step) = started.resumed_at {
                     let text = format!("resumed after step {}", text::count(step));
                     collected.marks.push(Mark { kind: MarkKind::Resumed, step, seconds, text });
@@ -73,12 +76,12 @@ pub(crate) fn collect(records: &[Record]) -> Collected {
                 let value = metric.and_then(|metric| Some((metric, (*validated.values.get(metric)?)?)));
                 if let Some((metric, value)) = value {
                     let point = Point { step: validated.step, seconds, value: value.0 };
-                    collected.best = Some(Best { metric: metric.clone(), point });
+                    collected.best = Some(Best { metric: text::short(metric, NAME), point });
                 }
             }
             Event::RateLowered(lowered) => {
                 let (from, to) = (text::number(lowered.from.0), text::number(lowered.to.0));
-                let text = format!("{} lowered from {from} to {to}", lowered.rate);
+                let text = format!("{} lowered from {from} to {to}", text::short(&lowered.rate, NAME));
                 collected.marks.push(Mark { kind: MarkKind::RateLowered, step: lowered.step, seconds, text });
             }
             _ => {}
@@ -119,7 +122,7 @@ struct Curves(BTreeMap<(Source, String), Vec<Point>>);
 
 impl Curves {
     fn add(&mut self, source: Source, name: &str, point: Point) {
-        self.0.entry((source, name.to_owned())).or_default().push(point);
+        self.0.entry((source, text::short(name, NAME))).or_default().push(point);
     }
 
     fn training(&mut self, values: &Training, seconds: f64) {

@@ -123,7 +123,7 @@
     svg.setAttribute("aria-label", old.getAttribute("aria-label"));
 
     const clip = `clip-${figure.dataset.chart}`;
-    element(element(svg, "clipPath", { id: clip }), "rect", { x: left - 4, y: 0, width: width - left - right + 8, height: height - bottom + 4 });
+    element(element(svg, "clipPath", { id: clip }), "rect", { x: left - 4, y: 4, width: width - left - right + 8, height: height - bottom });
     let above = Infinity;
     for (const tick of y.ticks(5)) {
       const at = one(y.place(tick));

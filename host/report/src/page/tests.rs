@@ -1,5 +1,6 @@
 use kiwi_tracking::number::Number;
 use kiwi_tracking::record::{Event, Started, Tested, Values};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -236,4 +237,51 @@ fn a_page_does_not_grow_with_the_log() {
     assert!(values.len() <= 1502);
     let many = render(&vec![run; 40]);
     assert!(many.len() < 4_000_000, "{}", many.len());
+}
+
+/// An event that no run would tell of, with any numbers.
+fn odd_event(fixture: &mut Fixture, kind: u8, step: u64, value: f64, back: i64) {
+    fixture.wait(back);
+    match kind {
+        0 => fixture.logged(step, value),
+        1 => fixture.epoch_ended(step, value),
+        2 => fixture.validated(step, value, value < 0.0),
+        3 => fixture.rate_lowered(step),
+        4 => fixture.interrupted(step),
+        5 => fixture.resumed(step),
+        6 => fixture.failed("x"),
+        7 => fixture.tested(),
+        _ => fixture.finished(step),
+    };
+    let number = Number(value);
+    match &mut fixture.records.last_mut().unwrap().event {
+        Event::Logged(values) | Event::EpochEnded(values) => {
+            (values.epoch, values.words_per_second) = (step, number);
+            values.values.insert("loss".to_owned(), Some(number));
+        }
+        Event::Finished(summary) => {
+            (summary.words_per_second, summary.seconds.total, summary.seconds.data) =
+                (number, number, number);
+            (summary.epochs, summary.peak_memory) = (step, Some(step));
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_record_has_a_page(events in proptest::collection::vec(
+        (0_u8..9, prop_oneof![0_u64..50, any::<u64>()], prop_oneof![0.0..9.0, any::<f64>()], -50_i64..50), 0..40,
+    )) {
+        let mut fixture = Fixture::new(&STARTED);
+        for (kind, step, value, back) in events {
+            odd_event(&mut fixture, kind, step, value, back);
+        }
+        let page = page(&[fixture.run("a"), fixture.run("b")]);
+        let drawing = &page[page.find("<main>").unwrap()..page.find("<script").unwrap()];
+        for number in ["=\"NaN", "=\"inf", "=\"-inf", " NaN\"", "LNaN", "MNaN"] {
+            prop_assert!(!drawing.contains(number), "{} in {}", number, drawing);
+        }
+    }
 }
