@@ -25,6 +25,9 @@ const DASHES: usize = 4;
 /// So many marks of a run are drawn.
 pub(crate) const MARKS: usize = 200;
 
+/// Points of a curve with more are not drawn besides its line.
+const DOTS: usize = 80;
+
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 58.0;
@@ -66,8 +69,8 @@ pub(crate) fn svg(chart: &Chart, runs: &[Run]) -> Markup {
                 @let name = &chart.names[series.name];
                 g class=(format!("curve c{} d{}{}", series.run % COLOURS, name.dash % DASHES, if name.dotted { " dotted" } else { "" })) {
                     path d=(path(series, place)) {}
-                    @if name.dotted && series.points.len() <= 80 {
-                        @for point in series.points.iter().filter(|point| point.value.is_finite()) {
+                    @for (index, point) in series.points.iter().enumerate() {
+                        @if point.value.is_finite() && (is_alone(&series.points, index) || name.dotted && series.points.len() <= DOTS) {
                             @let (x, y) = place(point);
                             circle cx=(short(x)) cy=(short(y)) r="2.6" {}
                         }
@@ -109,23 +112,25 @@ fn odd_place(value: f64) -> f64 {
     if value == f64::NEG_INFINITY { HEIGHT - BOTTOM - 1.0 } else { TOP + 9.0 }
 }
 
+/// Whether no line leads to a point.
+fn is_alone(points: &[Point], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| points.get(before));
+    [before, points.get(index + 1)].into_iter().flatten().all(|beside| !beside.value.is_finite())
+}
+
 /// The line of a curve, with a gap where it is not finite.
 fn path(series: &Series, place: impl Fn(&Point) -> (f64, f64)) -> String {
     let mut path = String::new();
     let mut pen_down = false;
-    for (index, point) in series.points.iter().enumerate() {
+    for point in &series.points {
         if !point.value.is_finite() {
             pen_down = false;
             continue;
         }
         let (x, y) = place(point);
         let (x, y) = (short(x), short(y));
-        // Writing to a string never fails. A point between gaps is a line without length, which round ends make a dot.
+        // Writing to a string never fails.
         let _ = write!(path, "{}{x} {y}", if pen_down { "L" } else { "M" });
-        let alone = !pen_down && series.points.get(index + 1).is_none_or(|next| !next.value.is_finite());
-        if alone {
-            path.push_str("h0");
-        }
         pen_down = true;
     }
     path

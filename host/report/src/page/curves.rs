@@ -55,6 +55,8 @@ fn controls(runs: &[Run]) -> Markup {
 /// What signs in the charts mean; only those that occur.
 fn key(runs: &[Run], charts: &Charts) -> Markup {
     let series = || charts.charts.iter().flat_map(|chart| &chart.series);
+    let odd = series().any(|series| series.extremes.odd > 0);
+    let without_log = series().any(|series| series.extremes.lowest.is_some_and(|lowest| lowest.value <= 0.0));
     let marked = |kind| runs.iter().any(|run| run.collected.marks.iter().any(|mark| mark.kind == kind));
     let mark = |class: &str| {
         html! {
@@ -64,7 +66,12 @@ fn key(runs: &[Run], charts: &Charts) -> Markup {
     html! {
         ul class="key" aria-label="Signs in the charts" {
             @if series().any(|series| series.best.is_some()) { li { span aria-hidden="true" { "★ " } "best validation" } }
-            @if series().any(|series| series.extremes.odd > 0) { li { span class="odd" aria-hidden="true" { "× " } "not a finite number" } }
+            @if odd || without_log { li {
+                span class="odd" aria-hidden="true" { "× " }
+                @if odd { "not a finite number" }
+                @if odd && without_log { "; " }
+                @if without_log { span class="scripted" { "on a log scale: not above 0" } }
+            } }
             @if marked(MarkKind::RateLowered) { li { (mark("lowered")) " learning rate lowered" } }
             @if marked(MarkKind::Resumed) { li { (mark("resumed")) " resumed" } }
         }

@@ -161,7 +161,7 @@
   const curve = (parent, series, x, y, first, last, drawable) => {
     const run = data.runs[series.run], xs = series[state.over];
     const group = element(parent, "g", { class: `curve c${run.colour} d${series.dash}${series.dotted ? " dotted" : ""}` });
-    let path = "", down = false, visible = 0;
+    let path = "", down = false;
     const dots = [];
     series.values.forEach((value, place) => {
       const at = xs[place], within = at >= first && at <= last;
@@ -175,12 +175,12 @@
       const [px, py] = [one(x.place(at)), one(y.place(value))];
       path += `${down ? "L" : "M"}${px} ${py}`;
       const next = series.values[place + 1];
-      if (!down && (next === undefined || !drawable(next))) path += "h0";
+      const alone = !down && (next === undefined || !drawable(next));
       down = true;
-      if (within) { visible++; dots.push([px, py]); }
+      if (within) dots.push([px, py, alone]);
     });
     element(group, "path", { d: path });
-    if (series.dotted && visible <= 80) for (const [cx, cy] of dots) element(group, "circle", { cx, cy, r: 2.6 });
+    for (const [cx, cy, alone] of dots) if (alone || (series.dotted && dots.length <= 80)) element(group, "circle", { cx, cy, r: 2.6 });
     if (series.best && drawable(series.best.value)) {
       const star = element(group, "text", { class: "best", x: one(x.place(series.best[state.over])), y: one(y.place(series.best.value) + 6), "text-anchor": "middle" }, "★");
       element(star, "title", {}, `${run.label}: best ${series.name} ${trimmed(series.best.value)} at step ${grouped(series.best.steps)}`);
