@@ -345,6 +345,7 @@ Examples:
   kiwi-host check config.json
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
+  kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
 
 Exit codes:
