@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
-use kiwi_tracking::journal::{FILE_NAME, read};
+use kiwi_tracking::journal::{FILE, read};
 use thiserror::Error;
 
 /// Why there is no page.
@@ -27,7 +27,7 @@ pub enum Error {
         nearest: Option<PathBuf>,
     },
     /// The directory has no record.
-    #[error("{} is not the directory of a run: there is no {FILE_NAME} in it", path.display())]
+    #[error("{} is not the directory of a run: there is no {FILE} in it", path.display())]
     NotARun {
         /// What was asked for.
         path: PathBuf,

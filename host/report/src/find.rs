@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::nearest;
-use kiwi_tracking::journal::FILE_NAME;
+use kiwi_tracking::journal::FILE;
 
 use crate::error::Error;
 
@@ -58,7 +58,7 @@ fn is_run(path: &Path) -> Result<(), Error> {
         .take(LOOKED_AT)
         .collect();
     // Whatever it is: what is wrong with it is told by who reads it.
-    if fs::symlink_metadata(path.join(FILE_NAME)).is_ok() {
+    if fs::symlink_metadata(path.join(FILE)).is_ok() {
         return Ok(());
     }
     found.sort();
@@ -84,7 +84,7 @@ fn similar(path: &Path) -> Option<PathBuf> {
 }
 
 fn has_record(directory: &Path) -> bool {
-    directory.join(FILE_NAME).is_file()
+    directory.join(FILE).is_file()
 }
 
 /// The runs nearest below a directory, in the order of their names.

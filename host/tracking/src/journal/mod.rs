@@ -2,5 +2,5 @@
 
 pub mod read;
 
-/// What the file is called in a run's directory.
-pub const FILE_NAME: &str = "events.jsonl";
+/// Name of the record in a run's directory.
+pub const FILE: &str = "events.jsonl";

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::FILE_NAME;
+use super::FILE;
 use crate::record::{Event, Record};
 
 /// A longer line is none of ours; it is passed over without being held in memory.
@@ -109,7 +109,7 @@ fn first_of(skipped: &Skipped) -> String {
 /// # Errors
 /// When there is none, or the file system refuses.
 pub fn read(run: &Path) -> Result<Journal, Error> {
-    let path = run.join(FILE_NAME);
+    let path = run.join(FILE);
     let unreadable = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Missing { path: path.clone() },
         _ => Error::Unreadable { path: path.clone(), cause },

@@ -142,7 +142,7 @@ fn of_many_bad_lines_the_first_are_told() {
 #[test]
 fn a_run_without_a_record_is_an_error_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(FILE_NAME);
+    let file = folder.path().join(FILE);
     assert!(matches!(read(folder.path()), Err(Error::Missing { path }) if path == file));
     fs::write(&file, "").unwrap();
     let error = read(folder.path()).unwrap_err().to_string();
