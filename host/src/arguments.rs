@@ -3,6 +3,7 @@
 mod interchange;
 mod mlflow;
 mod plugins;
+mod report;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use interchange::{
 };
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
+pub(crate) use report::ReportArguments;
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -40,6 +42,7 @@ pub(crate) enum Command {
     Score(ScoreArguments),
     Features(FeaturesArguments),
     Inspect(InspectSystemArguments),
+    Report(ReportArguments),
     Import(ImportArguments),
     ImportConfig(ImportConfigArguments),
     Export(ExportArguments),
@@ -251,6 +254,7 @@ impl Command {
             Self::Score(_) => "score",
             Self::Features(_) => "features",
             Self::Inspect(_) => "inspect",
+            Self::Report(_) => "report",
             Self::Import(arguments) => match arguments.command {
                 ImportCommand::Openkiwi(_) => "import openkiwi",
             },
@@ -280,6 +284,7 @@ impl Arguments {
             Command::Score(arguments) => &arguments.corpus.common,
             Command::Features(arguments) => &arguments.corpus.common,
             Command::Inspect(arguments) => &arguments.common,
+            Command::Report(arguments) => &arguments.common,
             Command::Import(arguments) => match &arguments.command {
                 ImportCommand::Openkiwi(arguments) => &arguments.common,
             },
@@ -359,6 +364,7 @@ Examples:
   kiwi-host check config.json
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
+  kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
 
 Exit codes:

@@ -4,6 +4,7 @@ mod inspect;
 mod interchange;
 mod mlflow;
 mod plugins;
+mod report;
 mod system;
 mod train;
 
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Score(arguments) => system::score(arguments, &options, &mut failed),
         Command::Features(arguments) => system::features(arguments, &options, &mut failed),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Import(arguments) => interchange::import(arguments, &options),
         Command::ImportConfig(arguments) => interchange::import_config(arguments, &options),
         Command::Export(arguments) => interchange::export(arguments, &options),

@@ -1,0 +1,112 @@
+//! `kiwi-host report`: what it writes and says, without libtorch, plugins or an engine. What is on the page has its tests in
+//! `kiwi-report`.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+#![expect(unreachable_pub, reason = "the support module is shared in the way of integration tests")]
+#![expect(dead_code, reason = "the support module has more than these tests need")]
+
+mod support;
+
+use std::fs;
+
+use kiwi_tracking::number::Number;
+use kiwi_tracking::record::{Environment, Event, Message, Record, Started, Training, Values};
+use support::{Installation, text};
+
+fn run(installation: &Installation, name: &str, rate: f64) {
+    let started = Event::Started(Started {
+        run_id: "0".repeat(32),
+        experiment: "default".to_owned(),
+        resumed_at: None,
+        epochs: 1,
+        batches: 10,
+        main_metric: None,
+        ordering: "min".to_owned(),
+        parameters: 7,
+        components: Vec::new(),
+        environment: Environment {
+            kiwi_host: "0.1.0".to_owned(),
+            torch: "2.11.0".to_owned(),
+            device: "cpu".to_owned(),
+            threads: 2,
+            processor: None,
+            platform: "linux x86_64".to_owned(),
+        },
+    });
+    let logged = (1..=10).map(|step| {
+        Event::Logged(Training {
+            epoch: 0,
+            step,
+            loss: Number(5.0 - step as f64 * rate),
+            values: Values::new(),
+            learning_rates: [("lr".to_owned(), Number(rate))].into(),
+            words_per_second: Number(1000.0),
+        })
+    });
+    let failed = Event::Failed(Message { message: "no memory".to_owned() });
+    let events = std::iter::once(started).chain(logged).chain([failed]);
+    let lines = events.zip(10..).map(|(event, second)| {
+        let time = format!("2026-01-02T03:04:{second}Z").parse().unwrap();
+        serde_json::to_string(&Record { time, event }).unwrap() + "\n"
+    });
+    installation.write(&format!("{name}/events.jsonl"), &lines.collect::<String>());
+    installation.write(&format!("{name}/config.json"), &format!("{{\"rate\": {rate}}}"));
+}
+
+#[test]
+fn the_path_of_the_page_is_printed() {
+    let installation = Installation::new();
+    run(&installation, "runs/first", 0.1);
+    run(&installation, "runs/second", 0.2);
+    let one = installation.run(&["report", "runs/first"]).ends_with(0);
+    assert_eq!((one.stdout.as_str(), one.stderr.as_str()), ("runs/first/report.html\n", ""));
+    let both = ["report", "runs/first", "runs/second", "-o", "both.html"];
+    let two = installation.run(&both).ends_with(0);
+    assert_eq!((two.stdout.as_str(), two.stderr.as_str()), ("both.html\n", ""));
+    let page = fs::read_to_string(installation.at("both.html")).unwrap();
+    for part in ["<title>2 runs – kiwi-host report</title>", "no memory", "differ", "first", "second"] {
+        assert!(page.contains(part), "no {part:?} in {page}");
+    }
+    // Again, over the earlier page.
+    installation.run(&both).ends_with(0);
+    assert_eq!(fs::read_to_string(installation.at("both.html")).unwrap(), page);
+}
+
+#[test]
+fn what_is_wrong_ends_with_2_and_names_the_path() {
+    let installation = Installation::new();
+    run(&installation, "runs/0/first", 0.1);
+    run(&installation, "other", 0.1);
+    let mine = installation.write("mine.html", "<!DOCTYPE html>");
+    for (arguments, parts) in [
+        (&["report"][..], &["required", "<RUN>"][..]),
+        (&["report", "none"], &["error: there is no directory none"]),
+        (
+            &["report", "runs"],
+            &[
+                "error: runs is not the directory of a run: there is no events.jsonl in it",
+                "found: 0",
+                "did you mean `runs/0/first`?",
+            ],
+        ),
+        (&["report", "mine.html"], &["error: mine.html is a file, not the directory of a run"]),
+        (&["report", "other", "runs/0/first"], &["a page about 2 runs needs a file", "-o comparison.html"]),
+        (
+            &["report", "other", "./other", "-o", "x.html"],
+            &["error: the run ./other is given twice", "found: also as other"],
+        ),
+        (&["report", "other", "-o", "mine.html"], &["error: mine.html is in use", "--output"]),
+        (&["report", "other", "-o", "none/x.html"], &["error: cannot write none/x.html: No such file"]),
+    ] {
+        let outcome = installation.run(arguments).ends_with(2).stderr_has(parts);
+        assert_eq!(outcome.stdout, "", "{arguments:?}");
+    }
+    assert_eq!(fs::read_to_string(text(&mine)).unwrap(), "<!DOCTYPE html>");
+    assert!(!installation.at("x.html").exists());
+}
+
+#[test]
+fn the_help_has_examples() {
+    let help = Installation::new().run(&["report", "--help"]).ends_with(0);
+    help.stdout_has(&["kiwi-host report runs/first runs/second -o comparison.html", "needs no network"]);
+}
