@@ -13,7 +13,7 @@ mod fake;
 mod run;
 mod support;
 
-use fake::Fake;
+use fake::{Fake, Mode};
 use run::{Run, finished, logged, started};
 use serde_json::{Value, json};
 use support::{Installation, text};
@@ -39,6 +39,32 @@ fn a_run_is_sent_once_and_both_formats_say_what_was_sent() {
         said,
         json!({"server": fake.address, "experiment_id": "1", "run_id": "r1", "url": url, "state": "FINISHED", "sent": sent})
     );
+}
+
+#[test]
+fn what_was_interrupted_goes_on_where_it_stopped() {
+    let (installation, fake, run) = (Installation::new(), Fake::start(), Run::new());
+    let mut tracking = run.start(None, None);
+    for step in 0..2000 {
+        tracking.record(logged(step, 1.0));
+    }
+    drop(tracking);
+    let arguments = ["mlflow", "sync", text(run.path()), &fake.address];
+    let mut first = installation.command(&arguments).spawn().unwrap();
+    fake.wait(|state| state.values.len() >= 1000);
+    fake.set(Mode::Hang);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let before = fake.with(|state| state.values.len());
+    fake.set(Mode::Answer);
+    let second = installation.run(&arguments).ends_with(0);
+    fake.with(|state| {
+        assert_eq!((state.runs, state.values.len()), (1, 8000));
+        // The last request may have been carried out without the cursor having moved.
+        let twice = state.values.values().filter(|times| **times > 1).count();
+        assert!(twice <= 1000 && twice <= before, "{twice} of {before}");
+    });
+    assert!(second.stdout.contains("r1"), "{second:#?}");
 }
 
 #[test]

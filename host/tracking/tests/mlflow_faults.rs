@@ -25,23 +25,25 @@ use kiwi_tracking::record::{Event, Validated, Values};
 use support::fake::{Fake, Mode};
 use support::{LOGGED, Run, finished, logged, server, validated};
 
-/// How long a request may take in these tests.
-const SHORT: Duration = Duration::from_millis(500);
+/// How long the end of a run waits in these tests.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-fn settings() -> Settings {
-    Settings::default().with_timeout(SHORT)
+/// Where a server hangs, a request is given up soon; elsewhere a slow machine is no fault.
+fn settings(fault: Mode) -> Settings {
+    let settings = Settings::default();
+    if fault == Mode::Hang { settings.with_timeout(Duration::from_millis(1500)) } else { settings }
 }
 
-fn start(run: &Run, address: &str) -> Tracking {
+fn start(run: &Run, address: &str, fault: Mode) -> Tracking {
     let mut options = run.options(Some(address), None);
-    options.mlflow.as_mut().unwrap().settings = settings();
+    options.mlflow.as_mut().unwrap().settings = settings(fault);
     let mut tracking = Tracking::start(options);
     tracking.record(support::started(None));
     tracking
 }
 
 fn sync_to(run: &Run, address: &str) -> Result<Synced, Error> {
-    sync(run.path(), &server(address), &settings())
+    sync(run.path(), &server(address), &Settings::default())
 }
 
 fn log(tracking: &mut Tracking, steps: std::ops::Range<u64>) {
@@ -67,7 +69,7 @@ fn a_fault_in_the_middle_is_warned_of_once_and_everything_arrives() {
         for fault in FAULTS {
             scope.spawn(move || {
                 let (run, fake) = (Run::new(), Fake::start());
-                let mut tracking = start(&run, &fake.address);
+                let mut tracking = start(&run, &fake.address, fault);
                 log(&mut tracking, 0..10);
                 fake.wait(|state| state.values.len() as u64 == 10 * LOGGED);
                 fake.set(fault);
@@ -107,10 +109,10 @@ fn what_is_not_sent_at_the_end_is_sent_by_sync() {
             scope.spawn(move || {
                 let (run, fake) = (Run::new(), Fake::start());
                 fake.set(fault);
-                let mut tracking = start(&run, &fake.address);
+                let mut tracking = start(&run, &fake.address, fault);
                 log(&mut tracking, 0..100);
                 tracking.record(finished(100));
-                let said = tracking.waiting(2 * SHORT).close();
+                let said = tracking.waiting(PATIENCE).close();
                 let last = said.last().unwrap();
                 let command = format!("`kiwi-host mlflow sync {} {}`", run.path().display(), fake.address);
                 assert!(said.len() <= 2 && last.contains(&command), "{fault:?}: {said:?}");
@@ -138,7 +140,7 @@ fn a_server_that_comes_later_gets_everything() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     drop(listener);
-    let mut tracking = start(&run, &format!("http://{at}"));
+    let mut tracking = start(&run, &format!("http://{at}"), Mode::Answer);
     log(&mut tracking, 0..10);
     let began = Instant::now();
     let mut said = Vec::new();
@@ -156,7 +158,7 @@ fn a_server_that_comes_later_gets_everything() {
 #[test]
 fn what_the_server_will_never_take_is_passed_over_with_one_warning() {
     let (run, fake) = (Run::new(), Fake::start());
-    let mut tracking = start(&run, &fake.address);
+    let mut tracking = start(&run, &fake.address, Mode::Answer);
     log(&mut tracking, 0..50);
     // The tag of this one is refused.
     let values = Values::from([("bad/x".to_owned(), Some(Number(1.0)))]);
@@ -193,7 +195,7 @@ fn what_is_wrong_is_explained() {
         assert!(error.contains(part), "{mode:?}: {error}");
     }
     let empty = tempfile::tempdir().unwrap();
-    let error = sync(empty.path(), &server(&fake.address), &settings()).unwrap_err();
+    let error = sync(empty.path(), &server(&fake.address), &Settings::default()).unwrap_err();
     assert!(matches!(error, Error::NoRecord { .. }), "{error}");
 }
 
