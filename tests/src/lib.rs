@@ -4,6 +4,7 @@
 pub mod built;
 pub mod golden;
 pub mod gpu;
+pub mod interrupted;
 pub mod outcome;
 pub mod python;
 pub mod toy_corpus;

@@ -7,8 +7,9 @@ use kiwi_plugin_api::Feature;
 use kiwi_plugin_api::torch_ext::Autocast;
 use kiwi_tests::golden::{Case, difference};
 use kiwi_tests::gpu;
+use kiwi_tests::interrupted::Running;
 use kiwi_tests::outcome::Outcome;
-use kiwi_tests::trained::Trained;
+use kiwi_tests::trained::{Trained, all_files};
 use kiwi_tests::workplace::{Workplace, config_with};
 use serde_json::{Value, json};
 use tch::{Device, Kind};
@@ -386,4 +387,112 @@ fn golden_cases_on_a_gpu() {
         let exact = case.json["batches"][0]["loss"].as_f64().unwrap();
         assert!((loss / exact - 1.0).abs() < 0.05, "{kind:?}: loss {loss}, in full precision {exact}");
     }
+}
+
+/// Begins a run on the first GPU.
+fn begin(work: &Workplace, name: &str, libtorch: &Path, changes: &[(&str, Value)], more: &[&str]) -> Running {
+    let options = on_gpu(libtorch);
+    let on = [("trainer.gpus", json!(1))];
+    work.begin(name, &[&on[..], changes].concat(), &[&[&*options[0], &*options[1]][..], more].concat())
+}
+
+#[test]
+fn a_run_on_a_gpu_is_resumed_with_the_state_of_its_scaler() {
+    let Some(libtorch) = gpu::libtorch() else { return };
+    let work = Workplace::new();
+    for precision in [json!(32), json!("bf16"), json!(16)] {
+        let changes = [
+            ("trainer.epochs", json!(4)),
+            ("trainer.precision", precision.clone()),
+            ("trainer.checkpoint.validation_steps", json!(3)),
+            ("system.model.encoder.embeddings.source.dropout", json!(0.2)),
+        ];
+        let name = |part: &str| format!("{part}-{precision}").replace('"', "");
+        let whole = name("whole");
+        assert_eq!(begin(&work, &whole, &libtorch, &changes, &[]).end(), 0);
+        let stopped = name("stopped");
+        let mut running = begin(&work, &stopped, &libtorch, &changes, &[]);
+        running.wait_for("epoch 2 validation");
+        running.signal("TERM");
+        let ended = running.end();
+        assert!(ended == 75 || ended == 0, "{}", running.said());
+        let mut resumed = begin(&work, &stopped, &libtorch, &changes, &["--resume"]);
+        assert_eq!(resumed.end(), 0, "{}", resumed.said());
+        let last = |name: &str| {
+            let trained = Trained { outcome: work.run(&["--version"]), directory: work.at(name) };
+            trained.validations().pop().unwrap().value("val_target_PERP")
+        };
+        let off = (last(&whole) / last(&stopped) - 1.0).abs();
+        assert!(off < 0.02, "precision {precision}: {} and {}", last(&whole), last(&stopped));
+        let points = all_files(&work.at(&stopped).join("resume"));
+        let header = String::from_utf8_lossy(&fs::read(points.last().unwrap()).unwrap()).into_owned();
+        assert_eq!(header.contains("good_steps"), precision == json!(16), "precision {precision}");
+    }
+}
+
+#[test]
+fn a_system_that_is_loaded_on_a_gpu_trains_there_without_a_warning() {
+    let Some(libtorch) = gpu::libtorch() else { return };
+    let work = Workplace::new();
+    let cpu = train(&work, "cpu", &libtorch, 0, &json!(32));
+    let load = [
+        ("system.load", json!(cpu.best())),
+        ("system.class_name", Value::Null),
+        ("system.model", Value::Null),
+    ];
+    let gpu = train_with(&work, "gpu", &libtorch, 1, &load);
+    assert!(gpu.validations()[0].value("val_target_PERP").is_finite());
+}
+
+#[test]
+fn a_batch_that_the_gpu_has_no_memory_for_is_named_and_skipped_if_asked_for() {
+    let Some(libtorch) = gpu::libtorch() else { return };
+    let work = Workplace::new();
+    for (side, word) in [("src", "s1"), ("tgt", "t1")] {
+        let text = fs::read_to_string(work.at(&format!("train.{side}"))).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines[76] = vec![word; 6000].join(" ");
+        work.write(&format!("train.{side}"), &(lines.join("\n") + "\n"));
+    }
+    let wide = [
+        ("trainer.epochs", json!(1)),
+        ("system.model.encoder.hidden_size", json!(400)),
+        ("system.model.encoder.embeddings.source.max_position_embeddings", json!(7000)),
+        ("system.model.encoder.embeddings.target.max_position_embeddings", json!(7000)),
+        ("system.batch_size", json!({"train": 40, "valid": 16})),
+    ];
+    let mut stopped = begin(&work, "stop", &libtorch, &wide, &[]);
+    assert_eq!(stopped.end(), 1, "{}", stopped.said());
+    for part in [
+        "does not fit into memory",
+        "train.src:77 with 6000 words and train.tgt:77 with 6000 words",
+        "asked for",
+        "free",
+    ] {
+        assert!(stopped.said().contains(part), "no {part}: {}", stopped.said());
+    }
+    let skip = [&wide[..], &[("trainer.on_oom", json!("skip"))]].concat();
+    let mut skipping = begin(&work, "skip", &libtorch, &skip, &[]);
+    assert_eq!(skipping.end(), 0, "{}", skipping.said());
+    assert!(skipping.said().contains("a batch is skipped, 1 so far"), "{}", skipping.said());
+}
+
+#[test]
+fn memory_stays_flat_over_a_thousand_steps_on_a_gpu() {
+    let Some(libtorch) = gpu::libtorch() else { return };
+    let work = Workplace::new();
+    let long = [
+        ("trainer.epochs", json!(160)),
+        ("trainer.log_interval", json!(10)),
+        ("trainer.batch_order", json!("bucketed")),
+    ];
+    let mut running = begin(&work, "run", &libtorch, &long, &[]);
+    running.wait_for("step 300:");
+    let before = running.memory();
+    running.wait_for("step 1270:");
+    let after = running.memory();
+    assert_eq!(running.end(), 0, "{}", running.said());
+    let grown = after.saturating_sub(before);
+    println!("host memory after 300 and 1270 steps: {before} and {after} KiB");
+    assert!(grown < 4096, "{before} KiB have become {after} KiB");
 }

@@ -13,7 +13,7 @@ use kiwi_text::{Batch, Field};
 use serde_json::{Value, json};
 
 use crate::assembly::{Assembly, assemble};
-use crate::checkpoint::RunDirectory;
+use crate::checkpoint::{CopiedTensors, RunDirectory};
 use crate::data::{Data, counted, invalid};
 use crate::memory;
 use crate::outlet::Outlet;
@@ -98,6 +98,11 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
             tch::no_grad(|| forward(system, &batch, mode, false))?;
         }
     }
+    // What is saved while training goes on is copied before.
+    let parameters = system.parameters().iter();
+    let copied = CopiedTensors::of(parameters.map(|one| (one.name.as_str(), &one.tensor))).map_err(failed)?;
+    let states = optimizers.states(1)?;
+    drop((copied, states));
     Ok(Trial { peak: memory::peak(), step, largest })
 }
 

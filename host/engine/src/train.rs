@@ -1,21 +1,25 @@
 //! The way of a training run, top to bottom: plan → components → corpora → system → loop → result.
 
+mod beginning;
+mod ending;
+
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan};
 use kiwi_core::request::{TrainRequest, Verbosity};
+use kiwi_tracking::mlflow::MlflowOptions;
 
 use crate::assembly::{Assembly, assemble};
 use crate::checkpoint::{Keeper, RunDirectory};
-use crate::data::counted;
 use crate::outlet::Outlet;
-use crate::report::{Report, number};
+use crate::report::Report;
 use crate::resume::{self, Identity};
 use crate::signals;
-use crate::system::System;
-use crate::torch::{device_name, set_threads};
+use crate::torch::set_threads;
 use crate::training::{Outcome, Saving, StopReason, Trainer};
+use beginning::{Began, describe, started};
+use ending::{conclude, with_a_way_on};
 
 /// `kiwi-host train CONFIG`.
 pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
@@ -36,6 +40,7 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
         Ok(outcome) => conclude(outcome, &directory, request, &mut report),
         Err(failure) => report.failed(&failure.diagnostics),
     }
+    report.close();
     match result.map_err(|failure| with_a_way_on(failure, request, &directory))?.reason {
         StopReason::Interrupted(_) if signals::is_resumable() => Ok(ExitCode::InterruptedResumable),
         StopReason::Interrupted(_) => Ok(ExitCode::Interrupted),
@@ -64,6 +69,11 @@ fn run(
     report: &mut Report<'_>,
 ) -> Result<Outcome, Failure> {
     let config = &plan.config;
+    let mlflow = MlflowOptions::of(&config.run).map_err(|error| {
+        let error =
+            Diagnostic::error(format!("MLflow cannot be told of the run: {error}")).at("run.use_mlflow");
+        Failure::new(ExitCode::Invalid, plan.document.place(error))
+    })?;
     let mut point = None;
     if config.trainer.resume {
         let (found, warnings) = resume::find(directory, plan, allow_changed)?;
@@ -106,6 +116,15 @@ fn run(
     let ordering = system.metrics.main_ordering();
     let keeper = Keeper::new(directory.clone(), training, &main_metric, ordering, save_top_k);
     let saving = Saving::start(keeper, identity, config)?;
+    let resumed_at = point.as_ref().map(|point| point.state.position().step);
+    let options = kiwi_tracking::Options {
+        directory: directory.path().to_owned(),
+        config: serde_json::to_value(config).unwrap_or_default(),
+        mlflow,
+        resumed_at,
+    };
+    let began = Began { run_id, main_metric, ordering, resumed_at, batches: data.train.batches() };
+    report.track(options, started(began, &system, plan));
     let mut trainer = Trainer::new(config, system, optimizers, data, saving, report);
     match point {
         Some(point) => trainer.go_on(point)?,
@@ -113,88 +132,6 @@ fn run(
         None => {}
     }
     trainer.fit()
-}
-
-fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {
-    let parts = [("encoder", &plan.encoder), ("head", &plan.head)];
-    let optimizers = plan.optimizers.iter().map(|component| ("optimizer", component));
-    for (what, component) in parts.into_iter().chain(optimizers) {
-        report.note(format!(
-            "{what} {} of plugin {} {} ({})",
-            component.class,
-            component.plugin,
-            component.version,
-            component.file.display()
-        ));
-    }
-    let (trainable, frozen) = system.count("");
-    report.note(format!(
-        "{} to train, {frozen} frozen; device {}, {}",
-        counted(trainable, "parameter"),
-        device_name(system.device()),
-        counted(tch::get_num_threads().unsigned_abs(), "thread")
-    ));
-}
-
-fn conclude(outcome: &Outcome, directory: &RunDirectory, request: &TrainRequest, report: &mut Report<'_>) {
-    match &outcome.summary.best {
-        Some(best) => report.note(format!(
-            "best system: {} ({} {}, after {})",
-            directory.path().join(&best.file).display(),
-            best.metric,
-            number(best.value.0),
-            counted(best.step, "optimizer step")
-        )),
-        None => report.note(format!("no system was saved in {}", directory.path().display())),
-    }
-    if let Some(last) =
-        outcome.summary.last.as_ref().filter(|last| Some(*last) != outcome.summary.best.as_ref())
-    {
-        report.note(format!(
-            "last system: {} ({} {})",
-            directory.path().join(&last.file).display(),
-            last.metric,
-            number(last.value.0)
-        ));
-    }
-    if matches!(outcome.reason, StopReason::Interrupted(_)) && signals::is_resumable() {
-        report.note(format!("to go on: {}", command_to_resume(request, directory)));
-    }
-}
-
-/// Tells how to go on after a failure, if there is a point to go on from.
-fn with_a_way_on(mut failure: Failure, request: &TrainRequest, directory: &RunDirectory) -> Failure {
-    if failure.exit == ExitCode::RunFailed
-        && signals::is_resumable()
-        && let Some(last) = failure.diagnostics.last_mut()
-    {
-        let command = command_to_resume(request, directory);
-        last.notes.push(format!("once the cause is gone, go on from the last resume point: {command}"));
-    }
-    failure
-}
-
-fn command_to_resume(request: &TrainRequest, directory: &RunDirectory) -> String {
-    let mut words = vec!["kiwi-host".to_owned(), "train".to_owned(), request.config.display().to_string()];
-    for (path, value) in &request.overrides {
-        words.extend(["--set".to_owned(), format!("{path}={value}")]);
-    }
-    for plugins in &request.common.plugin_directories {
-        words.extend(["--plugin-dir".to_owned(), plugins.display().to_string()]);
-    }
-    if let Some(threads) = request.common.threads {
-        words.extend(["--threads".to_owned(), threads.to_string()]);
-    }
-    words.extend(["--output-dir".to_owned(), directory.path().display().to_string(), "--resume".to_owned()]);
-    let quoted = words.iter().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn verbosity(config: &RunConfig) -> Verbosity {

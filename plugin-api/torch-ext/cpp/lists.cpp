@@ -20,11 +20,12 @@
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/max.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
-#include <cmath>
+#include <limits>
 
 using kiwi::TensorPointers;
 
@@ -267,11 +268,26 @@ extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, 
       norm = norm.to(norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     }
     auto total = at::linalg_vector_norm(at::stack(norms), 2);
-    if (std::isfinite(max_norm)) {
-      auto scale = total.add(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
-      at::_foreach_mul_(gradients, scale);
-    }
+    auto scale = total.add(1e-6).reciprocal_().mul_(max_norm).clamp_max_(1.0);
+    at::_foreach_mul_(gradients, scale);
     *out = new at::Tensor(std::move(total));
+  });
+}
+
+// The largest absolute value; NaN if there is one. Unlike the 2-norm it overflows only where a gradient does.
+extern "C" char* kiwi_torch_largest_gradient(TensorPointers parameters, size_t n, at::Tensor** out) {
+  return kiwi::caught([&] {
+    c10::NoGradGuard no_grad;
+    const auto gradients = gradients_of("largest_gradient", parameters, n);
+    if (gradients.empty()) {
+      *out = new at::Tensor(at::zeros({}, at::kFloat));
+      return;
+    }
+    auto norms = at::_foreach_norm(gradients, std::numeric_limits<double>::infinity());
+    for (auto& norm : norms) {
+      norm = norm.to(norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+    }
+    *out = new at::Tensor(at::stack(norms).max());
   });
 }
 

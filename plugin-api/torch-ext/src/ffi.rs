@@ -131,6 +131,11 @@ unsafe extern "C" {
         max_norm: f64,
         out: Out,
     ) -> Message;
+    pub(crate) fn kiwi_torch_largest_gradient(
+        parameters: Pointers,
+        n: usize,
+        out: *mut *mut C_tensor,
+    ) -> Message;
     pub(crate) fn kiwi_torch_unscale_gradients(
         parameters: Pointers,
         n: usize,

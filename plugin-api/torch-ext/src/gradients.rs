@@ -25,10 +25,16 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, To
     }
 }
 
-/// The total 2-norm of the gradients of `parameters`, as a scalar on their device; not finite if one of them is not. Nothing waits for
-/// the device, and no gradient is changed.
-pub fn grad_norm(parameters: &[Tensor]) -> Result<Tensor, TorchError> {
-    clip_grad_norm(parameters, f64::INFINITY)
+/// The largest absolute value in the gradients of `parameters`, as a scalar on their device: not finite if and only if one of them
+/// is not. Nothing waits for the device, and no gradient is changed. Of a sparse gradient the rows that it holds count.
+pub fn largest(parameters: &[Tensor]) -> Result<Tensor, TorchError> {
+    let pointers = ffi::pointers(parameters);
+    let [mut out] = ffi::room::<1>();
+    // SAFETY: as many live tensors as said; the shim writes an owned tensor to `out` when it succeeds.
+    unsafe {
+        ffi::check(ffi::kiwi_torch_largest_gradient(pointers.as_ptr(), pointers.len(), &raw mut out))?;
+        Ok(ffi::own(out))
+    }
 }
 
 /// Divides the gradients of `parameters` by `scale`. Returns a scalar on their device, 1 if one of them is not finite, else 0; nothing

@@ -314,3 +314,21 @@ fn a_sparse_gradient_is_clipped_by_the_rows_it_holds() {
     let beside = gradients::gradient(&beside).unwrap().expect("a gradient");
     assert_close(&[beside], &[Tensor::from_slice(&[1.2])], 1e-6);
 }
+
+#[test]
+fn the_largest_gradient_is_not_finite_only_if_one_is_not() {
+    let gradient = |values: &[f32]| {
+        let parameter =
+            Tensor::zeros([values.len() as i64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        gradients::set_gradient(&parameter, Some(&Tensor::from_slice(values))).unwrap();
+        parameter
+    };
+    let largest = |parameters: &[Tensor]| gradients::largest(parameters).unwrap().double_value(&[]);
+    assert_eq!(largest(&[]), 0.0);
+    let without = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    assert_eq!(largest(&[gradient(&[1.0, -3.0]), gradient(&[2.0]), without]), 3.0);
+    // Their squares would overflow.
+    assert!(largest(&[gradient(&[3e38]), gradient(&[-1e38, 3e38])]).is_finite());
+    assert_eq!(largest(&[gradient(&[1.0]), gradient(&[2.0, f32::NEG_INFINITY])]), f64::INFINITY);
+    assert!(largest(&[gradient(&[1.0, f32::NAN]), gradient(&[f32::INFINITY])]).is_nan());
+}

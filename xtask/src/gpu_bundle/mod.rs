@@ -17,13 +17,17 @@ use crate::workspace::{Workspace, run};
 const RUN: &str = include_str!("run.sh");
 const GOLDEN: &str = "tests/golden";
 /// The tests that need a GPU.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 10] = [
     "golden_cases_on_a_gpu",
     "a_system_loaded_on_either_device_is_the_same",
     "training_on_a_gpu_is_training_on_the_cpu_up_to_rounding",
     "bf16_learns_on_a_gpu",
     "sixteen_bits_learn_on_a_gpu_and_the_state_of_their_scaler_is_saved",
     "a_number_that_no_gpu_has_is_refused",
+    "a_run_on_a_gpu_is_resumed_with_the_state_of_its_scaler",
+    "a_system_that_is_loaded_on_a_gpu_trains_there_without_a_warning",
+    "a_batch_that_the_gpu_has_no_memory_for_is_named_and_skipped_if_asked_for",
+    "memory_stays_flat_over_a_thousand_steps_on_a_gpu",
 ];
 /// The script of the peer.
 const PEER: &str = "pytorch_peer.py";

@@ -1,14 +1,18 @@
-//! What consumes the events of a run: the log (a file in the run's directory and lines on standard error) and the progress bar.
+//! What consumes the events of a run: the log (a file in the run's directory and lines on standard error), the progress bar, and
+//! the record with all who are told of it ([`kiwi_tracking`]).
 
 mod lines;
 mod log_file;
 mod plugin_log;
 mod progress;
+mod tracked;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::request::{Common, Verbosity};
+use kiwi_tracking::record::{Event as Recorded, Message, Started};
+use kiwi_tracking::{Options, Tracking};
 
 use crate::outlet::Outlet;
 use crate::training::{Consumer, Event};
@@ -25,6 +29,8 @@ pub(crate) struct Report<'a> {
     log: LogFile,
     progress: Progress,
     plugins: PluginLog,
+    /// Who else is told, once the run has a directory.
+    tracking: Option<(PathBuf, Tracking)>,
 }
 
 impl<'a> Report<'a> {
@@ -37,6 +43,7 @@ impl<'a> Report<'a> {
             log: LogFile::default(),
             progress: Progress::new(bar),
             plugins: PluginLog::install(),
+            tracking: None,
         }
     }
 
@@ -45,6 +52,34 @@ impl<'a> Report<'a> {
     pub(crate) fn attach(&mut self, directory: &Path, save_interval: u64) {
         if let Err(error) = self.log.attach(&directory.join("output.log"), save_interval) {
             self.outlet.diagnostics(vec![Diagnostic::warning(format!("no log is written: {error}"))]);
+        }
+    }
+
+    /// Records what happens from now on, and tells those that the options name.
+    pub(crate) fn track(&mut self, options: Options, started: Started) {
+        let directory = options.directory.clone();
+        let mut tracking = Tracking::start(options);
+        tracking.record(Recorded::Started(started));
+        self.tracking = Some((directory, tracking));
+        self.tell_of_tracking();
+    }
+
+    /// Ends the record. Waits a little for those who are told of it.
+    pub(crate) fn close(&mut self) {
+        self.log.flush();
+        if let Some((_, tracking)) = self.tracking.take() {
+            for warning in tracking.close() {
+                self.handle(&Event::Warning(Diagnostic::warning(warning)));
+            }
+        }
+        self.log.flush();
+    }
+
+    /// Passes on what went wrong with those who are told of the run.
+    fn tell_of_tracking(&mut self) {
+        let warnings = self.tracking.as_mut().map(|(_, tracking)| tracking.warnings()).unwrap_or_default();
+        for warning in warnings {
+            self.handle(&Event::Warning(Diagnostic::warning(warning)));
         }
     }
 
@@ -77,12 +112,20 @@ impl<'a> Report<'a> {
         for diagnostic in diagnostics.iter().filter(|d| d.severity == Severity::Error) {
             self.log.write("ERROR", &lines::of_diagnostic(diagnostic));
         }
+        if let (Some((_, tracking)), Some(first)) = (&mut self.tracking, diagnostics.first()) {
+            tracking.record(Recorded::Failed(Message { message: lines::of_diagnostic(first) }));
+        }
         self.progress.clear();
         self.log.flush();
     }
 
     fn handle(&mut self, event: &Event) {
         self.progress.update(event);
+        if let Some((directory, tracking)) = &mut self.tracking
+            && let Some(event) = tracked::of_event(event, directory)
+        {
+            tracking.record(event);
+        }
         match event {
             Event::Warning(diagnostic) => {
                 self.log.write("WARNING", &lines::of_diagnostic(diagnostic));
@@ -133,5 +176,8 @@ impl Consumer for Report<'_> {
     fn receive(&mut self, event: &Event) {
         self.tell_of_plugins();
         self.handle(event);
+        if matches!(event, Event::Logged(_) | Event::Validated { .. }) {
+            self.tell_of_tracking();
+        }
     }
 }

@@ -87,7 +87,7 @@ impl LossSum {
 pub(super) enum Figure {
     /// The loss of a batch.
     Loss,
-    /// The norm of the gradients of an optimizer step.
+    /// The largest of the gradients of an optimizer step, or their norm.
     Gradient,
 }
 
@@ -160,7 +160,7 @@ pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus) -> 
             "the {} is not finite: {number} in epoch {}, after {} optimizer steps",
             match place.figure {
                 Figure::Loss => "loss",
-                Figure::Gradient => "norm of the gradients",
+                Figure::Gradient => "gradient",
             },
             place.epoch,
             place.step

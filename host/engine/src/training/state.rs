@@ -63,6 +63,11 @@ pub(crate) struct TrainingState {
 }
 
 impl TrainingState {
+    /// How far the run had come.
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
     /// How many optimizers there were.
     pub(crate) fn optimizers(&self) -> usize {
         self.optimizers.optimizers()

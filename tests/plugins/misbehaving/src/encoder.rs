@@ -24,6 +24,12 @@ pub(crate) struct Config {
     counts: bool,
     /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
     evaluates: Option<u64>,
+    /// Training batches, counted from 0, for which it says what libtorch says when memory runs out.
+    out_of_memory: Vec<u64>,
+    /// Training batches whose loss is not finite.
+    loss_not_finite: Vec<u64>,
+    /// Training batches whose gradients are not finite, though their loss is.
+    gradient_not_finite: Vec<u64>,
 }
 
 impl Default for Config {
@@ -36,6 +42,9 @@ impl Default for Config {
             carries: false,
             counts: false,
             evaluates: None,
+            out_of_memory: Vec::new(),
+            loss_not_finite: Vec::new(),
+            gradient_not_finite: Vec::new(),
         }
     }
 }
@@ -139,7 +148,17 @@ impl Encoder for MisbehavingEncoder {
 
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         self.config.fault.at_work()?;
+        let number = pass.training().then_some(self.trained);
+        let due = |batches: &[u64]| number.is_some_and(|number| batches.contains(&number));
+        let [out_of_memory, loss_not_finite, gradient_not_finite] =
+            [&self.config.out_of_memory, &self.config.loss_not_finite, &self.config.gradient_not_finite]
+                .map(|batches| due(batches));
         self.trained += u64::from(pass.training());
+        if out_of_memory {
+            return Err(Error::new(
+                "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 8.00 GiB of which 1.25 GiB is free.",
+            ));
+        }
         if let Some(most) = self.config.evaluates.filter(|_| !pass.training()) {
             if self.evaluated >= most {
                 return Err(Error::new(format!("asked to evaluate {most} batches only")));
@@ -168,8 +187,15 @@ impl Encoder for MisbehavingEncoder {
             });
         }
         let before = target.f_narrow(1, 0, target.size()[1] - 1)?.f_constant_pad_nd([0i64, 0, 1, 0])?;
-        let logits =
-            Projection { input: before.f_add(&mean)?, weight: self.output.shallow_clone(), bias: None };
+        let mut input = before.f_add(&mean)?;
+        if loss_not_finite {
+            input = input.f_mul_scalar(f64::NAN)?;
+        }
+        if gradient_not_finite {
+            // Adds 0, whose derivative is 0 times infinity.
+            input = input.f_add(&input.f_sub(&input.f_detach()?)?.f_sqrt()?.f_mul_scalar(0.0)?)?;
+        }
+        let logits = Projection { input, weight: self.output.shallow_clone(), bias: None };
         self.config.fault.after_work();
         Ok(Features::new().with("target_logits", Feature::Projection(logits)))
     }

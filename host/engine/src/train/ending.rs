@@ -1,0 +1,82 @@
+//! What is said when a run has ended, and how to go on with it.
+
+use kiwi_core::diagnostic::Failure;
+use kiwi_core::exit_code::ExitCode;
+use kiwi_core::request::TrainRequest;
+
+use crate::checkpoint::RunDirectory;
+use crate::data::counted;
+use crate::report::{Report, number};
+use crate::signals;
+use crate::training::{Outcome, StopReason};
+
+/// Tells which systems there are, and how to go on with a run that was interrupted.
+pub(super) fn conclude(
+    outcome: &Outcome,
+    directory: &RunDirectory,
+    request: &TrainRequest,
+    report: &mut Report<'_>,
+) {
+    match &outcome.summary.best {
+        Some(best) => report.note(format!(
+            "best system: {} ({} {}, after {})",
+            directory.path().join(&best.file).display(),
+            best.metric,
+            number(best.value.0),
+            counted(best.step, "optimizer step")
+        )),
+        None => report.note(format!("no system was saved in {}", directory.path().display())),
+    }
+    if let Some(last) =
+        outcome.summary.last.as_ref().filter(|last| Some(*last) != outcome.summary.best.as_ref())
+    {
+        report.note(format!(
+            "last system: {} ({} {})",
+            directory.path().join(&last.file).display(),
+            last.metric,
+            number(last.value.0)
+        ));
+    }
+    if matches!(outcome.reason, StopReason::Interrupted(_)) && signals::is_resumable() {
+        report.note(format!("to go on: {}", command_to_resume(request, directory)));
+    }
+}
+
+/// Tells how to go on after a failure, if there is a point to go on from.
+pub(super) fn with_a_way_on(
+    mut failure: Failure,
+    request: &TrainRequest,
+    directory: &RunDirectory,
+) -> Failure {
+    if failure.exit == ExitCode::RunFailed
+        && signals::is_resumable()
+        && let Some(last) = failure.diagnostics.last_mut()
+    {
+        let command = command_to_resume(request, directory);
+        last.notes.push(format!("once the cause is gone, go on from the last resume point: {command}"));
+    }
+    failure
+}
+
+fn command_to_resume(request: &TrainRequest, directory: &RunDirectory) -> String {
+    let mut words = vec!["kiwi-host".to_owned(), "train".to_owned(), request.config.display().to_string()];
+    for (path, value) in &request.overrides {
+        words.extend(["--set".to_owned(), format!("{path}={value}")]);
+    }
+    for plugins in &request.common.plugin_directories {
+        words.extend(["--plugin-dir".to_owned(), plugins.display().to_string()]);
+    }
+    if let Some(threads) = request.common.threads {
+        words.extend(["--threads".to_owned(), threads.to_string()]);
+    }
+    words.extend(["--output-dir".to_owned(), directory.path().display().to_string(), "--resume".to_owned()]);
+    let quoted = words.iter().map(|word| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,132 @@
+//! Runs that something ends before their time, and what is the same of two runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::trained::all_files;
+use crate::workplace::{Workplace, config_with};
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A run under way, whose output goes to files of its own.
+pub struct Running {
+    child: Child,
+    said: std::path::PathBuf,
+}
+
+impl Workplace {
+    /// Begins to train by [`crate::workplace::config`] with these values, into the directory `output`; or goes on there.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn begin(&self, output: &str, changes: &[(&str, Value)], arguments: &[&str]) -> Running {
+        let config = format!("{output}.json");
+        self.write(&config, &format!("{:#}\n", config_with(changes)));
+        let said = self.write(&format!("{output}.said"), "");
+        let own = ["train", &config, "--output-dir", output, "--threads", "1"];
+        let mut command = self.command(&[&own[..], arguments].concat());
+        command.stdout(Stdio::null()).stderr(fs::File::create(&said).expect("a file"));
+        Running { child: command.spawn().expect("the program starts"), said }
+    }
+}
+
+impl Running {
+    /// Waits until standard error or the log says `text`.
+    ///
+    /// # Panics
+    /// When the run ends without it, or it takes too long.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        let started = Instant::now();
+        while !self.said().contains(text) {
+            let ended = self.child.try_wait().expect("a child");
+            let said = self.said();
+            assert!(ended.is_none() || said.contains(text), "it ended without {text:?}: {said}");
+            assert!(started.elapsed() < PATIENCE, "no {text:?} in time: {said}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What it has said on standard error so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap_or_default()
+    }
+
+    /// Sends a signal, as `TERM`.
+    ///
+    /// # Panics
+    /// When `kill` cannot be run.
+    pub fn signal(&self, name: &str) {
+        let mut kill = std::process::Command::new("kill");
+        // A process that has ended meanwhile is none to complain about.
+        let _ = kill.arg(format!("-{name}")).arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+    }
+
+    /// Its resident memory, in KiB; 0 if it has ended.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether it has ended within this time.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        let started = Instant::now();
+        loop {
+            if self.child.try_wait().expect("a child").is_some() {
+                return true;
+            }
+            if started.elapsed() >= time {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for its end; the exit code, or minus the signal that ended it.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    #[track_caller]
+    pub fn end(&mut self) -> i32 {
+        assert!(self.ends_within(PATIENCE), "it does not end: {}", self.said());
+        let status: ExitStatus = self.child.wait().expect("a child");
+        status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The files of a run whose bytes depend on nothing but what was trained: systems, their index, states of optimizers.
+#[must_use]
+pub fn results(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = all_files(directory).into_iter().filter_map(|file| {
+        let name = file.strip_prefix(directory).ok()?.to_string_lossy().into_owned();
+        let counts = name.starts_with("checkpoints/") || name.starts_with("optimizer");
+        counts.then(|| fs::read(&file).ok().map(|bytes| (name, bytes))).flatten()
+    });
+    files.collect()
+}
+
+/// The names of files that are not the same in two runs.
+#[must_use]
+pub fn differences(one: &Path, other: &Path) -> Vec<String> {
+    let (one, other) = (results(one), results(other));
+    let names: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
+}

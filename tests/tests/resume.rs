@@ -1,0 +1,291 @@
+//! Runs that are stopped and resumed end in the same bytes as runs that never were, and what cannot be resumed is refused with the
+//! reason.
+
+use std::fs;
+use std::time::Duration;
+
+use kiwi_tests::interrupted::{differences, results};
+use kiwi_tests::trained::all_files;
+use kiwi_tests::workplace::Workplace;
+use serde_json::{Value, json};
+
+/// Everything random on, steps of several batches, validations in the midst of a step, more than one system kept.
+fn lively() -> Vec<(&'static str, Value)> {
+    vec![
+        ("trainer.epochs", json!(4)),
+        ("trainer.batch_order", json!("bucketed")),
+        ("trainer.gradient_accumulation_steps", json!(3)),
+        ("trainer.gradient_max_norm", json!(1.0)),
+        ("trainer.checkpoint.validation_steps", json!(5)),
+        ("trainer.checkpoint.save_top_k", json!(2)),
+        ("system.model.encoder.rnn_layers", json!(2)),
+        ("system.model.encoder.dropout", json!(0.3)),
+        ("system.model.encoder.embeddings.source.dropout", json!(0.2)),
+    ]
+}
+
+fn with(own: &[(&'static str, Value)], more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
+    [own, more].concat()
+}
+
+/// The lines of the log that tell of validations, without times and paths, the last of each.
+fn validations(work: &Workplace, name: &str) -> Vec<String> {
+    let log = fs::read_to_string(work.at(name).join("output.log")).unwrap();
+    let mut found: Vec<String> = Vec::new();
+    for line in log.lines().filter(|line| line.contains(" validation at step ")) {
+        let text = line.splitn(3, ' ').nth(2).unwrap().split(", saved as").next().unwrap().to_owned();
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_run_stopped_anywhere_and_resumed_ends_in_the_same_bytes() {
+    let work = Workplace::new();
+    // 8 batches an epoch in 3 steps: 12 steps in all.
+    let whole = work.train("whole", &lively());
+    assert!(results(&whole.directory).len() >= 4, "{:?}", results(&whole.directory).keys());
+    for (steps, signal, code) in
+        [(1, "KILL", -9), (3, "TERM", 75), (5, "INT", 75), (7, "USR1", 75), (10, "KILL", -9)]
+    {
+        let name = format!("stopped-{steps}");
+        let mut running = work.begin(&name, &lively(), &[]);
+        running.wait_for(&format!(" step {steps}:"));
+        running.signal(signal);
+        let ended = running.end();
+        // It may be faster than the signal.
+        assert!(ended == code || ended == 0, "{ended}: {}", running.said());
+        let mut resumed = work.begin(&name, &lively(), &["--resume"]);
+        assert_eq!(resumed.end(), 0, "{}", resumed.said());
+        assert_eq!(differences(&whole.directory, &work.at(&name)), [""; 0], "{signal} after {steps} steps");
+        assert_eq!(validations(&work, "whole"), validations(&work, &name));
+    }
+}
+
+#[test]
+fn every_kind_of_schedule_goes_on_where_it_was() {
+    let work = Workplace::new();
+    let optimizer = |name: &str, section: Value| (name.to_owned(), section);
+    let list = json!([
+        {"class_name": "sparse_adam", "learning_rate": 0.01, "parameters": ["encoder.embeddings.*"]},
+        {"class_name": "adam", "learning_rate": 0.01, "parameters": ["encoder.encode_*", "encoder.output_*", "encoder.*_PreQEFV"]},
+    ]);
+    for (name, section) in [
+        optimizer("noam", json!({"class_name": "noam", "learning_rate": 1.0, "warmup_steps": 5})),
+        optimizer("adamw", json!({"class_name": "adamw", "learning_rate": 0.01, "warmup_steps": 0.25})),
+        optimizer(
+            "plateau",
+            json!({"class_name": "sgd", "learning_rate": 0.3, "learning_rate_decay": 0.5, "learning_rate_decay_start": 0}),
+        ),
+        optimizer("averaged", json!({"class_name": "averaged_sgd", "learning_rate": 0.05})),
+        optimizer("list", list),
+    ] {
+        let mut changes = with(&lively(), &[("system.optimizer", section)]);
+        if name == "list" {
+            changes.push(("system.model.encoder.embeddings.source.sparse_embeddings", json!(true)));
+            changes.push(("system.model.encoder.embeddings.target.sparse_embeddings", json!(true)));
+            changes.push(("trainer.gradient_max_norm", json!(0.0)));
+        }
+        let whole = work.train(&format!("{name}-whole"), &changes);
+        let stopped = format!("{name}-stopped");
+        let mut running = work.begin(&stopped, &changes, &[]);
+        running.wait_for("epoch 1 validation");
+        running.signal("TERM");
+        assert_eq!(running.end(), 75, "{}", running.said());
+        let mut resumed = work.begin(&stopped, &changes, &["--resume"]);
+        assert_eq!(resumed.end(), 0, "{}", resumed.said());
+        assert_eq!(differences(&whole.directory, &work.at(&stopped)), [""; 0], "{name}");
+        assert_eq!(validations(&work, &format!("{name}-whole")), validations(&work, &stopped), "{name}");
+    }
+}
+
+#[test]
+fn a_finished_run_goes_on_if_there_is_more_to_do_and_else_says_what_to_change() {
+    let work = Workplace::new();
+    let first = work.train("run", &[]);
+    let before = fs::read_to_string(first.directory.join("config.json")).unwrap();
+    let resume = |more: &[&str]| {
+        work.run(
+            &[&["train", "run.json", "--output-dir", "run", "--threads", "1", "--resume"][..], more].concat(),
+        )
+    };
+    let kept = results(&first.directory);
+    let _ = resume(&[])
+        .ends_with(0)
+        .says(&["nothing to do: 2 epochs are done; raise trainer.epochs to go on", "best system: run/"]);
+    assert_eq!(results(&first.directory), kept);
+
+    let _ = resume(&["--set", "trainer.epochs=3"])
+        .ends_with(0)
+        .says(&["goes on after 16 optimizer steps", "epoch 2 done at step 24"]);
+    let longer = work.train("longer", &[("trainer.epochs", json!(3))]);
+    assert_eq!(differences(&longer.directory, &first.directory), [""; 0]);
+    // What the run was begun with is kept beside.
+    assert_eq!(fs::read_to_string(first.directory.join("config.1.json")).unwrap(), before);
+
+    let early = ("trainer.checkpoint.early_stop_patience", json!(1));
+    let steep = ("system.optimizer.learning_rate", json!(3.0));
+    let _ = work.train(
+        "early",
+        &[early, steep, ("trainer.epochs", json!(30)), ("trainer.gradient_max_norm", json!(1.0))],
+    );
+    let outcome = work.run(&["train", "early.json", "--output-dir", "early", "--threads", "1", "--resume"]);
+    let _ = outcome
+        .ends_with(0)
+        .says(&["nothing to do: the run stopped early, with early_stop_patience 1; raise it"]);
+    let _ = work.train("few", &[("trainer.max_steps", json!(3))]);
+    let outcome = work.run(&["train", "few.json", "--output-dir", "few", "--threads", "1", "--resume"]);
+    let _ = outcome.ends_with(0).says(&["nothing to do: trainer.max_steps 3 is reached; raise it to go on"]);
+}
+
+#[test]
+fn what_cannot_be_resumed_is_said_with_where_it_was_looked_for() {
+    let work = Workplace::new();
+    let config = kiwi_tests::workplace::config_with(&[("trainer.resume", json!(true))]);
+    work.write("run.json", &config.to_string());
+    let to = |directory: &str| work.run(&["train", "run.json", "--output-dir", directory]);
+    let _ = to("nowhere").ends_with(2).says(&["error: there is nothing to resume", "nowhere: No such file"]);
+    work.write("other/file", "");
+    let _ = to("other").ends_with(2).says(&["other: a directory without a config.json"]);
+    let _ = work
+        .run(&["train", "run.json"])
+        .ends_with(2)
+        .says(&["which run is to be resumed is not said", "no run was found in runs/0"]);
+    work.write("runs/0/0123456789abcdef0123456789abcdef/config.json", "{}");
+    let _ = work
+        .run(&["train", "run.json"])
+        .ends_with(2)
+        .says(&["did you mean `runs/0/0123456789abcdef0123456789abcdef"]);
+    let _ = work
+        .run(&["train", "run.json", "--set", "trainer.resume=false", "--allow-changed"])
+        .ends_with(2)
+        .says(&["--resume"]);
+
+    // Without --resume a run's directory is refused, with the way on.
+    let run = work.train("done", &[]);
+    let before = all_files(&run.directory);
+    let _ = work.try_train("done", &[]).ends_with(2).says(&["is in use already", "by --resume"]);
+    assert_eq!(all_files(&run.directory), before);
+}
+
+#[test]
+fn a_run_that_is_not_the_same_any_more_is_refused_and_named() {
+    let work = Workplace::new();
+    let run = work.train("run", &[]);
+    let kept = results(&run.directory);
+    let arguments = [
+        "train",
+        "run.json",
+        "--output-dir",
+        "run",
+        "--threads",
+        "1",
+        "--resume",
+        "--set",
+        "trainer.epochs=3",
+    ];
+    let resume = |more: &[&str]| work.run(&[&arguments[..], more].concat());
+    let outcome =
+        resume(&["--set", "run.seed=8", "--set", "system.optimizer.learning_rate=0.1"]).ends_with(2);
+    let _ = outcome.says(&[
+        "`run.seed` has changed since the run began",
+        "found: 8",
+        "expected: 7",
+        "`system.optimizer.learning_rate` has changed",
+        "--allow-changed",
+    ]);
+    let text = fs::read_to_string(work.at("train.src")).unwrap();
+    work.write("train.src", &text.replacen(' ', "  more ", 1));
+    let _ = resume(&[]).ends_with(2).says(&["error: the training corpus has changed since the run began"]);
+    assert_eq!(results(&run.directory), kept, "nothing is touched");
+    work.write("train.src", &text);
+    // Where files lie does not matter, what is in them does.
+    for side in ["src", "tgt"] {
+        fs::rename(work.at(&format!("train.{side}")), work.at(&format!("moved.{side}"))).unwrap();
+    }
+    let moved = ["--set", "data.train.input.source=moved.src", "--set", "data.train.input.target=moved.tgt"];
+    let _ = resume(&[&moved[..], &["--set", "run.seed=8", "--allow-changed"]].concat())
+        .ends_with(0)
+        .says(&["warning: `run.seed` has changed", "epoch 2 done at step 24"]);
+}
+
+#[test]
+fn another_build_of_a_plugin_is_refused() {
+    let work = Workplace::with_copied_program(&["encoders", "heads", "optimizers", "metrics"]);
+    let _ = work.train("run", &[]);
+    let plugin = work.at("bin/libkiwi_encoders.so");
+    let mut bytes = fs::read(&plugin).unwrap();
+    // After the end of what is loaded: the same code in another file.
+    bytes.extend_from_slice(b"another build");
+    fs::remove_file(&plugin).unwrap();
+    fs::write(&plugin, bytes).unwrap();
+    let resume = [
+        "train",
+        "run.json",
+        "--output-dir",
+        "run",
+        "--threads",
+        "1",
+        "--resume",
+        "--set",
+        "trainer.epochs=3",
+    ];
+    let said = ["the plugin of the encoder `PredictorEncoder` has changed since the run began", "SHA-256"];
+    let _ = work.run(&resume).ends_with(2).says(&said);
+    let _ = work.run(&[&resume[..], &["--allow-changed"]].concat()).ends_with(0).says(&said);
+}
+
+#[test]
+fn broken_resume_points_are_passed_over_and_the_last_good_one_is_taken() {
+    let work = Workplace::new();
+    let run = work.train("run", &[("trainer.checkpoint.validation_steps", json!(2))]);
+    let longer = [("trainer.checkpoint.validation_steps", json!(2)), ("trainer.epochs", json!(3))];
+    let whole = work.train("whole", &longer);
+    let points = all_files(&run.directory.join("resume"));
+    let names: Vec<_> =
+        points.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, ["after-14-batches.safetensors", "after-16-batches.safetensors"]);
+    let newest = fs::read(&points[1]).unwrap();
+    fs::write(&points[1], &newest[..newest.len() / 2]).unwrap();
+    fs::write(run.directory.join("resume/.after-18-batches.safetensors.abc.partial"), "half").unwrap();
+    let mut resumed = work.begin("run", &longer, &["--resume"]);
+    assert_eq!(resumed.end(), 0);
+    for part in ["after-16-batches.safetensors", "goes on after 14 optimizer steps", "1 incomplete file"] {
+        assert!(resumed.said().contains(part), "no {part}: {}", resumed.said());
+    }
+    assert_eq!(differences(&whole.directory, &run.directory), [""; 0]);
+    for point in all_files(&run.directory.join("resume")) {
+        fs::write(point, "text").unwrap();
+    }
+    let outcome =
+        work.run(&["train", "run.json", "--output-dir", "run", "--threads", "1", "--resume"]).ends_with(2);
+    let _ = outcome.says(&["there is no resume point that can be used", "after-24-batches.safetensors"]);
+    assert_eq!(differences(&whole.directory, &run.directory), [""; 0]);
+}
+
+#[test]
+fn state_that_is_carried_from_batch_to_batch_is_resumed_from_where_there_is_none() {
+    let work = Workplace::new();
+    let changes = [
+        ("trainer.epochs", json!(40)),
+        ("trainer.truncated_bptt_steps", json!(2)),
+        ("trainer.gradient_accumulation_steps", json!(2)),
+        ("trainer.checkpoint.resume_interval", json!(1)),
+        (
+            "system.model.encoder",
+            json!({"class_name": "MisbehavingEncoder", "dim": 8, "carries": true, "counts": true}),
+        ),
+        ("system.model.tlm_outputs", json!({"class_name": "MisbehavingHead"})),
+    ];
+    let whole = work.train("whole", &changes);
+    let mut running = work.begin("stopped", &changes, &[]);
+    running.wait_for("epoch 9 step");
+    let _ = running.ends_within(Duration::from_millis(3));
+    running.signal("TERM");
+    assert_eq!(running.end(), 75, "{}", running.said());
+    let mut resumed = work.begin("stopped", &changes, &["--resume"]);
+    assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    assert_eq!(differences(&whole.directory, &work.at("stopped")), [""; 0]);
+}
