@@ -11,6 +11,7 @@ mod cuda;
 mod engine;
 mod output;
 mod print;
+mod signals;
 
 use clap::Parser;
 

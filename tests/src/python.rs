@@ -1,15 +1,26 @@
-//! A Python with torch, which `cargo xtask test` and `cargo xtask setup --python` install into `.python/`.
+//! A Python with torch, and one with TensorBoard and MLflow, which `cargo xtask test` and `cargo xtask setup --python` install into
+//! `.python/` and `.python-tracking/`.
 
 use std::process::Command;
 
 use crate::built;
 
-/// The Python, if its packages are there; else a line that says why the test is left out.
+/// The Python with torch, if its packages are there; else a line that says why the test is left out.
 #[must_use]
 pub fn python() -> Option<Command> {
-    let packages = built::root().join(".python");
+    with_packages(".python", "torch for Python")
+}
+
+/// The same with TensorBoard and MLflow.
+#[must_use]
+pub fn tracking() -> Option<Command> {
+    with_packages(".python-tracking", "TensorBoard and MLflow")
+}
+
+fn with_packages(folder: &str, what: &str) -> Option<Command> {
+    let packages = built::root().join(folder);
     if !packages.join("installed").is_file() {
-        println!("skipped: no torch for Python in .python: `cargo xtask setup --python` fetches it");
+        println!("skipped: no {what} in {folder}: `cargo xtask setup --python` fetches it");
         return None;
     }
     let mut command = Command::new("python3");

@@ -163,6 +163,14 @@ fn what_cannot_be_resumed_is_said_with_where_it_was_looked_for() {
         .ends_with(2)
         .says(&["--resume"]);
 
+    // Two do not train in one directory.
+    let mut running = work.begin("busy", &[("trainer.epochs", json!(300))], &[]);
+    running.wait_for("epoch 1 step");
+    let busy = work.run(&["train", "busy.json", "--output-dir", "busy", "--resume"]).ends_with(2);
+    let _ = busy.says(&["another process is at work in the directory of the run", "busy/.lock is locked"]);
+    running.signal("KILL");
+    assert_eq!(running.end(), -9);
+
     // Without --resume a run's directory is refused, with the way on.
     let run = work.train("done", &[]);
     let before = all_files(&run.directory);

@@ -15,8 +15,22 @@ fn a_run_leaves_its_config_its_log_and_its_best_system() {
 
     let file = |name: &str| run.directory.join(name);
     let best = run.index()["best"].as_str().unwrap().to_owned();
-    let names = ["config.json", "output.log", "optimizer.safetensors", "checkpoints/index.json", &best];
-    let mut expected = names.map(file);
+    let names = [
+        ".lock",
+        "config.json",
+        "events.jsonl",
+        "output.log",
+        "optimizer.safetensors",
+        "summary.json",
+        "checkpoints/index.json",
+        &best,
+        "resume/after-8-batches.safetensors",
+        "resume/after-16-batches.safetensors",
+    ];
+    let mut expected = names.map(file).to_vec();
+    let events = all_files(&file("tensorboard"));
+    assert_eq!(events.len(), 1, "{events:?}");
+    expected.extend(events);
     expected.sort();
     assert_eq!(all_files(&run.directory), expected, "nothing else, nothing half-written");
     assert!(best.starts_with("checkpoints/model_epoch=01-val_target_PERP="), "{best}");
@@ -30,7 +44,7 @@ fn a_run_leaves_its_config_its_log_and_its_best_system() {
     }
     let log = run.log();
     for part in [
-        "experiment default, directory ",
+        "experiment default, run ",
         "encoder PredictorEncoder of plugin kiwi-encoders 0.1.0",
         "head TLMOutputs of plugin kiwi-heads",
         "optimizer adam of plugin kiwi-optimizers",
@@ -171,7 +185,7 @@ fn a_run_id_names_the_directory() {
     ];
     work.write("config.json", &kiwi_tests::workplace::config_with(&changes).to_string());
     let train = ["train", "config.json", "--threads", "1"];
-    let _ = work.run(&train).ends_with(0).says(&["experiment gender of nouns, directory ", id]);
+    let _ = work.run(&train).ends_with(0).says(&["experiment gender of nouns, run ", id]);
     assert!(work.at("runs/0").join(id).join("checkpoints/index.json").is_file());
     // Once only: a second run has no directory of its own.
     let _ = work.run(&train).ends_with(2).says(&["is in use already", id]);

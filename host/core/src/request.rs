@@ -153,4 +153,6 @@ pub enum Message {
     Diagnostics(Vec<Diagnostic>),
     /// A line of data, to be printed to standard output.
     Data(String),
+    /// From now on the engine takes care of signals that ask a run to end.
+    SignalsTaken,
 }

@@ -25,7 +25,10 @@ use crate::training::{self, Mode, failed};
 /// `kiwi-host check CONFIG`.
 pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let plan = plan::prepare(&request.train).map_err(|unprepared| unprepared.failure)?;
-    let directory = RunDirectory::choose(&plan.config)?;
+    let directory = match plan.config.trainer.resume {
+        true => RunDirectory::to_resume(&plan.config)?,
+        false => RunDirectory::choose(&plan.config)?,
+    };
     // The findings are the output; warnings alone go to standard error.
     let mut report = Report::new(outlet, &request.train.common, Verbosity::Quiet);
     report.warnings(plan.warnings.clone());

@@ -33,6 +33,11 @@ impl Outlet {
         self.message(&Message::Data(line));
     }
 
+    /// From now on the engine takes care of signals.
+    pub(crate) fn signals_taken(&self) {
+        self.message(&Message::SignalsTaken);
+    }
+
     fn message(&self, message: &Message) {
         // A message holds strings and numbers only: it can always be written.
         let Ok(json) = serde_json::to_vec(message) else { return };

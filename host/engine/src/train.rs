@@ -29,6 +29,7 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
             Diagnostic::error(format!("signals cannot be taken care of: {error}")),
         )
     })?;
+    outlet.signals_taken();
     let plan = plan::prepare(request).map_err(|unprepared| unprepared.failure)?;
     let mut report = Report::new(outlet, &request.common, verbosity(&plan.config));
     report.warnings(plan.warnings.clone());
@@ -75,7 +76,9 @@ fn run(
         Failure::new(ExitCode::Invalid, plan.document.place(error))
     })?;
     let mut point = None;
+    let mut lock = None;
     if config.trainer.resume {
+        lock = directory.lock()?;
         let (found, warnings) = resume::find(directory, plan, allow_changed)?;
         report.warnings(warnings);
         if found.is_some() {
@@ -95,6 +98,10 @@ fn run(
     }
 
     directory.create(config)?;
+    let lock = match lock {
+        None => directory.lock()?,
+        held => held,
+    };
     report.attach(directory.path(), config.trainer.log_save_interval);
     report.note(format!(
         "experiment {}, run {run_id}, directory {}",
@@ -131,7 +138,9 @@ fn run(
         None if config.trainer.resume => trainer.begin_anew(),
         None => {}
     }
-    trainer.fit()
+    let outcome = trainer.fit();
+    drop(lock);
+    outcome
 }
 
 fn verbosity(config: &RunConfig) -> Verbosity {

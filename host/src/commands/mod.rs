@@ -23,6 +23,7 @@ use crate::arguments::{Arguments, ColorArgument, Command, CommonOptions};
 use crate::engine;
 use crate::output::Output;
 use crate::print;
+use crate::signals;
 
 /// Carries out a command; the code to exit with.
 pub(crate) fn run(arguments: Arguments) -> i32 {
@@ -113,6 +114,7 @@ fn run_engine(
                     std::process::exit(ExitCode::Success.number());
                 }
             }
+            Message::SignalsTaken => signals::leave_to_the_engine(),
         })?;
     match lost {
         Some(error) => Err(cannot_write(&error)),

@@ -9,6 +9,7 @@ use kiwi_core::{config, plan};
 use super::{WhenClosed, common, print_data, program, run_engine};
 use crate::arguments::{CheckArguments, CommonOptions, TrainArguments};
 use crate::engine;
+use crate::signals;
 
 pub(super) fn train(
     arguments: TrainArguments,
@@ -25,6 +26,7 @@ pub(super) fn train(
             Diagnostic::error("there is no config to train by").help("name a file, or give --example");
         return Err(Failure::new(ExitCode::Invalid, error));
     };
+    signals::end_the_program()?;
     let request = TrainRequest {
         config,
         overrides: arguments.overrides,

@@ -1,6 +1,6 @@
 //! The directory of a run.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use kiwi_core::config::RunConfig;
@@ -134,6 +134,26 @@ impl RunDirectory {
             save::write_text(&kept, before.trim_end()).map_err(|error| refuse(&kept, &error))?;
         }
         save::write_text(&file, &text).map_err(|error| refuse(&file, &error))
+    }
+
+    /// Makes it this process's until the file that comes back is closed, so that no two train in it.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub(crate) fn lock(&self) -> Result<Option<File>, Failure> {
+        let path = self.path.join(".lock");
+        // Where no file can be locked, nothing is kept from anybody.
+        let Ok(file) = File::options().create(true).append(true).open(&path) else { return Ok(None) };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Failure::new(
+                ExitCode::Invalid,
+                Diagnostic::error("another process is at work in the directory of the run")
+                    .at("run.output_dir")
+                    .found(format!("{} is locked", path.display()))
+                    .help("wait until it has ended, or end it; a signal has it save a resume point"),
+            )),
+            _ => Ok(Some(file)),
+        }
     }
 
     /// Removes what an interrupted run has left of files that it was writing; how many.

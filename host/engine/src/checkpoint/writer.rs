@@ -167,6 +167,9 @@ impl Writer {
             if state.pending.is_empty() && !state.busy {
                 return Ok(());
             }
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Err("the thread that writes files has ended, which is a bug of kiwi-host".to_owned());
+            }
             if let Some(problem) = &state.problem {
                 let since = *failing_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= patience {

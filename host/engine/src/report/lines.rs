@@ -26,6 +26,7 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
         | Event::Batch { .. }
         | Event::ValidationStarted { .. }
         | Event::ValidationBatch
+        | Event::ResumePoint
         | Event::Warning(_) => return None,
         Event::Validated { epoch, step, values, improved, saved } => {
             let values: Vec<_> =

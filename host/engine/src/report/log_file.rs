@@ -40,12 +40,14 @@ impl LogFile {
         }
     }
 
-    /// An entry of this optimizer step was added: writes to the file if the last time is long enough ago.
-    pub(super) fn step_logged(&mut self, step: u64) {
-        if step >= self.saved_at.saturating_add(self.save_interval) {
+    /// An entry of this optimizer step was added: writes to the file if the last time is long enough ago, and says whether it did.
+    pub(super) fn step_logged(&mut self, step: u64) -> bool {
+        let due = step >= self.saved_at.saturating_add(self.save_interval);
+        if due {
             self.saved_at = step;
             self.flush();
         }
+        due
     }
 
     /// Hands what was written to the operating system.

@@ -75,6 +75,12 @@ impl<'a> Report<'a> {
         self.log.flush();
     }
 
+    fn flush_tracking(&mut self) {
+        if let Some((_, tracking)) = &mut self.tracking {
+            tracking.flush();
+        }
+    }
+
     /// Passes on what went wrong with those who are told of the run.
     fn tell_of_tracking(&mut self) {
         let warnings = self.tracking.as_mut().map(|(_, tracking)| tracking.warnings()).unwrap_or_default();
@@ -145,7 +151,15 @@ impl<'a> Report<'a> {
                     }
                 }
                 match event {
-                    Event::Logged(values) => self.log.step_logged(values.step),
+                    Event::Logged(values) => {
+                        if self.log.step_logged(values.step) {
+                            self.flush_tracking();
+                        }
+                    }
+                    Event::ResumePoint => {
+                        self.log.flush();
+                        self.flush_tracking();
+                    }
                     Event::Validated { .. } | Event::Finished(_) | Event::Tested { .. } => self.log.flush(),
                     _ => {}
                 }

@@ -76,7 +76,11 @@ impl Progress {
                 }
             }
             Event::Finished(_) | Event::Interrupted { .. } => self.clear(),
-            Event::Tested { .. } | Event::Note(_) | Event::Warning(_) | Event::RateLowered { .. } => {}
+            Event::ResumePoint
+            | Event::Tested { .. }
+            | Event::Note(_)
+            | Event::Warning(_)
+            | Event::RateLowered { .. } => {}
         }
     }
 

@@ -46,7 +46,8 @@ pub(super) fn of_event(event: &Event, directory: &Path) -> Option<Recorded> {
         | Event::EpochStarted { .. }
         | Event::Batch { .. }
         | Event::ValidationStarted { .. }
-        | Event::ValidationBatch => return None,
+        | Event::ValidationBatch
+        | Event::ResumePoint => return None,
     })
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Event {
     ValidationBatch,
     /// Validation is done: loss and metrics of each set, by their full names such as `val_target_PERP`.
     Validated { epoch: u64, step: u64, values: Values, improved: bool, saved: Option<PathBuf> },
+    /// A point to resume from is about to be saved: what was told so far must not be lost.
+    ResumePoint,
     /// The main metric no longer improves, so a learning rate was lowered, after so many steps.
     RateLowered { step: u64, lowered: Lowered },
     /// Training is over.

@@ -93,12 +93,15 @@ impl Trainer<'_> {
         self.saving.interval.is_some_and(|interval| self.position.step.is_multiple_of(interval))
     }
 
-    /// Saves what is to be kept after a validation with this value of the main metric; the file of the system, if it is.
-    pub(super) fn save_validated(&mut self, main: Option<f64>) -> Result<Option<PathBuf>, Failure> {
-        let slot = self.saving.keeper.offer(self.position.epoch, self.position.step, main);
+    /// Where the system is to be kept after a validation with this value of the main metric, if it is.
+    pub(super) fn offer(&mut self, main: Option<f64>) -> Option<Slot> {
+        self.saving.keeper.offer(self.position.epoch, self.position.step, main)
+    }
+
+    /// Saves what is to be kept after a validation.
+    pub(super) fn save_validated(&mut self, slot: Option<&Slot>) -> Result<(), Failure> {
         let resume = self.saving.interval.is_none();
-        self.save(slot.as_ref(), resume)?;
-        Ok(slot.map(|slot| slot.path))
+        self.save(slot, resume)
     }
 
     /// Saves a resume point here, if the last is not of here.
@@ -119,6 +122,9 @@ impl Trainer<'_> {
         let resume = resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here();
         if slot.is_none() && !resume {
             return Ok(());
+        }
+        if resume {
+            self.emit(Event::ResumePoint);
         }
         let mut time = std::mem::take(&mut self.clock.saving);
         let work = timed(&mut time, || self.work(slot, resume));

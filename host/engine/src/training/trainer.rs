@@ -238,11 +238,13 @@ impl<'a> Trainer<'a> {
         // Before the states are saved, which tell of it.
         let lowered = self.optimizers.validated(main);
         let Position { epoch, step, .. } = self.position;
-        let saved = self.save_validated(main)?;
+        let slot = self.offer(main);
+        let saved = slot.as_ref().map(|slot| slot.path.clone());
         self.emit(Event::Validated { epoch, step, values, improved, saved });
         for lowered in lowered {
             self.emit(Event::RateLowered { step, lowered });
         }
+        self.save_validated(slot.as_ref())?;
         Ok(None)
     }
 

@@ -28,12 +28,12 @@ fn every_key_that_comes_later_is_refused_unless_it_asks_for_nothing() {
 
 #[test]
 fn keys_that_come_later_have_their_place() {
-    let text = changed(r#""epochs": 50,"#, r#""epochs": 50, "on_oom": "skip","#);
+    let text = changed(r#""deterministic": true"#, r#""deterministic": false"#);
     assert_eq!(
         complaints(&text, &[]),
         [
-            "trainer.on_oom@12:29 | going on after a batch that does not fit into memory is not supported yet | \
-            found the string \"skip\" | expected \"stop\" | help remove the key"
+            "trainer.deterministic@22:22 | choosing algorithms that may give other numbers each time is not supported yet | \
+            found false | expected true | help remove the key"
         ]
     );
 }
@@ -41,12 +41,12 @@ fn keys_that_come_later_have_their_place() {
 #[test]
 fn a_key_that_comes_later_is_the_nearest_of_a_misspelt_one() {
     assert_eq!(
-        complaints(LEAST, &[("trainer.resum", "5")]),
-        ["trainer.resum@- | unknown key `resum` | found `resum` | \
+        complaints(LEAST, &[("trainer.determinist", "5")]),
+        ["trainer.determinist@- | unknown key `determinist` | found `determinist` | \
             expected one of amp_level, batch_order, checkpoint, deterministic, epochs, gpus, \
             gradient_accumulation_steps, gradient_max_norm, log_interval, log_save_interval, main_metric, max_steps, \
             max_tokens_per_batch, on_nonfinite, on_oom, precision, resume, truncated_bptt_steps | \
-            nearest resume | note set by --set trainer.resum | \
-            help write `resume`, or leave out this --set"]
+            nearest deterministic | note set by --set trainer.determinist | \
+            help write `deterministic`, or leave out this --set"]
     );
 }
