@@ -47,7 +47,7 @@ fn the_command_that_is_told_goes_on() {
 #[test]
 fn a_long_validation_is_left_at_once_and_made_up_for() {
     let work = Workplace::new();
-    let line = |side: &str| format!("{}\n", vec![side; 6].join(" ")).repeat(20_000);
+    let line = |side: &str| format!("{}\n", [side; 6].join(" ")).repeat(20_000);
     work.write("valid.src", &line("s1"));
     work.write("valid.tgt", &line("t1"));
     let few = [("trainer.epochs", json!(1)), ("system.batch_size.valid", json!(16))];

@@ -46,12 +46,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "source", required_unless_present = "curves")]
     target: Option<PathBuf>,
     /// Timed batches of each run, after the warm-up [default: 40, with --curves 8].
-    #[arg(long, value_name = "BATCHES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BATCHES", value_parser = crate::bench::at_least_one)]
     batches: Option<u64>,
     #[command(flatten)]
     settings: Settings,
     /// Runs of each side, in turn.
-    #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "RUNS", default_value_t = 1, value_parser = crate::bench::at_least_one)]
     repeat: u64,
     /// Script to measure against, or the folder that holds it as `pytorch_peer.py`; run by `python3`.
     #[arg(long, value_name = "PATH")]
@@ -60,6 +60,12 @@ pub(crate) struct Options {
     /// --source and --target the text is made up: sentences of 13 words, 18 000 types.
     #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     curves: Option<Vec<Curve>>,
+}
+
+/// A number on the command line that 0 would make no sense of.
+fn at_least_one(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number >= 1);
+    number.ok_or_else(|| "expected an integer of at least 1".to_owned())
 }
 
 /// Builds the program, trains with it for some steps, and prints what that came to: a line of JSON for each run, or a table.

@@ -12,28 +12,28 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BATCHES", default_value_t = 2)]
     pub(super) warmup: u64,
     /// Pairs of sentences in a batch.
-    #[arg(long, value_name = "PAIRS", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "PAIRS", default_value_t = 32, value_parser = crate::bench::at_least_one)]
     pub(super) batch_size: u64,
     /// Threads for the operators.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = crate::bench::at_least_one)]
     pub(super) threads: u64,
     /// Size of each LSTM's hidden state, a direction.
-    #[arg(long, value_name = "SIZE", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SIZE", default_value_t = 400, value_parser = crate::bench::at_least_one)]
     pub(super) hidden_size: u64,
     /// Layers of each LSTM.
-    #[arg(long, value_name = "LAYERS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "LAYERS", default_value_t = 2, value_parser = crate::bench::at_least_one)]
     pub(super) rnn_layers: u64,
     /// Size of the rows of both input tables.
-    #[arg(long, value_name = "SIZE", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SIZE", default_value_t = 200, value_parser = crate::bench::at_least_one)]
     pub(super) embeddings_dim: u64,
     /// Size of the rows of the output table.
-    #[arg(long, value_name = "SIZE", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SIZE", default_value_t = 200, value_parser = crate::bench::at_least_one)]
     pub(super) out_embeddings_dim: u64,
     /// Dropout between LSTM layers, in [0, 1).
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     pub(super) dropout: f64,
     /// Most types in each vocabulary, special tokens not counted.
-    #[arg(long, value_name = "TYPES", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "TYPES", default_value_t = 60_000, value_parser = crate::bench::at_least_one)]
     pub(super) max_size: u64,
     /// Learning rate of Adam.
     #[arg(long, value_name = "RATE", default_value_t = 0.001)]

@@ -151,11 +151,7 @@ impl<'a> Report<'a> {
                     }
                 }
                 match event {
-                    Event::Logged(values) => {
-                        if self.log.step_logged(values.step) {
-                            self.flush_tracking();
-                        }
-                    }
+                    Event::Logged(values) if self.log.step_logged(values.step) => self.flush_tracking(),
                     Event::ResumePoint => {
                         self.log.flush();
                         self.flush_tracking();
