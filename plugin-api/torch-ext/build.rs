@@ -50,7 +50,7 @@ fn build() -> Result<(), String> {
     let mut rows = compiler();
     rows.opt_level(3).flag("-fopenmp-simd").flag("-fno-math-errno").flag("-fno-trapping-math");
     rows.flag_if_supported("-mprefer-vector-width=512").flag("-ffp-contract=fast");
-    rows.files(["projection_row", "cells", "dropout_row"].map(|name| format!("cpp/{name}.cpp")))
+    rows.files(["projection_row", "cells", "dropout_row", "finite"].map(|name| format!("cpp/{name}.cpp")))
         .compile("kiwi_torch_ext_rows");
 
     // For the tests and examples of this crate alone: other crates say themselves where they find libtorch.

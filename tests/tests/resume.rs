@@ -65,6 +65,22 @@ fn a_run_stopped_anywhere_and_resumed_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn a_run_killed_before_its_first_resume_point_begins_anew() {
+    let work = Workplace::new();
+    let whole = work.train("whole", &[]);
+    // As a kill leaves it between its first system and its first resume point.
+    let killed = work.train("killed", &[("trainer.epochs", json!(1))]);
+    for file in all_files(&killed.directory.join("resume")) {
+        fs::remove_file(file).unwrap();
+    }
+    fs::remove_file(killed.directory.join("summary.json")).unwrap();
+    let mut resumed = work.begin("killed", &[], &["--resume"]);
+    assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    assert!(resumed.said().contains("begins anew"), "{}", resumed.said());
+    assert_eq!(differences(&whole.directory, &killed.directory), [""; 0]);
+}
+
+#[test]
 fn every_kind_of_schedule_goes_on_where_it_was() {
     let work = Workplace::new();
     let optimizer = |name: &str, section: Value| (name.to_owned(), section);
@@ -264,6 +280,10 @@ fn broken_resume_points_are_passed_over_and_the_last_good_one_is_taken() {
         assert!(resumed.said().contains(part), "no {part}: {}", resumed.said());
     }
     assert_eq!(differences(&whole.directory, &run.directory), [""; 0]);
+    let resume = ["train", "run.json", "--output-dir", "run", "--threads", "1", "--resume"];
+    fs::rename(run.directory.join("resume"), work.at("moved")).unwrap();
+    let _ = work.run(&resume).ends_with(2).says(&["there is no resume point that can be used"]);
+    fs::rename(work.at("moved"), run.directory.join("resume")).unwrap();
     for point in all_files(&run.directory.join("resume")) {
         fs::write(point, "text").unwrap();
     }

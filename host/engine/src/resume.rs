@@ -88,6 +88,7 @@ pub(crate) fn find(
 ) -> Result<(Option<Point>, Vec<Diagnostic>), Failure> {
     let folder = directory.resume_points();
     let (point, broken) = resume_point::newest::<Identity, TrainingState>(&folder);
+    let has_broken = !broken.is_empty();
     let mut warnings: Vec<_> = broken
         .into_iter()
         .map(|problem| Diagnostic::warning(format!("a resume point cannot be used: {problem}")))
@@ -100,7 +101,9 @@ pub(crate) fn find(
         )));
     }
     let Some(point) = point else {
-        if !warnings.is_empty() && folder.is_dir() || directory.checkpoints().join("index.json").is_file() {
+        // One that was killed before its first resume point has an empty folder for them, and at most its first system.
+        let lost = !folder.is_dir() && directory.checkpoints().join("index.json").is_file();
+        if has_broken || lost || directory.path().join("summary.json").is_file() {
             let error = Diagnostic::error("there is no resume point that can be used")
                 .at("run.output_dir")
                 .found(format!("none in {}", folder.display()))

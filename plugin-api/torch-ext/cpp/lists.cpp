@@ -1,6 +1,8 @@
 // Operators over lists of tensors that optimizers need, and the gradients of leaves.
 
+#include "finite.h"
 #include "shim.h"
+#include "side_by_side.h"
 
 #include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_foreach_abs.h>
@@ -19,13 +21,19 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <limits>
+#include <vector>
 
 using kiwi::TensorPointers;
 
@@ -274,20 +282,42 @@ extern "C" char* kiwi_torch_clip_grad_norm(TensorPointers parameters, size_t n, 
   });
 }
 
-// The largest absolute value; NaN if there is one. Unlike the 2-norm it overflows only where a gradient does.
-extern "C" char* kiwi_torch_largest_gradient(TensorPointers parameters, size_t n, at::Tensor** out) {
+// Bytes that a thread looks through at a time.
+constexpr int64_t kShare = 1 << 18;
+
+static bool all_finite(const at::Tensor& gradient) {
+  const float* const numbers = gradient.const_data_ptr<float>();
+  const int64_t count = gradient.numel();
+  const int64_t shares = std::clamp<int64_t>(count / kShare, 1, at::get_num_threads());
+  std::vector<uint32_t> found(shares, 0);
+  kiwi::side_by_side(shares, [&](int64_t share) {
+    const int64_t first = count * share / shares;
+    kiwi::find_not_finite(numbers + first, count * (share + 1) / shares - first, &found[share]);
+  });
+  return std::all_of(found.begin(), found.end(), [](uint32_t one) { return one == 0; });
+}
+
+// 0 if all gradients are finite, else the largest absolute value, which is not.
+extern "C" char* kiwi_torch_gradients_not_finite(TensorPointers parameters, size_t n, at::Tensor** out) {
   return kiwi::caught([&] {
     c10::NoGradGuard no_grad;
-    const auto gradients = gradients_of("largest_gradient", parameters, n);
-    if (gradients.empty()) {
+    std::vector<at::Tensor> doubtful;
+    for (auto& gradient : gradients_of("gradients_not_finite", parameters, n)) {
+      const bool fast = gradient.device().is_cpu() && gradient.scalar_type() == at::kFloat && gradient.is_contiguous();
+      if (!fast || !all_finite(gradient)) {
+        doubtful.push_back(gradient);
+      }
+    }
+    if (doubtful.empty()) {
       *out = new at::Tensor(at::zeros({}, at::kFloat));
       return;
     }
-    auto norms = at::_foreach_norm(gradients, std::numeric_limits<double>::infinity());
+    auto norms = at::_foreach_norm(doubtful, std::numeric_limits<double>::infinity());
     for (auto& norm : norms) {
       norm = norm.to(norm.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
     }
-    *out = new at::Tensor(at::stack(norms).max());
+    const auto largest = at::stack(norms).max();
+    *out = new at::Tensor(at::where(at::isfinite(largest), at::zeros_like(largest), largest));
   });
 }
 

@@ -131,7 +131,7 @@ unsafe extern "C" {
         max_norm: f64,
         out: Out,
     ) -> Message;
-    pub(crate) fn kiwi_torch_largest_gradient(
+    pub(crate) fn kiwi_torch_gradients_not_finite(
         parameters: Pointers,
         n: usize,
         out: *mut *mut C_tensor,

@@ -25,14 +25,14 @@ pub fn clip_grad_norm(parameters: &[Tensor], max_norm: f64) -> Result<Tensor, To
     }
 }
 
-/// The largest absolute value in the gradients of `parameters`, as a scalar on their device: not finite if and only if one of them
-/// is not. Nothing waits for the device, and no gradient is changed. Of a sparse gradient the rows that it holds count.
-pub fn largest(parameters: &[Tensor]) -> Result<Tensor, TorchError> {
+/// A scalar: 0 if all gradients of `parameters` are finite, else the largest absolute value, which is not. Nothing waits for another
+/// device than the CPU, and no gradient is changed. Of a sparse gradient the rows that it holds count.
+pub fn not_finite(parameters: &[Tensor]) -> Result<Tensor, TorchError> {
     let pointers = ffi::pointers(parameters);
     let [mut out] = ffi::room::<1>();
     // SAFETY: as many live tensors as said; the shim writes an owned tensor to `out` when it succeeds.
     unsafe {
-        ffi::check(ffi::kiwi_torch_largest_gradient(pointers.as_ptr(), pointers.len(), &raw mut out))?;
+        ffi::check(ffi::kiwi_torch_gradients_not_finite(pointers.as_ptr(), pointers.len(), &raw mut out))?;
         Ok(ffi::own(out))
     }
 }

@@ -316,19 +316,29 @@ fn a_sparse_gradient_is_clipped_by_the_rows_it_holds() {
 }
 
 #[test]
-fn the_largest_gradient_is_not_finite_only_if_one_is_not() {
+fn gradients_that_are_not_finite_are_found_and_no_others() {
     let gradient = |values: &[f32]| {
         let parameter =
             Tensor::zeros([values.len() as i64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         gradients::set_gradient(&parameter, Some(&Tensor::from_slice(values))).unwrap();
         parameter
     };
-    let largest = |parameters: &[Tensor]| gradients::largest(parameters).unwrap().double_value(&[]);
-    assert_eq!(largest(&[]), 0.0);
+    let found = |parameters: &[Tensor]| gradients::not_finite(parameters).unwrap().double_value(&[]);
+    assert_eq!(found(&[]), 0.0);
     let without = Tensor::zeros([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-    assert_eq!(largest(&[gradient(&[1.0, -3.0]), gradient(&[2.0]), without]), 3.0);
+    assert_eq!(found(&[gradient(&[1.0, -3.0]), gradient(&[2.0]), without]), 0.0);
     // Their squares would overflow.
-    assert!(largest(&[gradient(&[3e38]), gradient(&[-1e38, 3e38])]).is_finite());
-    assert_eq!(largest(&[gradient(&[1.0]), gradient(&[2.0, f32::NEG_INFINITY])]), f64::INFINITY);
-    assert!(largest(&[gradient(&[1.0, f32::NAN]), gradient(&[f32::INFINITY])]).is_nan());
+    assert_eq!(found(&[gradient(&[3e38]), gradient(&[-1e38, 3e38])]), 0.0);
+    assert_eq!(found(&[gradient(&[1.0]), gradient(&[2.0, f32::NEG_INFINITY])]), f64::INFINITY);
+    assert!(found(&[gradient(&[1.0, f32::NAN]), gradient(&[f32::INFINITY])]).is_nan());
+    // Anywhere in a long one, and in one that does not lie in a row.
+    for place in [0, 1, 4097, 300_000, 1_000_002] {
+        let mut values = vec![1.0_f32; 1_000_003];
+        values[place] = f32::NAN;
+        assert!(found(&[gradient(&values)]).is_nan(), "{place}");
+    }
+    let parameter = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let turned = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0, f32::INFINITY, 6.0]).view([2, 3]).tr();
+    gradients::set_gradient(&parameter, Some(&turned)).unwrap();
+    assert_eq!(found(&[parameter]), f64::INFINITY);
 }

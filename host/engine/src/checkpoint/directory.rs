@@ -116,7 +116,9 @@ impl RunDirectory {
                     .help("choose a directory that can be written with --output-dir or run.output_dir"),
             )
         };
-        fs::create_dir_all(self.checkpoints()).map_err(|error| refuse(&self.path, &error))?;
+        for folder in [self.checkpoints(), self.resume_points()] {
+            fs::create_dir_all(&folder).map_err(|error| refuse(&folder, &error))?;
+        }
         let file = self.path.join("config.json");
         let text = config.to_json().map_err(|error| refuse(&file, &error))?;
         if let Ok(before) = fs::read_to_string(&file) {

@@ -3,20 +3,56 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiwi_core::saved_system::archive;
-use kiwi_core::saved_system::{Error, TensorLayout};
-use kiwi_plugin_api::Result;
+use kiwi_core::saved_system::{self, TensorLayout, archive};
+use kiwi_plugin_api::{Error, Result};
+use memmap2::MmapMut;
 use tch::Tensor;
 
-use crate::torch::ToFile;
+use crate::torch::{copy_elements, layout_of};
+
+/// Bytes of a tensor from which it has memory of its own, which goes back to the system once the file is written. Copies of such a
+/// size that come and go within the memory of training would leave it in pieces.
+const MAPPED: usize = 1 << 16;
+
+/// The bytes of a tensor.
+#[derive(Debug)]
+enum Bytes {
+    Small(Vec<u8>),
+    Large(MmapMut),
+}
+
+impl Bytes {
+    /// So many, all 0.
+    fn zeros(length: usize) -> io::Result<Self> {
+        if length < MAPPED {
+            return Ok(Self::Small(vec![0; length]));
+        }
+        MmapMut::map_anon(length).map(Self::Large)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Small(bytes) => bytes,
+            Self::Large(bytes) => bytes,
+        }
+    }
+}
 
 /// Tensors in host memory, which several snapshots may share.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CopiedTensors {
-    tensors: Vec<(TensorLayout, Arc<[u8]>)>,
+    tensors: Vec<(TensorLayout, Arc<Bytes>)>,
 }
 
 impl CopiedTensors {
@@ -25,12 +61,14 @@ impl CopiedTensors {
     /// # Errors
     /// When one has elements of a type that no file has, or libtorch cannot copy it.
     pub(crate) fn of<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Self> {
-        let tensors = ToFile::new(tensors);
-        let copied = tensors.layouts()?.into_iter().map(|layout| {
-            let elements = tensors.elements(&layout.name);
-            let elements =
-                elements.map_err(|error| kiwi_plugin_api::Error::new(format!("{}: {error}", layout.name)))?;
-            Ok((layout, Arc::from(elements.into_owned())))
+        let tensors: BTreeMap<&str, &Tensor> = tensors.into_iter().collect();
+        let copied = tensors.into_iter().map(|(name, tensor)| {
+            let layout = layout_of(name, tensor)?;
+            let length = tensor.numel() * tensor.kind().elt_size_in_bytes();
+            let mut bytes = Bytes::zeros(length)
+                .map_err(|error| Error::new(format!("no memory for a copy of `{name}`: {error}")))?;
+            copy_elements(tensor, bytes.as_mut_slice())?;
+            Ok((layout, Arc::new(bytes)))
         });
         Ok(Self { tensors: copied.collect::<Result<_>>()? })
     }
@@ -60,9 +98,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub(crate) fn write(&self, path: &Path) -> std::result::Result<(), Error> {
+    pub(crate) fn write(&self, path: &Path) -> std::result::Result<(), saved_system::Error> {
+        let all = self.tensors.tensors.iter();
         let bytes: BTreeMap<&str, &[u8]> =
-            self.tensors.tensors.iter().map(|(layout, bytes)| (layout.name.as_str(), &**bytes)).collect();
+            all.map(|(layout, bytes)| (layout.name.as_str(), bytes.as_slice())).collect();
         let layouts = self.tensors.tensors.iter().map(|(layout, _)| layout.clone());
         archive::write_each(path, &self.metadata, layouts, |name| {
             Ok(Cow::Borrowed(bytes.get(name).copied().unwrap_or_default()))

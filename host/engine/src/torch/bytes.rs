@@ -1,9 +1,5 @@
 //! Parameters as the bytes of a file, and back.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io;
-
 use kiwi_core::saved_system::{Dtype, TensorData, TensorLayout};
 use kiwi_plugin_api::{Error, Result};
 use tch::{Device, Kind, Tensor};
@@ -30,46 +26,25 @@ pub(crate) fn dtype_of(kind: Kind) -> String {
     known.map_or_else(|| format!("{kind:?}"), |(_, dtype)| format!("{dtype:?}"))
 }
 
-/// Tensors on their way into a file, each copied to host memory when its turn comes.
-pub(crate) struct ToFile<'a> {
-    tensors: BTreeMap<&'a str, &'a Tensor>,
+/// What the header of a file tells of a tensor.
+///
+/// # Errors
+/// When it has elements of a type that no file has.
+pub(crate) fn layout_of(name: &str, tensor: &Tensor) -> Result<TensorLayout> {
+    let known = TYPES.iter().find(|(kind, _)| *kind == tensor.kind());
+    let (_, dtype) =
+        known.ok_or_else(|| Error::new(format!("tensors of {:?} cannot be saved", tensor.kind())))?;
+    let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
+    Ok(TensorLayout { name: name.to_owned(), dtype: *dtype, shape })
 }
 
-impl<'a> ToFile<'a> {
-    /// These tensors by their names.
-    pub(crate) fn new(tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
-    }
-
-    /// What the header of the file tells of them.
-    ///
-    /// # Errors
-    /// When one has elements of a type that no file has.
-    pub(crate) fn layouts(&self) -> Result<Vec<TensorLayout>> {
-        let layout = |(name, tensor): (&&str, &&Tensor)| {
-            let known = TYPES.iter().find(|(kind, _)| *kind == tensor.kind());
-            let (_, dtype) =
-                known.ok_or_else(|| Error::new(format!("tensors of {:?} cannot be saved", tensor.kind())))?;
-            let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
-            Ok(TensorLayout { name: (*name).to_owned(), dtype: *dtype, shape })
-        };
-        self.tensors.iter().map(layout).collect()
-    }
-
-    /// A tensor's elements, little-endian, row by row.
-    ///
-    /// # Errors
-    /// When there is no such tensor, or libtorch cannot copy it.
-    pub(crate) fn elements(&self, name: &str) -> io::Result<Cow<'static, [u8]>> {
-        let tensor = self.tensors.get(name).ok_or_else(|| io::Error::other(format!("no tensor `{name}`")))?;
-        let copy = || -> Result<Vec<u8>> {
-            let tensor = tensor.f_detach()?.f_to(Device::Cpu)?.f_contiguous()?;
-            let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
-            tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-            Ok(bytes)
-        };
-        copy().map(Cow::Owned).map_err(|error| io::Error::other(error.to_string()))
-    }
+/// Copies a tensor's elements, little-endian, row by row, to where there are as many bytes.
+///
+/// # Errors
+/// When libtorch cannot copy it.
+pub(crate) fn copy_elements(tensor: &Tensor, bytes: &mut [u8]) -> Result<()> {
+    let tensor = tensor.f_detach()?.f_to(Device::Cpu)?.f_contiguous()?;
+    Ok(tensor.f_copy_data_u8(bytes, tensor.numel())?)
 }
 
 /// A tensor of the elements in a file.

@@ -7,7 +7,7 @@ mod precision;
 mod seed;
 
 pub(crate) use batch::to_tensors;
-pub(crate) use bytes::{ToFile, dtype_of, kind_of, tensor_from};
+pub(crate) use bytes::{copy_elements, dtype_of, kind_of, layout_of, tensor_from};
 pub(crate) use device::open as open_device;
 pub(crate) use precision::autocast;
 pub(crate) use seed::{Purpose, seed_for};

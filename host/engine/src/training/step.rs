@@ -114,7 +114,7 @@ impl Trainer<'_> {
         let norm = if limit > 0.0 {
             gradients::clip_grad_norm(&self.parameters, limit)
         } else {
-            gradients::largest(&self.parameters)
+            gradients::not_finite(&self.parameters)
         };
         let mut norm = Loss::of(&norm.map_err(|error| failed(error.into()))?)?;
         if self.config.trainer.on_nonfinite == OnTrouble::Skip {
