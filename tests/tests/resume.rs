@@ -64,6 +64,89 @@ fn a_run_stopped_anywhere_and_resumed_ends_in_the_same_bytes() {
     }
 }
 
+/// The epochs whose ends a run's record tells, and the learning rates of its entries.
+fn told(work: &Workplace, name: &str) -> (Vec<u64>, Vec<f64>) {
+    let text = fs::read_to_string(work.at(name).join("events.jsonl")).unwrap();
+    let events: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+    let of = |kind: &'static str| events.iter().filter(move |event| event["kind"] == kind);
+    let epochs = of("epoch_ended").map(|event| event["epoch"].as_u64().unwrap()).collect();
+    let mut rates: Vec<_> = of("logged").chain(of("epoch_ended")).collect();
+    rates.sort_by_key(|event| event["step"].as_u64());
+    let rate = |event: &&Value| event["learning_rates"]["learning rate"].as_f64().unwrap();
+    (epochs, rates.iter().map(rate).collect())
+}
+
+#[test]
+fn the_end_of_each_epoch_is_told_once_with_the_rate_of_its_last_step() {
+    let work = Workplace::new();
+    let noam = ("system.optimizer", json!({"class_name": "noam", "learning_rate": 1.0, "warmup_steps": 5}));
+    let three = [noam.clone(), ("trainer.epochs", json!(3))];
+    let _ = work.train("whole", &three);
+    let (epochs, rates) = told(&work, "whole");
+    assert_eq!(epochs, [0, 1, 2]);
+    // Two epochs, then one more; then nothing.
+    let _ = work.train("more", &[noam]);
+    for _ in 0..2 {
+        let mut resumed = work.begin("more", &three, &["--resume"]);
+        assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    }
+    assert_eq!(told(&work, "more"), (epochs.clone(), rates.clone()));
+    // Interrupted in the validation at an epoch's end.
+    let line = |side: &str| format!("{}\n", [side; 6].join(" ")).repeat(6000);
+    work.write("valid.src", &line("s1"));
+    work.write("valid.tgt", &line("t1"));
+    let mut running = work.begin("stopped", &three, &[]);
+    running.wait_for("epoch 2 step 24");
+    running.signal("TERM");
+    assert_eq!(running.end(), 75, "{}", running.said());
+    let mut resumed = work.begin("stopped", &three, &["--resume"]);
+    assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    assert_eq!(told(&work, "stopped"), (epochs, rates));
+}
+
+#[test]
+fn another_main_metric_ranks_anew() {
+    let work = Workplace::new();
+    let run = work.train("run", &[]);
+    let other = [("trainer.main_metric", json!("target_CORRECT")), ("trainer.epochs", json!(3))];
+    let mut resumed = work.begin("run", &other, &["--resume"]);
+    assert_eq!(resumed.end(), 2, "{}", resumed.said());
+    let mut resumed = work.begin("run", &other, &["--resume", "--allow-changed"]);
+    assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    let index = run.index();
+    assert_eq!(
+        (index["main_metric"].as_str(), index["ordering"].as_str()),
+        (Some("val_target_CORRECT"), Some("max"))
+    );
+    assert!(index["best_value"].as_f64().unwrap() < 1.0, "{index}");
+    assert_eq!(index["kept"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_change_that_does_not_fit_is_refused_before_anything_is_touched() {
+    let work = Workplace::new();
+    let run = work.train("run", &[]);
+    let before: Vec<_> = all_files(&run.directory).iter().map(|file| fs::read(file).unwrap()).collect();
+    let wider = [("system.model.encoder.hidden_size", json!(20)), ("trainer.epochs", json!(3))];
+    let mut resumed = work.begin("run", &wider, &["--resume", "--allow-changed"]);
+    assert_eq!(resumed.end(), 2, "{}", resumed.said());
+    let after: Vec<_> = all_files(&run.directory).iter().map(|file| fs::read(file).unwrap()).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_run_ended_while_it_makes_its_directory_leaves_one_that_can_be_used() {
+    let work = Workplace::new();
+    for folder in ["run/checkpoints", "run/resume"] {
+        fs::create_dir_all(work.at(folder)).unwrap();
+    }
+    work.write("run/config.partial", "{");
+    work.write("run/.lock", "");
+    let _ = work.train("run", &[]);
+    assert!(!work.at("run/config.partial").exists());
+}
+
 #[test]
 fn a_run_killed_before_its_first_resume_point_begins_anew() {
     let work = Workplace::new();
@@ -78,6 +161,21 @@ fn a_run_killed_before_its_first_resume_point_begins_anew() {
     assert_eq!(resumed.end(), 0, "{}", resumed.said());
     assert!(resumed.said().contains("begins anew"), "{}", resumed.said());
     assert_eq!(differences(&whole.directory, &killed.directory), [""; 0]);
+
+    // The time until the first one may be long.
+    let rarely = [("trainer.epochs", json!(20)), ("trainer.checkpoint.resume_interval", json!(100_000))];
+    let mut running = work.begin("rarely", &rarely, &[]);
+    running.wait_for("epoch 2 validation");
+    running.signal("KILL");
+    assert_eq!(running.end(), -9);
+    work.write("rarely/resume/.after-3-batches.safetensors.x.partial", "half");
+    let mut resumed = work.begin("rarely", &[("trainer.epochs", json!(2))], &["--resume"]);
+    assert_eq!(resumed.end(), 0, "{}", resumed.said());
+    assert_eq!(
+        differences(&whole.directory, &work.at("rarely")),
+        [""; 0],
+        "and nothing is left of what went further"
+    );
 }
 
 #[test]
@@ -130,7 +228,7 @@ fn a_finished_run_goes_on_if_there_is_more_to_do_and_else_says_what_to_change() 
     let kept = results(&first.directory);
     let _ = resume(&[])
         .ends_with(0)
-        .says(&["nothing to do: 2 epochs are done; raise trainer.epochs to go on", "best system: run/"]);
+        .says(&["nothing to do: trainer.epochs 2 is reached; raise it to go on", "best system: run/"]);
     assert_eq!(results(&first.directory), kept);
 
     let _ = resume(&["--set", "trainer.epochs=3"])
@@ -153,7 +251,9 @@ fn a_finished_run_goes_on_if_there_is_more_to_do_and_else_says_what_to_change() 
         .says(&["nothing to do: the run stopped early, with early_stop_patience 1; raise it"]);
     let _ = work.train("few", &[("trainer.max_steps", json!(3))]);
     let outcome = work.run(&["train", "few.json", "--output-dir", "few", "--threads", "1", "--resume"]);
-    let _ = outcome.ends_with(0).says(&["nothing to do: trainer.max_steps 3 is reached; raise it to go on"]);
+    let _ = outcome
+        .ends_with(0)
+        .says(&["nothing to do: trainer.max_steps 3 is reached, after 3 optimizer steps; raise it to go on"]);
 }
 
 #[test]
@@ -169,7 +269,8 @@ fn what_cannot_be_resumed_is_said_with_where_it_was_looked_for() {
         .run(&["train", "run.json"])
         .ends_with(2)
         .says(&["which run is to be resumed is not said", "no run was found in runs/0"]);
-    work.write("runs/0/0123456789abcdef0123456789abcdef/config.json", "{}");
+    let earlier = work.train("runs/0/0123456789abcdef0123456789abcdef", &[]);
+    assert!(earlier.directory.join("config.json").is_file());
     let _ = work
         .run(&["train", "run.json"])
         .ends_with(2)
@@ -186,6 +287,12 @@ fn what_cannot_be_resumed_is_said_with_where_it_was_looked_for() {
     let _ = busy.says(&["another process is at work in the directory of the run", "busy/.lock is locked"]);
     running.signal("KILL");
     assert_eq!(running.end(), -9);
+
+    // What another program has left is not taken over, and loses nothing.
+    work.write("bert/config.json", r#"{"model_type": "bert"}"#);
+    work.write("bert/download.partial", "half");
+    let _ = to("bert").ends_with(2).says(&["bert: a directory whose config.json is none of a run"]);
+    assert!(work.at("bert/download.partial").is_file());
 
     // Without --resume a run's directory is refused, with the way on.
     let run = work.train("done", &[]);
@@ -284,6 +391,15 @@ fn broken_resume_points_are_passed_over_and_the_last_good_one_is_taken() {
     fs::rename(run.directory.join("resume"), work.at("moved")).unwrap();
     let _ = work.run(&resume).ends_with(2).says(&["there is no resume point that can be used"]);
     fs::rename(work.at("moved"), run.directory.join("resume")).unwrap();
+    // A change that no length shows.
+    let points = all_files(&run.directory.join("resume"));
+    let newest = points.iter().find(|file| file.ends_with("after-24-batches.safetensors")).unwrap();
+    let mut bytes = fs::read(newest).unwrap();
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    fs::write(newest, bytes).unwrap();
+    let outcome = work.run(&resume).ends_with(0).says(&["its tensors are not those that were written"]);
+    let _ = outcome.says(&["goes on after 22 optimizer steps"]);
     for point in all_files(&run.directory.join("resume")) {
         fs::write(point, "text").unwrap();
     }

@@ -62,8 +62,11 @@ fn a_few_batches_that_are_not_finite_are_skipped_if_asked_for() {
     }
     // Without a good batch there is nothing to learn from.
     let all: Vec<u64> = (0..16).collect();
-    let outcome = run(&work, "all", &json!({"loss_not_finite": all}), &[skip]).ends_with(1);
-    let _ = outcome.says(&["11 batches in a row were skipped, more than 10"]);
+    for option in ["loss_not_finite", "gradient_not_finite"] {
+        let name = format!("all-{option}");
+        let outcome = run(&work, &name, &json!({option: all}), std::slice::from_ref(&skip)).ends_with(1);
+        let _ = outcome.says(&["11 batches in a row were skipped, more than 10"]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::request::{Format, SystemRequest};
 use kiwi_text::{ParallelCorpus, ParallelFiles};
+use kiwi_tracking::number::Number;
 use serde_json::{Map, Value, json};
 
 use crate::data::{self, Data};
@@ -28,8 +29,8 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
     match request.format {
         Format::Json => {
             let metrics: Map<String, Value> =
-                found.values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            outlet.data(json!({"pairs": pairs, "loss": found.loss, "metrics": metrics}).to_string());
+                found.values.iter().map(|(name, value)| (name.clone(), json!(value.map(Number)))).collect();
+            outlet.data(json!({"pairs": pairs, "loss": Number(found.loss), "metrics": metrics}).to_string());
         }
         Format::Human => {
             let width = found.values.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("loss".len());

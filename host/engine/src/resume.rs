@@ -1,6 +1,7 @@
 //! Resuming a run: which resume point, and whether config, corpora and plugins are still those of the run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::config::changes::{Change, changes};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{ResumePoint, RunDirectory, resume_point};
-use crate::data::TrainingData;
+use crate::data::{TrainingData, counted};
 use crate::training::TrainingState;
 
 /// A plugin's component as a run used it.
@@ -33,6 +34,8 @@ pub(crate) struct Identity {
     components: BTreeMap<String, Component>,
     /// Hashes of the pairs that are used, by what they are for.
     corpora: BTreeMap<String, String>,
+    /// Hashes of other files that the run began from, by the keys that name them.
+    files: BTreeMap<String, String>,
     vocabularies: String,
     kiwi_host: String,
     threads: u64,
@@ -64,6 +67,7 @@ impl Identity {
             config: config_of(&plan.config)?,
             components: components(plan),
             corpora: data.hashes.clone(),
+            files: files(&plan.config),
             vocabularies: hash_of(&data.vocabularies),
             kiwi_host: env!("CARGO_PKG_VERSION").to_owned(),
             threads,
@@ -88,32 +92,20 @@ pub(crate) fn find(
 ) -> Result<(Option<Point>, Vec<Diagnostic>), Failure> {
     let folder = directory.resume_points();
     let (point, broken) = resume_point::newest::<Identity, TrainingState>(&folder);
-    let has_broken = !broken.is_empty();
-    let mut warnings: Vec<_> = broken
-        .into_iter()
-        .map(|problem| Diagnostic::warning(format!("a resume point cannot be used: {problem}")))
-        .collect();
-    let partial = directory.remove_partial_files();
-    if partial > 0 {
-        warnings.push(Diagnostic::warning(format!(
-            "{partial} incomplete files, whose writing was interrupted, are removed from {}",
-            directory.path().display()
-        )));
-    }
+    let told = |(file, problem): &(PathBuf, String)| format!("{}: {problem}", file.display());
     let Some(point) = point else {
-        // One that was killed before its first resume point has an empty folder for them, and at most its first system.
+        // One that was killed before its first resume point has an empty folder for them.
         let lost = !folder.is_dir() && directory.checkpoints().join("index.json").is_file();
-        if has_broken || lost || directory.path().join("summary.json").is_file() {
-            let error = Diagnostic::error("there is no resume point that can be used")
+        if !broken.is_empty() || lost || directory.path().join("summary.json").is_file() {
+            let mut error = Diagnostic::error("there is no resume point that can be used")
                 .at("run.output_dir")
                 .found(format!("none in {}", folder.display()))
                 .expected("a file after-N-batches.safetensors")
                 .help("begin a new run elsewhere with --output-dir; system.load takes a saved system's parameters over");
-            let mut error = error;
-            error.notes = warnings.into_iter().map(|warning| warning.message).collect();
+            error.notes = broken.iter().map(told).collect();
             return Err(Failure::new(ExitCode::Invalid, error));
         }
-        return Ok((None, warnings));
+        return Ok((None, remove_partial(directory)));
     };
     let now = config_of(&plan.config).map_err(|error| {
         Failure::new(ExitCode::Invalid, Diagnostic::error(format!("the config cannot be compared: {error}")))
@@ -139,8 +131,30 @@ pub(crate) fn find(
             _ => {}
         }
     }
+    let mut warnings: Vec<_> = broken
+        .iter()
+        .map(|one| {
+            let warning = Diagnostic::warning(format!("a resume point cannot be used: {}", told(one)));
+            warning.note("the one before it is taken").help("the file is renamed to end with .damaged")
+        })
+        .collect();
     warnings.extend(judge(changed, allow_changed, plan)?);
+    let broken: Vec<_> = broken.into_iter().map(|(file, _)| file).collect();
+    resume_point::set_aside(&broken);
+    warnings.extend(remove_partial(directory));
     Ok((Some(point), warnings))
+}
+
+fn remove_partial(directory: &RunDirectory) -> Vec<Diagnostic> {
+    let removed = directory.remove_partial_files();
+    let told = (removed > 0).then(|| {
+        Diagnostic::warning(format!(
+            "{} whose writing was interrupted: removed from {}",
+            counted(removed, "incomplete file"),
+            directory.path().display()
+        ))
+    });
+    told.into_iter().collect()
 }
 
 /// Compares what was read with what the run read.
@@ -160,6 +174,17 @@ pub(crate) fn compare(
             let short = |hash: &str| hash.chars().take(16).collect::<String>();
             changed.push(Changed {
                 what: format!("the {what} corpus"),
+                before: short(hash),
+                now: short(found),
+            });
+        }
+    }
+    for (key, hash) in &before.files {
+        let found = now.files.get(key).map_or("absent", String::as_str);
+        if found != hash {
+            let short = |hash: &str| hash.chars().take(16).collect::<String>();
+            changed.push(Changed {
+                what: format!("the file of {key}"),
                 before: short(hash),
                 now: short(found),
             });
@@ -231,6 +256,19 @@ fn components(plan: &Plan) -> BTreeMap<String, Component> {
         sha256: one.sha256.clone(),
     };
     all.map(|(role, one)| (role, component(one))).collect()
+}
+
+/// Hashes of the files that a config begins from; one that cannot be read any more has none.
+fn files(config: &RunConfig) -> BTreeMap<String, String> {
+    let system = config.system.load.as_ref().map(|file| ("system.load".to_owned(), file));
+    let optimizers = config.system.optimizers.iter();
+    let optimizers = optimizers.filter_map(|one| Some((one.path_of("load"), one.load.as_ref()?)));
+    let hash = |(key, file): (String, &PathBuf)| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(file).ok()?).ok()?;
+        Some((key, hasher.finalize().to_hex().to_string()))
+    };
+    system.into_iter().chain(optimizers).filter_map(hash).collect()
 }
 
 fn described(component: &Component) -> String {

@@ -5,6 +5,7 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::{Format, SystemRequest};
 use kiwi_plugin_api::{HeadOutput, Output};
 use kiwi_text::{Batch, Corpus, Field, ParallelCorpus};
+use kiwi_tracking::number::Number;
 use serde_json::{Value, json};
 use tch::Tensor;
 
@@ -61,7 +62,9 @@ impl Sentence {
 
     fn to_json(&self) -> Value {
         let (nll, perplexity) = self.totals();
-        json!({"words": self.words, "word_nll": self.word_nll, "nll": nll, "perplexity": perplexity})
+        let word_nll: Vec<_> = self.word_nll.iter().map(|nll| nll.map(Number)).collect();
+        let perplexity = perplexity.map(Number);
+        json!({"words": self.words, "word_nll": word_nll, "nll": Number(nll), "perplexity": perplexity})
     }
 }
 

@@ -13,6 +13,8 @@ use signal_hook::low_level;
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 /// Whether somebody looks for signals, and so saves what there is to save.
 static WATCHED: AtomicBool = AtomicBool::new(false);
+/// Whether training is over and its results are on the disk.
+static DONE: AtomicBool = AtomicBool::new(false);
 /// Whether the disk has a point to resume from.
 static RESUMABLE: AtomicBool = AtomicBool::new(false);
 
@@ -25,7 +27,7 @@ pub(crate) fn install() -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             let first = RECEIVED.swap(signal, Ordering::SeqCst) == 0;
-            if first && WATCHED.load(Ordering::SeqCst) {
+            if first && WATCHED.load(Ordering::SeqCst) && !DONE.load(Ordering::SeqCst) {
                 continue;
             }
             leave(name(signal), first);
@@ -36,6 +38,13 @@ pub(crate) fn install() -> io::Result<()> {
 
 /// Ends the process without anything that could wait.
 fn leave(signal: &str, first: bool) {
+    if DONE.load(Ordering::SeqCst) {
+        let _ = writeln!(
+            io::stderr(),
+            "interrupted by {signal} after training was done and its results were saved"
+        );
+        low_level::exit(ExitCode::Success.number());
+    }
     let (code, rest) = match (first, RESUMABLE.load(Ordering::SeqCst)) {
         (true, false) => {
             (ExitCode::Interrupted, "before training began: nothing is lost, and there is nothing to save")
@@ -58,6 +67,11 @@ fn leave(signal: &str, first: bool) {
 /// From now on somebody asks [`received`], at least once a batch.
 pub(crate) fn watch() {
     WATCHED.store(true, Ordering::SeqCst);
+}
+
+/// Training is over and its results are on the disk: nothing that is left to do is worth waiting for.
+pub(crate) fn done() {
+    DONE.store(true, Ordering::SeqCst);
 }
 
 /// There is a point on the disk to resume from.

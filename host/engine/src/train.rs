@@ -97,6 +97,27 @@ fn run(
         report.warnings(resume::compare(&point.identity, &identity, plan, allow_changed)?);
     }
 
+    let main_metric = system.metrics.main_name().unwrap_or_else(|| "loss".to_owned());
+    let main_metric = match data.valid.first() {
+        Some(set) => set.name_of(&main_metric),
+        None => main_metric,
+    };
+    let (training, ordering) = (config.system.training(), system.metrics.main_ordering());
+    let save_top_k = config.trainer.checkpoint.save_top_k;
+    let keeper = Keeper::new(directory.clone(), training, &main_metric, ordering, save_top_k);
+    let resumed_at = point.as_ref().map(|point| point.state.position().step);
+    let began =
+        Began { run_id: run_id.clone(), main_metric, ordering, resumed_at, batches: data.train.batches() };
+    let started = started(began, &system, plan);
+    let saving = Saving::start(keeper, identity, config)?;
+    let mut trainer = Trainer::new(config, system, optimizers, data, saving);
+    // Whatever does not fit is found before anything of the run is touched.
+    match point {
+        Some(point) => trainer.go_on(point)?,
+        None if config.trainer.resume => trainer.begin_anew(),
+        None => {}
+    }
+
     directory.create(config)?;
     let lock = match lock {
         None => directory.lock()?,
@@ -108,37 +129,19 @@ fn run(
         config.run.experiment_name,
         directory.path().display()
     ));
-    let save_top_k = config.trainer.checkpoint.save_top_k;
     if save_top_k == 0 {
         report.warnings([Diagnostic::warning("save_top_k is 0: the trained system will be lost")
             .at("trainer.checkpoint.save_top_k")
             .help("set it to 1 to keep the best system")]);
     }
-    let main_metric = system.metrics.main_name().unwrap_or_else(|| "loss".to_owned());
-    let main_metric = match data.valid.first() {
-        Some(set) => set.name_of(&main_metric),
-        None => main_metric,
-    };
-    let training = config.system.training();
-    let ordering = system.metrics.main_ordering();
-    let keeper = Keeper::new(directory.clone(), training, &main_metric, ordering, save_top_k);
-    let saving = Saving::start(keeper, identity, config)?;
-    let resumed_at = point.as_ref().map(|point| point.state.position().step);
     let options = kiwi_tracking::Options {
         directory: directory.path().to_owned(),
         config: serde_json::to_value(config).unwrap_or_default(),
         mlflow,
         resumed_at,
     };
-    let began = Began { run_id, main_metric, ordering, resumed_at, batches: data.train.batches() };
-    report.track(options, started(began, &system, plan));
-    let mut trainer = Trainer::new(config, system, optimizers, data, saving, report);
-    match point {
-        Some(point) => trainer.go_on(point)?,
-        None if config.trainer.resume => trainer.begin_anew(),
-        None => {}
-    }
-    let outcome = trainer.fit();
+    report.track(options, started);
+    let outcome = trainer.fit(report);
     drop(lock);
     outcome
 }

@@ -41,9 +41,9 @@ impl RunDirectory {
             )
         };
         match fs::read_dir(&path) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    let help = if path.join("config.json").is_file() {
+            Ok(entries) => {
+                if !entries.flatten().all(|entry| is_left_of_a_beginning(&entry.path())) {
+                    let help = if is_run(&path) {
                         "go on with the run in it by --resume, choose another with --output-dir or run.output_dir, or move it away"
                     } else {
                         "choose another with --output-dir or run.output_dir, or move the old run away"
@@ -79,11 +79,14 @@ impl RunDirectory {
             }
             return Err(Failure::new(ExitCode::Invalid, error));
         };
-        if path.join("config.json").is_file() {
+        if is_run(&path) {
             return Ok(Self { path, run_id: run_id(config) });
         }
         let found = match fs::read_dir(&path).map(Iterator::count) {
             Ok(0) => "an empty directory".to_owned(),
+            Ok(_) if path.join("config.json").exists() => {
+                "a directory whose config.json is none of a run".to_owned()
+            }
             Ok(_) => "a directory without a config.json".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -120,22 +123,19 @@ impl RunDirectory {
             fs::create_dir_all(&folder).map_err(|error| refuse(&folder, &error))?;
         }
         let file = self.path.join("config.json");
+        // Whether to resume is said by who goes on, not by the run.
+        let mut config = config.clone();
+        config.trainer.resume = false;
         let text = config.to_json().map_err(|error| refuse(&file, &error))?;
-        if let Ok(before) = fs::read_to_string(&file) {
-            if before.trim_end() == text {
-                return Ok(());
-            }
-            let mut number = 1;
-            let kept = loop {
-                let kept = self.path.join(format!("config.{number}.json"));
-                if !kept.exists() {
-                    break kept;
-                }
-                number += 1;
-            };
+        let before = fs::read_to_string(&file).ok().filter(|before| before.trim_end() != text);
+        let mut places = (1..).map(|number: u32| self.path.join(format!("config.{number}.json")));
+        if let Some((before, kept)) = before.zip(places.find(|kept| !kept.exists())) {
             save::write_text(&kept, before.trim_end()).map_err(|error| refuse(&kept, &error))?;
         }
-        save::write_text(&file, &text).map_err(|error| refuse(&file, &error))
+        save::write_text(&file, &text).map_err(|error| refuse(&file, &error))?;
+        // What an earlier part of the run came to is not what this one does.
+        let _ = fs::remove_file(self.path.join("summary.json"));
+        Ok(())
     }
 
     /// Makes it this process's until the file that comes back is closed, so that no two train in it.
@@ -160,8 +160,13 @@ impl RunDirectory {
 
     /// Removes what an interrupted run has left of files that it was writing; how many.
     pub(crate) fn remove_partial_files(&self) -> usize {
-        let directories = [self.path.clone(), self.checkpoints(), self.resume_points()];
-        directories.iter().map(|directory| save::remove_partial(directory).len()).sum()
+        let own = |name: &str| {
+            name.starts_with(".optimizer") || ["config", "summary"].iter().any(|own| name.starts_with(own))
+        };
+        let any = |_: &str| true;
+        save::remove_partial(&self.path, own)
+            + save::remove_partial(&self.checkpoints(), any)
+            + save::remove_partial(&self.resume_points(), any)
     }
 
     /// The id of a run that begins in it.
@@ -185,6 +190,26 @@ impl RunDirectory {
     }
 }
 
+/// Whether a directory is that of a run: its config is one, and there are the folders that a run begins with.
+fn is_run(path: &Path) -> bool {
+    let config = fs::read(path.join("config.json")).ok();
+    let config = config.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let sections = ["run", "trainer", "data", "system"];
+    config.is_some_and(|config| sections.iter().all(|section| config[section].is_object()))
+        && path.join("checkpoints").is_dir()
+}
+
+/// Whether this is all that a run leaves which is ended while it makes its directory: nothing that anybody could miss.
+fn is_left_of_a_beginning(path: &Path) -> bool {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(".lock" | "config.partial") => path.is_file(),
+        Some("checkpoints" | "resume") => {
+            fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+        }
+        _ => false,
+    }
+}
+
 fn run_id(config: &RunConfig) -> String {
     config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()))
 }
@@ -200,6 +225,7 @@ fn newest_runs() -> Vec<String> {
     let mut runs: Vec<_> = entries
         .filter_map(|entry| {
             let changed = entry.path().join("config.json").metadata().ok()?.modified().ok()?;
+            is_run(&entry.path()).then_some(())?;
             Some((changed, entry.path().display().to_string()))
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Decides which systems are kept, and ranks them in an index. What is decided is written by others.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiwi_plugin_api::Ordering;
 use kiwi_tracking::number::Number;
@@ -45,6 +45,8 @@ pub(crate) struct Slot {
 /// What a keeper has decided so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decided {
+    /// The metric that they are ranked by.
+    metric: String,
     /// Best first; of equals the older.
     kept: Vec<Kept>,
     last: Option<Kept>,
@@ -81,7 +83,7 @@ impl Keeper {
             metric: metric.to_owned(),
             ordering,
             limit: usize::try_from(save_top_k).ok(),
-            decided: Decided::default(),
+            decided: Decided { metric: metric.to_owned(), ..Decided::default() },
         }
     }
 
@@ -97,11 +99,7 @@ impl Keeper {
         let decided = &mut self.decided;
         decided.last = Some(kept.clone());
         decided.kept.insert(rank, kept);
-        if let Some(limit) = self.limit {
-            let dropped = decided.kept.split_off(limit.min(decided.kept.len()));
-            decided.last.take_if(|last| dropped.contains(last));
-            decided.dropped.extend(dropped.into_iter().map(|kept| kept.file));
-        }
+        self.drop_beyond_the_limit();
         Some(Slot { path: self.directory.path().join(file), best: rank == 0 })
     }
 
@@ -135,9 +133,50 @@ impl Keeper {
         &self.decided
     }
 
-    /// Goes on from what was decided.
-    pub(crate) fn go_on(&mut self, decided: Decided) {
-        self.decided = decided;
+    /// Goes on from what was decided. By another metric nothing was: what is kept stays, and is ranked no more. Whether it was by the
+    /// same.
+    pub(crate) fn go_on(&mut self, decided: Decided) -> bool {
+        let same = decided.metric == self.metric;
+        self.decided = if same {
+            decided
+        } else {
+            let taken = decided.taken;
+            Decided { metric: self.metric.clone(), taken, ..Decided::default() }
+        };
+        self.drop_beyond_the_limit();
+        same
+    }
+
+    fn drop_beyond_the_limit(&mut self) {
+        let decided = &mut self.decided;
+        if let Some(limit) = self.limit {
+            let dropped = decided.kept.split_off(limit.min(decided.kept.len()));
+            decided.last.take_if(|last| dropped.contains(last));
+            decided.dropped.extend(dropped.into_iter().map(|kept| kept.file));
+        }
+    }
+
+    /// A system that could not be written is none.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        let is_it = |kept: &Kept| self.directory.path().join(&kept.file) == path;
+        self.decided.last.take_if(|last| is_it(last));
+        self.decided.kept.retain(|kept| !is_it(kept));
+    }
+
+    /// Files of systems that lie there and that nobody has decided to keep: what a run has left that went on further than the point
+    /// it is resumed from.
+    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
+        let known = |file: &str| {
+            let kept = self.decided.kept.iter().map(|kept| &kept.file);
+            kept.chain(&self.decided.dropped).any(|known| known == file)
+        };
+        let entries = std::fs::read_dir(self.directory.checkpoints()).into_iter().flatten().flatten();
+        let systems = entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let ours = name.starts_with("model_epoch=") && name.ends_with(".safetensors");
+            (ours && !known(&format!("checkpoints/{name}"))).then(|| entry.path())
+        });
+        systems.collect()
     }
 
     /// Files that may go, once a resume point or the run's end no longer names them.
@@ -213,7 +252,7 @@ mod tests {
             for (step, value) in values.into_iter().enumerate() {
                 let mut resumed = keeper(ordering);
                 let text = serde_json::to_string(whole.decided()).unwrap();
-                resumed.go_on(serde_json::from_str(&text).unwrap());
+                assert!(resumed.go_on(serde_json::from_str(&text).unwrap()));
                 let slot = whole.offer(1, step as u64, value);
                 let again = resumed.offer(1, step as u64, value);
                 assert_eq!(slot.map(|slot| slot.path), again.map(|slot| slot.path));
@@ -225,5 +264,23 @@ mod tests {
             assert_eq!(kept, expected);
             assert!(!whole.take_dropped().is_empty() && whole.take_dropped().is_empty());
         }
+    }
+
+    #[test]
+    fn another_metric_ranks_anew_and_a_lower_limit_drops() {
+        let mut before = keeper(Ordering::Min);
+        for (step, value) in [3.0, 2.0].into_iter().enumerate() {
+            let _ = before.offer(0, step as u64, Some(value));
+        }
+        let mut fewer = Keeper::new(RunDirectory::at("no"), Value::Null, "val_a/b", Ordering::Min, 1);
+        assert!(fewer.go_on(before.decided().clone()));
+        assert_eq!((fewer.decided.kept.len(), fewer.take_dropped().len()), (1, 1));
+        let mut other = Keeper::new(RunDirectory::at("no"), Value::Null, "val_c", Ordering::Max, 2);
+        assert!(!other.go_on(before.decided().clone()));
+        assert!(other.best().is_none() && other.take_dropped().is_empty());
+        let slot = other.offer(0, 9, Some(0.1)).unwrap();
+        assert!(slot.best);
+        other.forget(&slot.path);
+        assert!(other.best().is_none() && other.last().is_none());
     }
 }

@@ -8,16 +8,18 @@
 //! | `kiwi.format_version` | the version of this table, 1 |
 //! | `kiwi.resume.identity` | JSON: what must not have changed ([`crate::resume`]) |
 //! | `kiwi.resume.state` | JSON: where training was |
+//! | `kiwi.blake3` | BLAKE3 hash of the tensors' bytes in the order of their names |
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kiwi_core::saved_system::Error;
 use kiwi_core::saved_system::archive::Archive;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::snapshot::{CopiedTensors, Snapshot};
+use super::snapshot::{CopiedTensors, HASH_KEY, Snapshot, hash_of};
 
 /// Resume points that are kept: the last, and the one before for the case that it is damaged.
 pub(super) const KEPT: usize = 2;
@@ -47,7 +49,7 @@ pub(crate) fn snapshot(
         (IDENTITY_KEY.to_owned(), serde_json::to_string(identity)?),
         (STATE_KEY.to_owned(), serde_json::to_string(state)?),
     ]);
-    Ok(Snapshot::new(metadata, tensors))
+    Ok(Snapshot::new(metadata, tensors).hashed())
 }
 
 /// A resume point that was read.
@@ -57,35 +59,71 @@ pub(crate) struct ResumePoint<I, S> {
     pub(crate) archive: Archive,
 }
 
-/// The newest resume point in a directory that can be read, if there is any; and of those that cannot, why not.
+/// A file that cannot be read, and why not.
+pub(crate) type Broken = (PathBuf, String);
+
+/// The newest resume point in a directory that can be read, if there is any; and of those that cannot, which and why not. One of a
+/// newer format is not passed over.
 pub(crate) fn newest<I: DeserializeOwned, S: DeserializeOwned>(
     directory: &Path,
-) -> (Option<ResumePoint<I, S>>, Vec<String>) {
+) -> (Option<ResumePoint<I, S>>, Vec<Broken>) {
     let mut broken = Vec::new();
     for (_, path) in all(directory) {
         match read(&path) {
             Ok(point) => return (Some(point), broken),
-            Err(problem) => broken.push(format!("{}: {problem}", path.display())),
+            Err(Problem::Damaged(problem)) => broken.push((path, problem)),
+            Err(Problem::Newer(problem)) => return (None, vec![(path, problem)]),
         }
     }
     (None, broken)
 }
 
-fn read<I: DeserializeOwned, S: DeserializeOwned>(path: &Path) -> Result<ResumePoint<I, S>, String> {
-    let archive = Archive::open(path).map_err(|error| error.to_string())?;
+/// Puts files that cannot be read out of the way of those that can.
+pub(crate) fn set_aside(files: &[PathBuf]) {
+    for file in files {
+        let mut name = file.clone().into_os_string();
+        name.push(".damaged");
+        // One that cannot be renamed is passed over once more.
+        let _ = fs::rename(file, name);
+    }
+}
+
+/// Why a resume point cannot be read.
+enum Problem {
+    Damaged(String),
+    Newer(String),
+}
+
+fn read<I: DeserializeOwned, S: DeserializeOwned>(path: &Path) -> Result<ResumePoint<I, S>, Problem> {
+    let archive = Archive::open(path).map_err(|error| match error {
+        Error::NotSafetensors { reason, .. } => {
+            // What to do with one that is no saved system is not what to do with one that is no resume point.
+            Problem::Damaged(reason.to_string().split(';').next().unwrap_or_default().to_owned())
+        }
+        error => Problem::Damaged(error.to_string()),
+    })?;
     let metadata = archive.metadata();
     let entry = |key: &str| {
-        metadata.get(key).ok_or_else(|| format!("it is no resume point: its metadata lack `{key}`"))
+        let lacking = || Problem::Damaged(format!("it is no resume point: its metadata lack `{key}`"));
+        metadata.get(key).ok_or_else(lacking)
     };
+    let (identity, state) = (entry(IDENTITY_KEY)?, entry(STATE_KEY)?);
     let version = entry(VERSION_KEY)?;
     if version != FORMAT_VERSION {
-        return Err(format!(
-            "it has the format version {version}, and this kiwi-host reads {FORMAT_VERSION}: use the version that saved it"
+        return Err(Problem::Newer(format!(
+            "it has the format version {version}, and this kiwi-host reads {FORMAT_VERSION}: go on with the version that saved it"
+        )));
+    }
+    let hash = hash_of(archive.tensors().map(|tensor| (tensor.name, tensor.bytes)));
+    if entry(HASH_KEY)? != &hash {
+        return Err(Problem::Damaged(
+            "it is damaged: its tensors are not those that were written".to_owned(),
         ));
     }
-    let damaged = |error: serde_json::Error| format!("it is damaged or was edited: {error}");
-    let identity = serde_json::from_str(entry(IDENTITY_KEY)?).map_err(damaged)?;
-    let state = serde_json::from_str(entry(STATE_KEY)?).map_err(damaged)?;
+    let damaged =
+        |error: serde_json::Error| Problem::Damaged(format!("it is damaged or was edited: {error}"));
+    let identity = serde_json::from_str(identity).map_err(damaged)?;
+    let state = serde_json::from_str(state).map_err(damaged)?;
     Ok(ResumePoint { identity, state, archive })
 }
 
@@ -134,9 +172,11 @@ mod tests {
         let found = found.unwrap();
         assert_eq!((found.identity.as_str(), found.state), ("who", 10));
         assert_eq!(broken.len(), 1);
-        assert!(broken[0].contains("after-100-batches"), "{broken:?}");
+        assert!(broken[0].0.ends_with("after-100-batches.safetensors"), "{broken:?}");
+        set_aside(&[broken[0].0.clone()]);
         assert!(keep_newest(folder.path(), 1) && !keep_newest(folder.path(), 1));
-        assert!(file(folder.path(), 100).exists() && !file(folder.path(), 10).exists());
+        assert!(file(folder.path(), 10).exists() && !file(folder.path(), 9).exists());
+        assert!(!file(folder.path(), 100).exists(), "set aside");
     }
 
     #[test]
@@ -145,6 +185,6 @@ mod tests {
         let path = file(folder.path(), 1);
         Snapshot::new(BTreeMap::new(), CopiedTensors::default()).write(&path).unwrap();
         let (found, broken) = newest::<String, u64>(folder.path());
-        assert!(found.is_none() && broken[0].contains("no resume point"), "{broken:?}");
+        assert!(found.is_none() && broken[0].1.contains("no resume point"), "{broken:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Writes `text` and a line's end to `path`: beside it first, then renamed, so that it is complete or not there at all.
 ///
@@ -28,11 +28,12 @@ pub(crate) fn write_text(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// Removes what interrupted writers have left in a directory; the files.
-pub(super) fn remove_partial(directory: &Path) -> Vec<PathBuf> {
+/// Removes what interrupted writers have left in a directory of files whose names are `own`; how many.
+pub(super) fn remove_partial(directory: &Path, own: impl Fn(&str) -> bool) -> usize {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let partial = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "partial") && path.is_file());
-    partial.filter(|path| fs::remove_file(path).is_ok()).collect()
+    let partial = entries.filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.ends_with(".partial") && own(&name) && entry.path().is_file()
+    });
+    partial.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
 }

@@ -81,17 +81,39 @@ impl CopiedTensors {
     }
 }
 
+/// The key of the metadata that holds a hash of the tensors.
+pub(super) const HASH_KEY: &str = "kiwi.blake3";
+
+/// The hash of tensors' bytes, given in the order of their names.
+pub(super) fn hash_of<'a>(tensors: impl Iterator<Item = (String, &'a [u8])>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, bytes) in tensors {
+        for part in [name.as_bytes(), bytes] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 /// The content of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     metadata: BTreeMap<String, String>,
     tensors: CopiedTensors,
+    /// Whether the file has a hash of its tensors.
+    hashed: bool,
 }
 
 impl Snapshot {
     /// These metadata and tensors.
     pub(crate) fn new(metadata: BTreeMap<String, String>, tensors: CopiedTensors) -> Self {
-        Self { metadata, tensors }
+        Self { metadata, tensors, hashed: false }
+    }
+
+    /// The same with a hash of the tensors, which is computed when the file is written.
+    pub(super) fn hashed(self) -> Self {
+        Self { hashed: true, ..self }
     }
 
     /// Writes the file, which appears complete or not at all, and replaces one of the same name.
@@ -103,7 +125,12 @@ impl Snapshot {
         let bytes: BTreeMap<&str, &[u8]> =
             all.map(|(layout, bytes)| (layout.name.as_str(), bytes.as_slice())).collect();
         let layouts = self.tensors.tensors.iter().map(|(layout, _)| layout.clone());
-        archive::write_each(path, &self.metadata, layouts, |name| {
+        let mut metadata = self.metadata.clone();
+        if self.hashed {
+            let tensors = bytes.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes));
+            metadata.insert(HASH_KEY.to_owned(), hash_of(tensors));
+        }
+        archive::write_each(path, &metadata, layouts, |name| {
             Ok(Cow::Borrowed(bytes.get(name).copied().unwrap_or_default()))
         })
     }

@@ -127,15 +127,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread; resume points are in this directory.
     ///
     /// # Errors
     /// When the operating system gives no more threads.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(resume_points: PathBuf) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("checkpoints".to_owned());
-        let thread = thread.spawn(move || run(&of_thread))?;
+        let thread = thread.spawn(move || run(&of_thread, &resume_points))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -156,11 +156,11 @@ impl Writer {
         std::mem::take(&mut self.shared.lock().notices)
     }
 
-    /// Waits until all is written, for at most `patience` once something fails.
+    /// Waits until all is written; once something fails, for at most `patience`, and not if somebody is `hurried`.
     ///
     /// # Errors
     /// Why something is not written.
-    pub(crate) fn flush(&self, patience: Duration) -> Result<(), String> {
+    pub(crate) fn flush(&self, patience: Duration, hurried: impl Fn() -> bool) -> Result<(), String> {
         let mut failing_since = None;
         let mut state = self.shared.lock();
         loop {
@@ -172,7 +172,7 @@ impl Writer {
             }
             if let Some(problem) = &state.problem {
                 let since = *failing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= patience {
+                if since.elapsed() >= patience || hurried() {
                     return Err(problem.clone());
                 }
             }
@@ -195,7 +195,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, resume_points: &Path) {
     let mut state = shared.lock();
     loop {
         let failing = state.problem.is_some();
@@ -212,14 +212,14 @@ fn run(shared: &Shared) {
         }
         if failing && state.ending {
             // Whoever ends it has waited by `flush` for as long as there was hope.
-            let problem = perform(&mut state.pending);
+            let problem = perform(&mut state.pending, resume_points);
             drop(problem);
             return;
         }
         let mut work = std::mem::take(&mut state.pending);
         (state.busy, state.hurry) = (true, false);
         drop(state);
-        let done = perform(&mut work);
+        let done = perform(&mut work, resume_points);
         state = shared.lock();
         state.busy = false;
         match done {
@@ -245,15 +245,14 @@ fn run(shared: &Shared) {
 }
 
 /// Does the work in its order; what is done is taken off it.
-fn perform(work: &mut Work) -> Result<(), String> {
-    let directory = work.resume.as_ref().and_then(|(path, _)| path.parent()).map(Path::to_owned);
+fn perform(work: &mut Work, resume_points: &Path) -> Result<(), String> {
     let with_room = |path: &Path, snapshot: &Snapshot| -> Result<(), String> {
-        let written = match (snapshot.write(path), &directory) {
+        let written = match snapshot.write(path) {
             // All resume points but the last are there for the case that it is damaged: what is new has more need of the room.
-            (Err(Error::DiskFull { .. }), Some(directory)) if resume_point::keep_newest(directory, 1) => {
+            Err(Error::DiskFull { .. }) if resume_point::keep_newest(resume_points, 1) => {
                 snapshot.write(path)
             }
-            (written, _) => written,
+            written => written,
         };
         written.map_err(|error| error.to_string())
     };
@@ -306,22 +305,22 @@ mod tests {
     fn what_cannot_be_written_is_written_once_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("checkpoints");
-        let writer = Writer::start().unwrap();
+        let writer = Writer::start(folder.path().join("resume")).unwrap();
         let system = |name: &str| (place.join(name), snapshot(name));
         writer.submit(Work { systems: vec![system("a")], best: Some(place.join("a")), ..Work::default() });
-        assert!(writer.flush(Duration::ZERO).is_err());
+        assert!(writer.flush(Duration::ZERO, || false).is_err());
         assert!(matches!(writer.notices()[..], [Notice::Failing(_)]));
         for name in ["b", "c", "d"] {
             writer.submit(Work { systems: vec![system(name)], ..Work::default() });
         }
-        let _ = writer.flush(Duration::ZERO);
+        let _ = writer.flush(Duration::ZERO, || false);
         // Two may wait; the best is one of them.
         let mut given_up = writer.notices();
         given_up.retain(|notice| matches!(notice, Notice::GivenUp(_)));
         assert_eq!(given_up, ["b", "c"].map(|name| Notice::GivenUp(place.join(name))));
         fs::create_dir(&place).unwrap();
         writer.submit(Work::default());
-        writer.flush(Duration::from_secs(60)).unwrap();
+        writer.flush(Duration::from_secs(60), || false).unwrap();
         assert_eq!(writer.notices(), [Notice::Written]);
         assert_eq!((text_of(&place.join("a")), text_of(&place.join("d"))), ("a".to_owned(), "d".to_owned()));
         assert!(!place.join("b").exists());
@@ -345,7 +344,7 @@ mod tests {
             remove: vec![path("a")],
             ..Work::default()
         });
-        perform(&mut work).unwrap();
+        perform(&mut work, &path("resume")).unwrap();
         assert!(work.is_empty());
         assert!(
             path("b").exists() && !path("a").exists() && !path("resume/after-1-batches.safetensors").exists()

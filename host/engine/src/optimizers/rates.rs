@@ -74,7 +74,10 @@ impl Rates {
         if let (Course::Plateau(plateau), Some(kept)) = (&mut self.course, progress.plateau)
             && kept.lowered.len() == self.groups.len()
         {
-            plateau.go_on(kept.seen);
+            // What another metric came to says nothing of this one.
+            if kept.main_metric == self.main_metric {
+                plateau.go_on(kept.seen);
+            }
             self.groups = kept.lowered;
         }
     }

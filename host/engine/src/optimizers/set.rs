@@ -154,7 +154,8 @@ impl Optimizers {
             let tensors = tensors.map_err(|error| unsaved(&error))?;
             states.push((entry.component.clone(), tensors, entry.rates.progress(steps)));
         }
-        Ok(States::new(states, self.scaler.as_ref().map(GradientScaler::saved)))
+        let last = self.entries.iter().map(|entry| entry.last.clone()).collect();
+        Ok(States::new(states, self.scaler.as_ref().map(GradientScaler::saved), last))
     }
 
     /// Goes on from what a resume point says after `steps` steps of the run, and the tensors of each state.
@@ -162,7 +163,7 @@ impl Optimizers {
     /// # Errors
     /// When there are more or fewer states than optimizers, or one does not fit.
     pub(crate) fn go_on(&mut self, progress: SavedProgress, tensors: &[NamedTensors]) -> Result<(), Failure> {
-        let (rates, scaler) = progress.into_parts();
+        let (rates, scaler, last) = progress.into_parts();
         if rates.len() != self.entries.len() || tensors.len() != self.entries.len() {
             let message = format!(
                 "the resume point has states of {} optimizers, and the config has {}",
@@ -174,6 +175,11 @@ impl Optimizers {
         for ((entry, progress), tensors) in self.entries.iter_mut().zip(rates).zip(tensors) {
             entry.instance.load_state(tensors).map_err(Setup)?;
             entry.rates.go_on(progress);
+        }
+        for (entry, last) in self.entries.iter_mut().zip(last) {
+            if last.len() == entry.last.len() {
+                entry.last = last;
+            }
         }
         if self.scaler.is_some() {
             self.scaler = Some(GradientScaler::resumed(scaler));

@@ -18,6 +18,7 @@ pub(crate) const OPTIMIZER: &str = "optimizer.";
 pub(crate) struct States {
     states: Vec<(ResolvedComponent, CopiedTensors, Progress)>,
     scaler: Option<SavedScaler>,
+    last_rates: Vec<Vec<f64>>,
 }
 
 /// What a resume point says of the optimizers beside their tensors.
@@ -25,12 +26,14 @@ pub(crate) struct States {
 pub(crate) struct SavedProgress {
     rates: Vec<Progress>,
     scaler: Option<SavedScaler>,
+    /// The rates of the last step, of each optimizer and its groups.
+    last_rates: Vec<Vec<f64>>,
 }
 
 impl SavedProgress {
-    /// That of the rates of each optimizer, and of the gradient scaler.
-    pub(super) fn into_parts(self) -> (Vec<Progress>, Option<SavedScaler>) {
-        (self.rates, self.scaler)
+    /// That of the rates of each optimizer, of the gradient scaler, and the rates of the last step.
+    pub(super) fn into_parts(self) -> (Vec<Progress>, Option<SavedScaler>, Vec<Vec<f64>>) {
+        (self.rates, self.scaler, self.last_rates)
     }
 
     /// How many optimizers there are.
@@ -40,12 +43,13 @@ impl SavedProgress {
 }
 
 impl States {
-    /// The tensors of each optimizer with how far its rates have come, and the gradient scaler.
+    /// The tensors of each optimizer with how far its rates have come, the gradient scaler, and the rates of the last step.
     pub(super) fn new(
         states: Vec<(ResolvedComponent, CopiedTensors, Progress)>,
         scaler: Option<SavedScaler>,
+        last_rates: Vec<Vec<f64>>,
     ) -> Self {
-        Self { states, scaler }
+        Self { states, scaler, last_rates }
     }
 
     /// The file of each state in `directory`: `optimizer.safetensors`, or `optimizer-0.safetensors` and so on for a list.
@@ -71,6 +75,6 @@ impl States {
             tensors.extend(&format!("{OPTIMIZER}{index}."), state);
         }
         let rates = self.states.iter().map(|(_, _, progress)| progress.clone()).collect();
-        SavedProgress { rates, scaler: self.scaler }
+        SavedProgress { rates, scaler: self.scaler, last_rates: self.last_rates.clone() }
     }
 }

@@ -4,7 +4,7 @@ use kiwi_core::diagnostic::Diagnostic;
 
 use crate::data::counted;
 use crate::optimizers::Lowered;
-use crate::training::{Event, Outcome, StopReason, TrainingValues};
+use crate::training::{Event, Outcome, ResumeFrom, StopReason, TrainingValues};
 use kiwi_tracking::number::Number;
 use kiwi_tracking::record::Summary;
 
@@ -44,8 +44,14 @@ pub(super) fn of_event(event: &Event) -> Option<Line> {
             (format!("{label} lowered from {from} to {to}: the main metric no longer improves"), false)
         }
         Event::Finished(outcome) => (finished(outcome), false),
-        Event::Interrupted { signal, step, resumable } => {
-            let rest = if *resumable { "a resume point is saved" } else { "there is no resume point" };
+        Event::Interrupted { signal, step, resume } => {
+            let rest = match resume {
+                ResumeFrom::Here => "a resume point is saved",
+                ResumeFrom::Before => {
+                    "none is saved here, so that the run can be resumed from its last resume point only"
+                }
+                ResumeFrom::Nowhere => "there is no resume point",
+            };
             (format!("interrupted by {signal} after {}: {rest}", counted(*step, "optimizer step")), false)
         }
         Event::Tested { system, values } => {

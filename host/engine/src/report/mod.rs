@@ -152,7 +152,7 @@ impl<'a> Report<'a> {
                 }
                 match event {
                     Event::Logged(values) if self.log.step_logged(values.step) => self.flush_tracking(),
-                    Event::ResumePoint => {
+                    Event::ResumePoint | Event::ValidationStarted { .. } => {
                         self.log.flush();
                         self.flush_tracking();
                     }

@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::number;
 use crate::training::Event;
 
 /// A bar over the batches of an epoch, where standard error is a terminal.
 pub(super) struct Progress {
+    /// Draws the bars, one below the other.
+    bars: MultiProgress,
     bar: Option<ProgressBar>,
     enabled: bool,
     epochs: u64,
@@ -21,7 +23,17 @@ pub(super) struct Progress {
 impl Progress {
     /// A bar, or none.
     pub(super) fn new(enabled: bool) -> Self {
-        Self { bar: None, enabled, epochs: 0, batches: 0, main_metric: None, words: 0, validation: None }
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Self {
+            bars,
+            bar: None,
+            enabled,
+            epochs: 0,
+            batches: 0,
+            main_metric: None,
+            words: 0,
+            validation: None,
+        }
     }
 
     /// Whether there is a bar.
@@ -41,7 +53,8 @@ impl Progress {
                 self.main_metric.clone_from(main_metric);
             }
             Event::EpochStarted { epoch, done } => {
-                let bar = bar(self.batches, &format!("epoch {epoch} ({} of {})", epoch + 1, self.epochs));
+                let bar =
+                    self.add(self.batches, &format!("epoch {epoch} ({} of {})", epoch + 1, self.epochs));
                 bar.set_position(*done as u64);
                 bar.reset_eta();
                 self.words = 0;
@@ -64,7 +77,7 @@ impl Progress {
                 }
             }
             Event::EpochEnded(_) => self.clear(),
-            Event::ValidationStarted { batches } => self.validation = Some(bar(*batches, "validation")),
+            Event::ValidationStarted { batches } => self.validation = Some(self.add(*batches, "validation")),
             Event::ValidationBatch => {
                 if let Some(bar) = &self.validation {
                     bar.inc(1);
@@ -93,10 +106,18 @@ impl Progress {
 
     /// Runs `f`, which prints, while the bar is out of the way.
     pub(super) fn suspend(&self, f: impl FnOnce()) {
-        match self.validation.as_ref().or(self.bar.as_ref()) {
-            Some(bar) => bar.suspend(f),
-            None => f(),
+        self.bars.suspend(f);
+    }
+
+    fn add(&self, length: usize, prefix: &str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::hidden());
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}")
+        {
+            bar.set_style(style);
         }
+        bar.set_prefix(prefix.to_owned());
+        self.bars.add(bar)
     }
 
     /// Prints a line on standard error.
@@ -104,15 +125,6 @@ impl Progress {
         // Standard error that is closed must not stop a run.
         self.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
-}
-
-fn bar(length: usize, prefix: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}") {
-        bar.set_style(style);
-    }
-    bar.set_prefix(prefix.to_owned());
-    bar
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kiwi_tracking::record::{
 };
 
 use super::lines;
-use crate::training::{Event, TrainingValues};
+use crate::training::{Event, ResumeFrom, TrainingValues};
 
 /// What the record says of an event, if it says anything. Files are named as they lie in `directory`.
 pub(super) fn of_event(event: &Event, directory: &Path) -> Option<Recorded> {
@@ -36,10 +36,10 @@ pub(super) fn of_event(event: &Event, directory: &Path) -> Option<Recorded> {
             Recorded::Tested(Tested { system: system.as_ref().map(relative), values: values(found) })
         }
         Event::Finished(outcome) => Recorded::Finished(outcome.summary.clone()),
-        Event::Interrupted { signal, step, resumable } => Recorded::Interrupted(Interrupted {
+        Event::Interrupted { signal, step, resume } => Recorded::Interrupted(Interrupted {
             signal: (*signal).to_owned(),
             step: *step,
-            resumable: *resumable,
+            resumable: *resume != ResumeFrom::Nowhere,
         }),
         Event::Note(_)
         | Event::Started { .. }

@@ -9,9 +9,9 @@ use kiwi_core::saved_system::SavedSystem;
 use kiwi_tracking::number::Number;
 use kiwi_tracking::record::Summary;
 
-use super::events::{Event, Outcome, StopReason};
+use super::events::{Event, Outcome, ResumeFrom, StopReason};
 use super::pass;
-use super::trainer::Trainer;
+use super::trainer::{Trainer, is_interruption, unless_interrupted};
 use super::window::per_second;
 use crate::data::counted;
 use crate::memory;
@@ -19,6 +19,8 @@ use crate::signals;
 
 /// How long the end of a run waits for a disk that cannot be written.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where a signal ends it: who sends one seldom waits long.
+const PATIENCE_AFTER_A_SIGNAL: Duration = Duration::from_secs(5);
 
 impl Trainer<'_> {
     /// Ends the run.
@@ -28,28 +30,34 @@ impl Trainer<'_> {
             return self.end_interrupted(signal);
         }
         self.save_at_the_end()?;
-        let written = self.saving.finish(PATIENCE);
+        let mut written = self.saving.finish(PATIENCE, false);
         self.tell_of_saving();
+        if written.is_ok() {
+            // What was given up meanwhile is known by now.
+            self.save_at_the_end()?;
+            written = self.saving.finish(PATIENCE, false);
+        }
         written.map_err(|problem| {
-            Failure::new(
-                ExitCode::RunFailed,
-                Diagnostic::error(format!("training is done, but what is to be kept cannot be written: {problem}"))
-                    .help("make room or rights there, and go on with --resume: the run continues from its last resume point"),
-            )
+            let message = format!("training is done, but what is to be kept cannot be written: {problem}");
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(message).help("make room or rights there"))
         })?;
         let outcome = Outcome { reason, summary: self.summary(reason) };
         self.saving
             .write_summary(&outcome.summary)
             .unwrap_or_else(|warning| self.emit(Event::Warning(warning)));
         self.emit(Event::Finished(outcome.clone()));
-        let best = self.saving.best_file();
+        let best = self.saving.best_file().filter(|file| file.is_file());
         if let Err(failure) = self.test(best.as_deref()) {
             // What was trained is there: a test that fails takes nothing from it.
+            if is_interruption(&failure) {
+                self.emit(Event::Warning(Diagnostic::warning("a signal came: the system is not tested")));
+            }
             for diagnostic in failure.diagnostics {
                 let message = format!("the system could not be tested: {}", diagnostic.message);
                 self.emit(Event::Warning(Diagnostic { severity: Severity::Warning, message, ..diagnostic }));
             }
         }
+        signals::done();
         self.close();
         Ok(outcome)
     }
@@ -57,8 +65,9 @@ impl Trainer<'_> {
     fn end_interrupted(mut self, signal: &'static str) -> Result<Outcome, Failure> {
         self.emit(Event::Note(format!("received {signal}: saving where the run is")));
         let saved = self.read_losses().and_then(|()| self.save_resume_point());
-        let written = self.saving.finish(PATIENCE);
+        let written = self.saving.finish(PATIENCE_AFTER_A_SIGNAL, true);
         self.tell_of_saving();
+        let here = saved.is_ok() && written.is_ok() && self.saving.is_saved_at(self.position);
         if let Err(failure) = saved {
             for diagnostic in failure.diagnostics {
                 self.emit(Event::Warning(Diagnostic { severity: Severity::Warning, ..diagnostic }));
@@ -71,11 +80,15 @@ impl Trainer<'_> {
         }
         let reason = StopReason::Interrupted(signal);
         let outcome = Outcome { reason, summary: self.summary(reason) };
-        self.emit(Event::Interrupted {
-            signal,
-            step: self.position.step,
-            resumable: signals::is_resumable(),
-        });
+        self.saving
+            .write_summary(&outcome.summary)
+            .unwrap_or_else(|warning| self.emit(Event::Warning(warning)));
+        let resume = match (here, signals::is_resumable()) {
+            (true, _) => ResumeFrom::Here,
+            (false, true) => ResumeFrom::Before,
+            (false, false) => ResumeFrom::Nowhere,
+        };
+        self.emit(Event::Interrupted { signal, step: self.position.step, resume });
         self.close();
         Ok(outcome)
     }
@@ -127,7 +140,8 @@ impl Trainer<'_> {
         let limit = self.config.debug.then_some(1);
         let mut values = Vec::new();
         for set in &self.test {
-            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| Ok(()))?;
+            let found =
+                pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| unless_interrupted())?;
             values.push((set.name_of("loss"), Some(found.loss)));
             values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
         }
@@ -137,9 +151,11 @@ impl Trainer<'_> {
 
     /// Frees the components. The run is done by then, so that one that fails at it is worth a warning only.
     fn close(self) {
-        let Self { system, optimizers, consumer, .. } = self;
+        let Self { system, optimizers, mut consumer, .. } = self;
         for warning in optimizers.close().into_iter().chain(system.close()) {
-            consumer.receive(&Event::Warning(warning));
+            if let Some(consumer) = &mut consumer {
+                consumer.receive(&Event::Warning(warning));
+            }
         }
     }
 }

@@ -39,8 +39,8 @@ pub(crate) enum Event {
     RateLowered { step: u64, lowered: Lowered },
     /// Training is over.
     Finished(Outcome),
-    /// A signal ends the run after so many steps; whether it can be resumed.
-    Interrupted { signal: &'static str, step: u64, resumable: bool },
+    /// A signal ends the run after so many steps; from where it can be resumed.
+    Interrupted { signal: &'static str, step: u64, resume: ResumeFrom },
     /// The test is done: of which file (the system as it is, if none was kept), loss and metrics of each set by their full names.
     Tested { system: Option<PathBuf>, values: Values },
 }
@@ -59,6 +59,17 @@ pub(crate) struct TrainingValues {
     /// The learning rates of the last step, with what the log calls them.
     pub(crate) learning_rates: Vec<(String, f64)>,
     pub(crate) words_per_second: f64,
+}
+
+/// From where a run that ends can be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResumeFrom {
+    /// From where it ended.
+    Here,
+    /// From its last resume point.
+    Before,
+    /// From nowhere.
+    Nowhere,
 }
 
 /// Why training ended.

@@ -16,7 +16,7 @@ mod trainer;
 mod validation;
 mod window;
 
-pub(crate) use events::{Consumer, Event, Outcome, StopReason, TrainingValues};
+pub(crate) use events::{Consumer, Event, Outcome, ResumeFrom, StopReason, TrainingValues};
 pub(crate) use pass::{Mode, evaluate, failed};
 pub(crate) use saving::Saving;
 pub(crate) use state::TrainingState;

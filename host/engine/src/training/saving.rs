@@ -1,7 +1,7 @@
 //! What training leaves on the disk while it goes on: the systems that are kept, and points to resume from; and going on from one.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
@@ -13,12 +13,13 @@ use super::events::{Event, StopReason};
 use super::pass::failed;
 use super::state::{Position, TrainingState, copy_gradients, optimizer_states, restore_gradients};
 use super::trainer::Trainer;
-use super::window::{Window, timed};
+use super::window::Window;
 use crate::checkpoint::{
     CopiedTensors, Keeper, Notice, ResumePoint, Slot, Snapshot, Work, Writer, resume_point, write_text,
 };
 use crate::data::counted;
 use crate::resume::Identity;
+use crate::signals;
 use crate::system::running;
 
 /// What the names of the sums of metrics begin with in a resume point.
@@ -35,6 +36,8 @@ pub(crate) struct Saving {
     interval: Option<u64>,
     /// Where the last resume point was saved.
     saved_at: Option<Position>,
+    /// Systems that the run left when it went on further than the point it was resumed from.
+    left_over: Vec<PathBuf>,
 }
 
 impl Saving {
@@ -43,35 +46,45 @@ impl Saving {
     /// # Errors
     /// When the operating system gives no more threads.
     pub(crate) fn start(keeper: Keeper, identity: Identity, config: &RunConfig) -> Result<Self, Failure> {
-        let writer = Writer::start().map_err(|error| {
+        let resume_points = keeper.directory().resume_points();
+        let writer = Writer::start(resume_points).map_err(|error| {
             let message = format!("no thread to write files with: {error}");
             Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
         })?;
         let interval = config.trainer.checkpoint.resume_interval;
-        Ok(Self { keeper, writer, identity, interval, saved_at: None })
+        Ok(Self { keeper, writer, identity, interval, saved_at: None, left_over: Vec::new() })
     }
 
-    /// The best system that is kept.
+    /// The best system that is kept, if it is on the disk.
     pub(super) fn best(&self) -> Option<Kept> {
-        self.keeper.best()
+        self.keeper.best().filter(|kept| self.file(kept).is_file())
     }
 
-    /// The last system that is kept.
+    /// The last system that is kept, if it is on the disk.
     pub(super) fn last(&self) -> Option<Kept> {
-        self.keeper.last()
+        self.keeper.last().filter(|kept| self.file(kept).is_file())
     }
 
-    /// The file of the best system.
+    fn file(&self, kept: &Kept) -> PathBuf {
+        self.keeper.directory().path().join(&kept.file)
+    }
+
+    /// The file of the best system, written or about to be.
     pub(super) fn best_file(&self) -> Option<PathBuf> {
-        self.best().map(|best| self.keeper.directory().path().join(best.file))
+        self.keeper.best().map(|best| self.file(&best))
     }
 
-    /// Waits until all is written; if something cannot be, for at most `patience`.
+    /// Waits until all is written; if something cannot be, for at most `patience`, and not if a signal comes that was not `expected`.
     ///
     /// # Errors
     /// Why something is not written.
-    pub(super) fn finish(&self, patience: Duration) -> Result<(), String> {
-        self.writer.flush(patience)
+    pub(super) fn finish(&self, patience: Duration, expected: bool) -> Result<(), String> {
+        self.writer.flush(patience, || !expected && signals::received().is_some())
+    }
+
+    /// Whether a resume point was saved where training is.
+    pub(super) fn is_saved_at(&self, position: Position) -> bool {
+        self.saved_at == Some(position)
     }
 
     /// Writes `summary.json`.
@@ -112,8 +125,13 @@ impl Trainer<'_> {
     /// Saves a resume point where training ends, and lets go what no file names any more.
     pub(super) fn save_at_the_end(&mut self) -> Result<(), Failure> {
         self.save(None, true)?;
-        let remove = self.saving.keeper.take_dropped();
-        self.saving.writer.submit(Work { remove, ..Work::default() });
+        let mut remove = self.saving.keeper.take_dropped();
+        let left_over = std::mem::take(&mut self.saving.left_over);
+        let still = self.saving.keeper.left_over();
+        remove.extend(left_over.into_iter().filter(|file| still.contains(file)));
+        let (index, text) = self.saving.keeper.index().map_err(|error| cannot_save(&error))?;
+        let texts = [(index, text)].into();
+        self.saving.writer.submit(Work { remove, texts, ..Work::default() });
         Ok(())
     }
 
@@ -126,9 +144,9 @@ impl Trainer<'_> {
         if resume {
             self.emit(Event::ResumePoint);
         }
-        let mut time = std::mem::take(&mut self.clock.saving);
-        let work = timed(&mut time, || self.work(slot, resume));
-        self.clock.saving = time;
+        let started = Instant::now();
+        let work = self.work(slot, resume);
+        self.clock.saving += started.elapsed();
         self.saving.writer.submit(work?);
         Ok(())
     }
@@ -136,7 +154,7 @@ impl Trainer<'_> {
     /// No file has the state that an encoder carries from batch to batch: only at an epoch's end there is none.
     fn can_be_resumed_here(&self) -> bool {
         let carries = self.system.carries_state() && self.mode.carry;
-        let between_epochs = self.position.batch == 0 || self.whole.batches == 0 || self.epoch_is_done();
+        let between_epochs = self.position.batch == 0 || self.epoch_is_done();
         !carries || between_epochs
     }
 
@@ -215,35 +233,49 @@ impl Trainer<'_> {
         restore_gradients(self.system.parameters(), &archive, &state.sparse_gradients, device)?;
         self.window = Window::restored(state.window, WINDOW, &archive, device)?;
         self.whole = Window::restored(state.whole, WHOLE, &archive, device)?;
-        self.progress.go_on(state.stopping);
-        self.saving.keeper.go_on(state.decided);
+        if self.saving.keeper.go_on(state.decided) {
+            self.progress.go_on(state.stopping);
+        }
+        self.saving.left_over = self.saving.keeper.left_over();
         self.saving.saved_at = Some(state.position);
         self.position = state.position;
         self.clock = state.clock;
         self.skips = state.skips;
         self.told_skipped = state.told_skipped;
         self.before = state.elapsed;
-        self.tell_of_going_on();
         Ok(())
     }
 
+    /// Begins anew a run that ended before its first resume point: what it left is not kept beyond what is decided again.
+    pub(crate) fn begin_anew(&mut self) {
+        self.saving.left_over = self.saving.keeper.left_over();
+    }
+
     /// Tells where the run goes on.
-    fn tell_of_going_on(&mut self) {
+    pub(super) fn tell_of_going_on(&mut self) {
+        if self.saving.saved_at.is_none() {
+            let note = "the run had no resume point yet, so that it begins anew".to_owned();
+            return self.emit(Event::Note(note));
+        }
         let Position { epoch, batch, step, .. } = self.position;
         let text = format!(
-            "goes on after {}: epoch {epoch}, of which {} are done",
+            "goes on after {}: epoch {epoch}, after {}",
             counted(step, "optimizer step"),
             counted(batch, "batch")
         );
         self.emit(Event::Note(text));
         let trainer = &self.config.trainer;
         let why = match self.nothing_left() {
-            Some(StopReason::MaxSteps) => format!("trainer.max_steps {step} is reached; raise it to go on"),
+            Some(StopReason::MaxSteps) => format!(
+                "trainer.max_steps {} is reached, after {}; raise it to go on",
+                trainer.max_steps.unwrap_or_default(),
+                counted(step, "optimizer step")
+            ),
             Some(StopReason::EarlyStopping) => format!(
                 "the run stopped early, with early_stop_patience {}; raise it, or set it to 0, to go on",
                 trainer.checkpoint.early_stop_patience
             ),
-            Some(_) => format!("{} are done; raise trainer.epochs to go on", counted(epoch + 1, "epoch")),
+            Some(_) => format!("trainer.epochs {} is reached; raise it to go on", trainer.epochs),
             None => return,
         };
         self.emit(Event::Note(format!("nothing to do: {why}")));
@@ -256,18 +288,13 @@ impl Trainer<'_> {
         }
         let epochs = self.config.trainer.epochs;
         let epoch = self.position.epoch;
-        let over = epoch >= epochs || (epoch + 1 == epochs && self.epoch_is_done());
+        let over = epoch >= epochs || (epoch + 1 == epochs && self.position.epoch_ended);
         self.stop_after_validation().or_else(|| over.then_some(StopReason::Epochs))
-    }
-
-    /// Begins anew a run that ended before its first resume point.
-    pub(crate) fn begin_anew(&mut self) {
-        let note = "the run had no resume point yet, so that it begins anew".to_owned();
-        self.emit(Event::Note(note));
     }
 
     /// Tells what became of files that were to be written.
     pub(super) fn tell_of_saving(&mut self) {
+        let mut given_up = false;
         for notice in self.saving.writer.notices() {
             let event = match notice {
                 Notice::Failing(problem) => Event::Warning(
@@ -276,12 +303,21 @@ impl Trainer<'_> {
                         .help("make room or rights there"),
                 ),
                 Notice::Written => Event::Note("what could not be written is written now".to_owned()),
-                Notice::GivenUp(path) => Event::Warning(Diagnostic::warning(format!(
-                    "{} is lost: it waited to be written, and newer ones came",
-                    path.display()
-                ))),
+                Notice::GivenUp(path) => {
+                    self.saving.keeper.forget(&path);
+                    given_up = true;
+                    Event::Warning(Diagnostic::warning(format!(
+                        "{} is lost: it waited to be written, and newer ones came",
+                        path.display()
+                    )))
+                }
             };
             self.emit(event);
+        }
+        if given_up && let Ok((index, text)) = self.saving.keeper.index() {
+            // The next resume point no longer knows of it either.
+            self.saving.saved_at = None;
+            self.saving.writer.submit(Work { texts: [(index, text)].into(), ..Work::default() });
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Position {
     pub(crate) step: u64,
     /// A validation is due before the next batch.
     pub(crate) validation_due: bool,
+    /// The end of the epoch was told.
+    pub(crate) epoch_ended: bool,
 }
 
 /// What a resume point keeps beside tensors.

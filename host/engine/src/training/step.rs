@@ -78,7 +78,7 @@ impl Trainer<'_> {
             });
             self.clock.backward = time;
             match done {
-                Ok(()) => self.skips.used(),
+                Ok(()) => {}
                 Err(failure) => {
                     self.out_of_memory_or(failure, batch)?;
                     // Some gradients have it and some have not: the step begins anew with the batches that follow.
@@ -101,10 +101,24 @@ impl Trainer<'_> {
     }
 
     fn update(&mut self, batch: &Batch) -> Result<(), Failure> {
+        if !self.has_gradients()? {
+            // All batches of the step were skipped.
+            return Ok(());
+        }
         if self.optimizers.unscale(&self.parameters).map_err(failed)? && self.gradients_are_usable(batch)? {
             self.optimizers.step(self.position.step).map_err(|error| running(&error))?;
+            self.skips.used();
         }
         gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))
+    }
+
+    fn has_gradients(&self) -> Result<bool, Failure> {
+        for parameter in &self.parameters {
+            if gradients::gradient(parameter).map_err(|error| failed(error.into()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Scales gradients down that are too large, and says whether all are finite; that some are not may be found out later on

@@ -38,7 +38,8 @@ pub(crate) struct Trainer<'a> {
     pub(super) test: Vec<ValidationData>,
     pub(super) saving: Saving,
     pub(super) progress: Progress,
-    pub(super) consumer: &'a mut dyn Consumer,
+    /// Who is told; nobody before the run begins.
+    pub(super) consumer: Option<&'a mut dyn Consumer>,
     pub(super) mode: Mode,
     pub(super) position: Position,
     /// The loss of batches whose gradients are not computed yet.
@@ -66,7 +67,6 @@ impl<'a> Trainer<'a> {
         optimizers: Optimizers,
         data: TrainingData,
         saving: Saving,
-        consumer: &'a mut dyn Consumer,
     ) -> Self {
         let ordering = system.metrics.main_ordering();
         let parameters = system.trainable();
@@ -80,7 +80,7 @@ impl<'a> Trainer<'a> {
             valid: data.valid,
             test: data.test,
             saving,
-            consumer,
+            consumer: None,
             config,
             position: Position::default(),
             pending: None,
@@ -95,11 +95,12 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Trains until the epochs are done, the config says to stop, or a signal comes.
+    /// Trains until the epochs are done, the config says to stop, or a signal comes, and tells `consumer`.
     ///
     /// # Errors
     /// When a component fails, the loss is not finite, or what is to be kept cannot be written.
-    pub(crate) fn fit(mut self) -> Result<Outcome, Failure> {
+    pub(crate) fn fit(mut self, consumer: &'a mut dyn Consumer) -> Result<Outcome, Failure> {
+        self.consumer = Some(consumer);
         self.started = Instant::now();
         signals::watch();
         self.announce();
@@ -127,8 +128,8 @@ impl<'a> Trainer<'a> {
             if self.position.epoch + 1 == self.config.trainer.epochs {
                 break;
             }
-            self.position.epoch += 1;
-            self.position.batch = 0;
+            self.position =
+                Position { epoch: self.position.epoch + 1, batch: 0, epoch_ended: false, ..self.position };
         }
         Ok(StopReason::Epochs)
     }
@@ -180,9 +181,15 @@ impl<'a> Trainer<'a> {
             if log_due {
                 self.tell(false);
                 let window = std::mem::take(&mut self.window);
-                let values = self.values(&window)?;
-                self.emit(Event::Logged(values));
+                match self.values(&window)? {
+                    Some(values) => self.emit(Event::Logged(values)),
+                    None => self.emit(Event::Note(format!(
+                        "epoch {} step {}: all batches since the last entry were skipped",
+                        self.position.epoch, self.position.step
+                    ))),
+                }
             }
+            self.tell_of_saving();
             if let Some(signal) = signals::received() {
                 return Ok(Some(StopReason::Interrupted(signal)));
             }
@@ -199,9 +206,13 @@ impl<'a> Trainer<'a> {
             }
         }
         let whole = std::mem::take(&mut self.whole);
-        let values = self.values(&whole)?;
         self.window = Window::default();
-        self.emit(Event::EpochEnded(values));
+        if !self.position.epoch_ended {
+            self.position.epoch_ended = true;
+            if let Some(values) = self.values(&whole)? {
+                self.emit(Event::EpochEnded(values));
+            }
+        }
         Ok(self.config.debug.then_some(StopReason::Debug))
     }
 
@@ -214,9 +225,11 @@ impl<'a> Trainer<'a> {
         self.emit(Event::ValidationStarted { batches });
         let (mut values, mut main) = (Vec::new(), None);
         for (index, set) in self.valid.iter().enumerate() {
-            let consumer = &mut *self.consumer;
+            let consumer = &mut self.consumer;
             let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| {
-                consumer.receive(&Event::ValidationBatch);
+                if let Some(consumer) = consumer {
+                    consumer.receive(&Event::ValidationBatch);
+                }
                 unless_interrupted()
             });
             let found = match (found, signals::received()) {
@@ -274,23 +287,30 @@ impl<'a> Trainer<'a> {
         for line in self.optimizers.describe() {
             self.emit(Event::Note(line));
         }
+        if self.config.trainer.resume {
+            self.tell_of_going_on();
+        }
         let main_metric = self.system.metrics.main_name();
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
 
-    fn values(&mut self, window: &Window) -> Result<TrainingValues, Failure> {
+    /// Values over the batches of a window; none of no batch.
+    fn values(&mut self, window: &Window) -> Result<Option<TrainingValues>, Failure> {
+        if window.batches == 0 {
+            return Ok(None);
+        }
         let mut values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
         let main = self.system.metrics.main_value(&values);
         values.extend(window.scalars.means()?);
-        Ok(TrainingValues {
+        Ok(Some(TrainingValues {
             epoch: self.position.epoch,
             step: self.position.step,
-            loss: window.losses.total()? / window.batches.max(1) as f64,
+            loss: window.losses.total()? / window.batches as f64,
             main,
             values,
             learning_rates: self.optimizers.last_rates(),
             words_per_second: per_second(window.words, window.time),
-        })
+        }))
     }
 
     fn step_limit(&self, step_ended: bool) -> Option<StopReason> {
@@ -305,18 +325,20 @@ impl<'a> Trainer<'a> {
     }
 
     pub(super) fn emit(&mut self, event: Event) {
-        self.consumer.receive(&event);
+        if let Some(consumer) = &mut self.consumer {
+            consumer.receive(&event);
+        }
     }
 }
 
 /// A failure that is none: a signal came.
-fn unless_interrupted() -> Result<(), Failure> {
+pub(super) fn unless_interrupted() -> Result<(), Failure> {
     match signals::received() {
         Some(_) => Err(Failure { exit: ExitCode::Interrupted, diagnostics: Vec::new() }),
         None => Ok(()),
     }
 }
 
-fn is_interruption(failure: &Failure) -> bool {
+pub(super) fn is_interruption(failure: &Failure) -> bool {
     failure.exit == ExitCode::Interrupted && failure.diagnostics.is_empty()
 }
