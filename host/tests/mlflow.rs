@@ -86,7 +86,11 @@ fn what_cannot_be_sent_is_refused_with_its_code() {
     sync(&[], 2, &["no tracking server is named", "MLFLOW_TRACKING_URI"]);
     sync(&["mlruns/"], 2, &["mlruns/ is a folder", "mlflow server"]);
     sync(&["sqlite:///a.db"], 2, &["cannot reach `sqlite` itself", "expected http://HOST:PORT"]);
+    sync(&[""], 2, &["the URI of the tracking server is empty"]);
     sync(&["http://127.0.0.1:1"], 1, &["cannot be reached", "repeat the command"]);
+    let file = run.path().join("events.jsonl");
+    let command = ["mlflow", "sync", text(&file), "http://127.0.0.1:1"];
+    installation.run(&command).ends_with(2).stderr_has(&["is not the directory of a run", "found: a file"]);
     let mut command = installation.command(&["mlflow", "sync", directory, "http://127.0.0.1:1"]);
     command.env("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon");
     support::Outcome::of(&mut command).ends_with(2).stderr_has(&["MLFLOW_HTTP_REQUEST_TIMEOUT is `soon`"]);

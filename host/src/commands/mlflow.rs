@@ -12,6 +12,20 @@ use crate::print;
 
 pub(super) fn run(arguments: MlflowArguments, options: &CommonOptions) -> Result<i32, Failure> {
     let MlflowCommand::Sync(SyncArguments { run, uri, format, .. }) = arguments.command;
+    if !run.is_dir() {
+        let found = if run.exists() { "a file" } else { "nothing of this name" };
+        let error = Diagnostic::error(format!("{} is not the directory of a run", run.display()));
+        let error = error
+            .found(found)
+            .expected("a directory with an events.jsonl")
+            .help("name the directory of a run");
+        return Err(Failure::new(ExitCode::Invalid, error));
+    }
+    if uri.as_deref().is_some_and(|uri| uri.trim().is_empty()) {
+        let error = Diagnostic::error("the URI of the tracking server is empty");
+        let error = error.expected("http://HOST:PORT").help("name a server, or leave the argument out");
+        return Err(Failure::new(ExitCode::Invalid, error));
+    }
     let synced = server_of(&run, uri.as_deref())
         .and_then(|server| sync(&run, &server, &Settings::from_environment()?))
         .map_err(|error| failure(&error))?;
