@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::trained::all_files;
@@ -64,11 +65,17 @@ impl Running {
     /// Sends a signal, as `TERM`.
     ///
     /// # Panics
-    /// When `kill` cannot be run.
+    /// When it is none of those that tests send.
     pub fn signal(&self, name: &str) {
-        let mut kill = std::process::Command::new("kill");
+        let signal = match name {
+            "TERM" => Signal::TERM,
+            "INT" => Signal::INT,
+            "USR1" => Signal::USR1,
+            "KILL" => Signal::KILL,
+            _ => panic!("no test sends {name}"),
+        };
         // A process that has ended meanwhile is none to complain about.
-        let _ = kill.arg(format!("-{name}")).arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
     /// Its resident memory, in KiB; 0 if it has ended.

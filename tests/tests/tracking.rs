@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use kiwi_tests::python;
 use kiwi_tests::workplace::Workplace;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 /// The kinds of the events in a run's record, with the record itself.
@@ -167,7 +168,7 @@ print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())";
 
 impl Drop for Mlflow {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", "--", &format!("-{}", self.process.id())]).status();
+        let _ = rustix::process::kill_process_group(Pid::from_child(&self.process), Signal::TERM);
         let _ = self.process.wait();
     }
 }

@@ -11,13 +11,14 @@ mod support {
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kiwi_tracking::mlflow::{Error, FILE, Settings, Synced, sync};
 use kiwi_tracking::number::Number;
 use kiwi_tracking::record::Event;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use support::{LOGGED, Run, finished, interrupted, logged, python, server, tested, validated};
 use tempfile::TempDir;
@@ -98,8 +99,7 @@ impl Mlflow {
 
 impl Drop for Mlflow {
     fn drop(&mut self) {
-        let group = format!("-{}", self.process.id());
-        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let _ = kill_process_group(Pid::from_child(&self.process), Signal::TERM);
         let _ = self.process.wait();
     }
 }
