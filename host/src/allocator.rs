@@ -10,8 +10,9 @@ pub(crate) fn keep_freed_memory() {
     let settings = [
         ("MALLOC_MMAP_THRESHOLD_", libc::M_MMAP_THRESHOLD, LARGEST_KEPT),
         ("MALLOC_TRIM_THRESHOLD_", libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
-        // Threads come and go with each epoch: of as many arenas as they could have, each would keep what it once had.
-        ("MALLOC_ARENA_MAX", libc::M_ARENA_MAX, 2),
+        // Threads that prepare batches come and go with each epoch and validation: of as many arenas as they could have, each would
+        // keep what it once had.
+        ("MALLOC_ARENA_MAX", libc::M_ARENA_MAX, 1),
     ];
     let tuned =
         std::env::var_os("GLIBC_TUNABLES").is_some_and(|text| text.to_string_lossy().contains("malloc"));
