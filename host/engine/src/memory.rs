@@ -14,3 +14,13 @@ pub(crate) fn processor() -> Option<String> {
     let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
     Some(name.trim_start_matches([' ', '\t', ':']).trim().to_owned())
 }
+
+/// Gives memory back to the system that the allocator holds and nobody uses. It is held for the next step, which is what makes steps
+/// fast; but lengths differ from batch to batch, and in time pieces are held that no batch needs any more.
+pub(crate) fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: a function of the C library without preconditions, which may be called by any thread at any time.
+        let _ = unsafe { libc::malloc_trim(0) };
+    }
+}
