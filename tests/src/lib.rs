@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod interrupted;
 pub mod outcome;
 pub mod python;
+pub mod small_disk;
 pub mod toy_corpus;
 pub mod trained;
 pub mod workplace;

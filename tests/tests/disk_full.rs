@@ -1,38 +1,9 @@
 //! A disk that is full: the run goes on, says what it needs, writes once it can, and loses nothing that it had.
 
-use std::fs;
-use std::process::Command;
-
-use kiwi_tests::built;
 use kiwi_tests::interrupted::results;
-use kiwi_tests::outcome::Outcome;
+use kiwi_tests::small_disk::with_small_disk;
 use kiwi_tests::workplace::{Workplace, config_with};
 use serde_json::{Value, json};
-
-/// Runs a script in which `small` is a disk of this size and `run ARGUMENTS` the program; nothing, where that is not possible.
-fn with_small_disk(work: &Workplace, kibibytes: u32, script: &str) -> Option<Outcome> {
-    fs::create_dir_all(work.at("small")).unwrap();
-    let possible = Command::new("unshare")
-        .args(["-rm", "sh", "-c", "mount -t tmpfs -o size=1M tmpfs \"$1\"", "sh"])
-        .arg(work.at("small"))
-        .output();
-    if !possible.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no small disk can be mounted here (unshare -rm, mount -t tmpfs)");
-        return None;
-    }
-    let mut command = Command::new("unshare");
-    let mount = format!("mount -t tmpfs -o size={kibibytes}k tmpfs small || exit 99\n");
-    let run = "run() { \"$PROGRAM\" train run.json --threads 1 --output-dir small/run \"$@\"; }\n";
-    command
-        .args(["-rm", "sh", "-c", &format!("{mount}{run}{script}")])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", work.at("home"))
-        .env("LIBTORCH", built::libtorch())
-        .env("PROGRAM", built::program())
-        .current_dir(work.at(""));
-    Some(Outcome::of(&mut command))
-}
 
 fn write_config(work: &Workplace, changes: &[(&str, Value)]) {
     work.write("run.json", &config_with(changes).to_string());
