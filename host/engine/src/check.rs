@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::assembly::{Assembly, assemble};
 use crate::checkpoint::{CopiedTensors, RunDirectory};
 use crate::data::{Data, counted, invalid};
-use crate::memory;
+use crate::machine;
 use crate::outlet::Outlet;
 use crate::report::Report;
 use crate::system::{System, Tally, ordering_name, running};
@@ -106,7 +106,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
     let copied = CopiedTensors::of(parameters.map(|one| (one.name.as_str(), &one.tensor))).map_err(failed)?;
     let states = optimizers.states(1)?;
     drop((copied, states));
-    Ok(Trial { peak: memory::peak(), step, largest })
+    Ok(Trial { peak: machine::peak(), step, largest })
 }
 
 /// Waits until the device has computed all that it was told to.

@@ -14,7 +14,7 @@ mod data;
 mod entry;
 mod evaluate;
 mod features;
-mod memory;
+mod machine;
 mod optimizers;
 mod options;
 mod outlet;

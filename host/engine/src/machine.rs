@@ -1,4 +1,4 @@
-//! How much memory the process takes, and on which processor, as the system tells it.
+//! What the system tells of this process and its processor: how much memory it takes; and what can be given back.
 
 /// The most memory that the process has had resident so far, in bytes; `None` where the system does not tell.
 pub(crate) fn peak() -> Option<u64> {

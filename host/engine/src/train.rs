@@ -118,11 +118,11 @@ fn run(
         None => {}
     }
 
-    directory.create(config)?;
     let lock = match lock {
         None => directory.lock()?,
         held => held,
     };
+    directory.create(config)?;
     report.attach(directory.path(), config.trainer.log_save_interval);
     report.note(format!(
         "experiment {}, run {run_id}, directory {}",

@@ -7,7 +7,7 @@ use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 
-use super::save;
+use super::files;
 
 /// Where runs lie whose config names no directory.
 const RUNS: &str = "runs/0";
@@ -130,9 +130,9 @@ impl RunDirectory {
         let before = fs::read_to_string(&file).ok().filter(|before| before.trim_end() != text);
         let mut places = (1..).map(|number: u32| self.path.join(format!("config.{number}.json")));
         if let Some((before, kept)) = before.zip(places.find(|kept| !kept.exists())) {
-            save::write_text(&kept, before.trim_end()).map_err(|error| refuse(&kept, &error))?;
+            files::write_text(&kept, before.trim_end()).map_err(|error| refuse(&kept, &error))?;
         }
-        save::write_text(&file, &text).map_err(|error| refuse(&file, &error))?;
+        files::write_text(&file, &text).map_err(|error| refuse(&file, &error))?;
         // What an earlier part of the run came to is not what this one does.
         let _ = fs::remove_file(self.path.join("summary.json"));
         Ok(())
@@ -144,7 +144,8 @@ impl RunDirectory {
     /// When another process has it.
     pub(crate) fn lock(&self) -> Result<Option<File>, Failure> {
         let path = self.path.join(".lock");
-        // Where no file can be locked, nothing is kept from anybody.
+        // Where no file can be locked, nothing is kept from anybody; why a directory cannot be made is told by who writes into it.
+        let _ = fs::create_dir_all(&self.path);
         let Ok(file) = File::options().create(true).append(true).open(&path) else { return Ok(None) };
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Failure::new(
@@ -164,9 +165,9 @@ impl RunDirectory {
             name.starts_with(".optimizer") || ["config", "summary"].iter().any(|own| name.starts_with(own))
         };
         let any = |_: &str| true;
-        save::remove_partial(&self.path, own)
-            + save::remove_partial(&self.checkpoints(), any)
-            + save::remove_partial(&self.resume_points(), any)
+        files::remove_partial(&self.path, own)
+            + files::remove_partial(&self.checkpoints(), any)
+            + files::remove_partial(&self.resume_points(), any)
     }
 
     /// The id of a run that begins in it.

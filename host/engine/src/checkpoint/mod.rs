@@ -5,15 +5,15 @@
 //! [`writer`] brings all of it to the disk while training goes on.
 
 mod directory;
+mod files;
 mod keeper;
 pub(crate) mod resume_point;
-mod save;
 mod snapshot;
 mod writer;
 
 pub(crate) use directory::RunDirectory;
+pub(crate) use files::write_text;
 pub(crate) use keeper::{Decided, Keeper, Slot};
 pub(crate) use resume_point::ResumePoint;
-pub(crate) use save::write_text;
 pub(crate) use snapshot::{CopiedTensors, Snapshot};
 pub(crate) use writer::{Notice, Work, Writer};

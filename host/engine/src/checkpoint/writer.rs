@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use kiwi_core::saved_system::Error;
 
+use super::files::write_text;
 use super::resume_point;
-use super::save::write_text;
 use super::snapshot::Snapshot;
 use crate::signals;
 

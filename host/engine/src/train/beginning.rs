@@ -6,7 +6,7 @@ use kiwi_plugin_metadata::TORCH_VERSION;
 use kiwi_tracking::record;
 
 use crate::data::counted;
-use crate::memory;
+use crate::machine;
 use crate::report::Report;
 use crate::system::{System, ordering_name};
 use crate::torch::device_name;
@@ -71,7 +71,7 @@ pub(super) fn started(began: Began, system: &System, plan: &Plan) -> record::Sta
             torch: TORCH_VERSION.to_owned(),
             device: device_name(system.device()),
             threads: tch::get_num_threads().unsigned_abs().into(),
-            processor: memory::processor(),
+            processor: machine::processor(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         },
     }

@@ -14,7 +14,7 @@ use super::pass;
 use super::trainer::{Trainer, is_interruption, unless_interrupted};
 use super::window::per_second;
 use crate::data::counted;
-use crate::memory;
+use crate::machine;
 use crate::signals;
 
 /// How long the end of a run waits for a disk that cannot be written.
@@ -103,7 +103,7 @@ impl Trainer<'_> {
             last: self.saving.last(),
             seconds: self.clock.seconds(total),
             words_per_second: Number(per_second(self.clock.words, self.clock.training)),
-            peak_memory: memory::peak(),
+            peak_memory: machine::peak(),
             skipped: self
                 .skips
                 .by_reason()

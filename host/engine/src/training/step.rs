@@ -1,5 +1,7 @@
 //! What happens to a training batch: forward, loss, gradients, and the step of the optimizer that some batches make.
 
+use std::time::Instant;
+
 use kiwi_core::config::OnTrouble;
 use kiwi_core::diagnostic::Failure;
 use kiwi_plugin_api::torch_ext::gradients;
@@ -11,7 +13,6 @@ use super::memory_shortage;
 use super::pass::failed;
 use super::skips::{Reason, Verdict};
 use super::trainer::Trainer;
-use super::window::timed;
 use crate::system::running;
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
 
@@ -28,9 +29,9 @@ impl Trainer<'_> {
         let purpose = Purpose::Training(self.position.batches);
         tch::manual_seed(seed_for(self.mode.seed, purpose, 0).cast_signed());
         self.position.batches += 1;
-        let mut time = std::mem::take(&mut self.clock.forward);
-        let done = timed(&mut time, || self.forward(share, batch));
-        self.clock.forward = time;
+        let started = Instant::now();
+        let done = self.forward(share, batch);
+        self.clock.forward += started.elapsed();
         if let Err(failure) = done {
             self.out_of_memory_or(failure, batch)?;
         }
@@ -71,19 +72,14 @@ impl Trainer<'_> {
     /// Gradients of the losses since the last time, `batch` being the last of their batches.
     pub(super) fn backward(&mut self, batch: &Batch) -> Result<(), Failure> {
         if let Some(loss) = self.pending.take() {
-            let mut time = std::mem::take(&mut self.clock.backward);
-            let done = timed(&mut time, || {
-                let loss = self.optimizers.scale(loss).map_err(failed)?;
-                loss.f_backward().map_err(|error| failed(error.into()))
-            });
-            self.clock.backward = time;
-            match done {
-                Ok(()) => {}
-                Err(failure) => {
-                    self.out_of_memory_or(failure, batch)?;
-                    // Some gradients have it and some have not: the step begins anew with the batches that follow.
-                    gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
-                }
+            let started = Instant::now();
+            let scaled = self.optimizers.scale(loss).map_err(failed);
+            let done = scaled.and_then(|loss| loss.f_backward().map_err(|error| failed(error.into())));
+            self.clock.backward += started.elapsed();
+            if let Err(failure) = done {
+                self.out_of_memory_or(failure, batch)?;
+                // Some gradients have it and some have not: the step begins anew with the batches that follow.
+                gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
             }
         }
         self.system.detach_state().map_err(|error| running(&error))
@@ -92,9 +88,9 @@ impl Trainer<'_> {
     /// The step of the optimizer, whose last batch is `batch`. One that is skipped is a step all the same: schedules and the log go
     /// on.
     pub(super) fn optimizer_step(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let mut time = std::mem::take(&mut self.clock.optimizer);
-        let done = timed(&mut time, || self.update(batch));
-        self.clock.optimizer = time;
+        let started = Instant::now();
+        let done = self.update(batch);
+        self.clock.optimizer += started.elapsed();
         done?;
         self.position.step += 1;
         Ok(())
@@ -149,9 +145,9 @@ impl Trainer<'_> {
         }
     }
 
-    fn place(&self, figure: Figure, batch: &Batch) -> impl FnOnce() -> Place + use<> {
-        let (epoch, step, pairs) = (self.position.epoch, self.position.step, batch.pairs.clone());
-        move || Place { figure, epoch, step, pairs }
+    fn place<'b>(&self, figure: Figure, batch: &'b Batch) -> impl FnOnce() -> Place + use<'b> {
+        let (epoch, step) = (self.position.epoch, self.position.step);
+        move || Place { figure, epoch, step, pairs: batch.pairs.clone() }
     }
 
     /// A batch whose loss or gradient is not finite: skipped, or the end.

@@ -20,7 +20,7 @@ use super::state::Position;
 use super::validation::Interval;
 use super::window::{Clock, Window, per_second};
 use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
-use crate::memory;
+use crate::machine;
 use crate::optimizers::Optimizers;
 use crate::signals;
 use crate::system::{System, running};
@@ -259,7 +259,7 @@ impl<'a> Trainer<'a> {
             self.emit(Event::RateLowered { step, lowered });
         }
         self.save_validated(slot.as_ref())?;
-        memory::give_back();
+        machine::give_back();
         Ok(None)
     }
 

@@ -1,6 +1,6 @@
 //! What training comes to over some batches, and where its time goes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::saved_system::archive::Archive;
@@ -114,14 +114,6 @@ impl Clock {
             saving: seconds(self.saving),
         }
     }
-}
-
-/// Runs `f`, whose time is added to `time`.
-pub(super) fn timed<T>(time: &mut Duration, f: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = f();
-    *time += started.elapsed();
-    result
 }
 
 /// So many a second.
