@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod demo;
+mod generate;
 mod gpu_bundle;
 mod libtorch;
 mod python;
@@ -36,6 +37,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Make a folder that checks this build on a machine with a GPU.
     GpuBundle(gpu_bundle::Options),
+    /// Write the files that are made from others: the C header of plugins.
+    Generate(generate::Options),
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
+        Command::Generate(options) => generate::generate(&workspace, options),
         Command::Test => test::run_all(&workspace),
     });
     match done {

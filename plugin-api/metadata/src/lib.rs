@@ -12,6 +12,9 @@ pub mod writer;
 /// The version of `kiwi-plugin-api`, which is the version of the ABI between host and plugins.
 pub const API_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Oldest API version a host must have to run a plugin that uses all of the boundary in C, `plugin-api/include/kiwi_plugin.h`.
+pub const MINIMUM_HOST_API_OF_C: &str = "0.1.0";
+
 /// The libtorch release that host, engine and plugins are built against: the one constant in the workspace.
 /// `tch = "=0.24.0"` binds this release and no other.
 pub const TORCH_VERSION: &str = "2.11.0";

@@ -5,16 +5,33 @@ use serde_json::Value;
 
 use super::{Owned, fields, json};
 use crate::abi::component::encoder::{EncoderDescription, EncoderTableRef};
-use crate::abi::component::{AbiPass, feature, take_over_parameters};
-use crate::abi::host::call::{CallError, Phase, guarded};
-use crate::abi::host::plugin::ComponentHandle;
+use crate::abi::component::{AbiPass, ComponentTableRef, feature, take_over_parameters};
+use crate::abi::host::c;
+use crate::abi::host::call::{CallError, Origin, Phase, guarded};
+use crate::abi::host::plugin::{ComponentHandle, Sort};
 use crate::abi::tensor::take_over;
 use crate::{Batch, EncoderContext, Features, NamedTensors, Parameter};
 
+/// What an encoder is asked, whatever it is written in.
+pub(in crate::abi::host) trait EncoderCalls: Send {
+    fn describe(&mut self) -> Result<EncoderDescription, CallError>;
+    fn parameters(&mut self) -> Result<Vec<Parameter>, CallError>;
+    fn forward(
+        &mut self,
+        batch: &Batch,
+        training: bool,
+        traced: bool,
+    ) -> Result<(Features, NamedTensors), CallError>;
+    fn extra(&mut self) -> Result<Option<Value>, CallError>;
+    fn load_extra(&mut self, extra: &Value) -> Result<(), CallError>;
+    fn reset_state(&mut self, training: bool) -> Result<(), CallError>;
+    fn detach_state(&mut self) -> Result<(), CallError>;
+    fn close(&mut self) -> Result<(), CallError>;
+}
+
 /// An encoder.
 pub struct EncoderInstance {
-    owned: Owned,
-    table: EncoderTableRef,
+    calls: Box<dyn EncoderCalls>,
     description: EncoderDescription,
 }
 
@@ -28,17 +45,13 @@ impl EncoderInstance {
         config: &Value,
         context: &EncoderContext,
     ) -> Result<Self, CallError> {
-        let table = handle.table.encoder().into_option().ok_or_else(|| handle.missing_table("encoder"))?;
-        let origin = handle.origin.clone();
-        let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
-        let instance = guarded(&origin, Phase::Create, || {
-            (table.create())(RStr::from_str(&config), RStr::from_str(&context))
-        })?;
-        let mut owned = Owned { origin, instance: Some(instance), destroy: table.destroy() };
-        let text = owned.call(Phase::Describe, |instance| (table.describe())(instance))?;
-        let description = serde_json::from_str(text.as_str())
-            .map_err(|error| CallError::new(&owned.origin, Phase::Describe, error.to_string()))?;
-        Ok(Self { owned, table, description })
+        let origin = &handle.origin;
+        let mut calls: Box<dyn EncoderCalls> = match &handle.sort {
+            Sort::Rust(table) => Box::new(RustEncoder::create(*table, origin, config, context)?),
+            Sort::C(component) => Box::new(c::Encoder::create(component, origin, config, context)?),
+        };
+        let description = calls.describe()?;
+        Ok(Self { calls, description })
     }
 
     /// Its hidden size and the sizes of its features.
@@ -52,9 +65,7 @@ impl EncoderInstance {
     /// # Errors
     /// When the plugin fails.
     pub fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
-        let table = self.table;
-        let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
-        Ok(take_over_parameters(parameters))
+        self.calls.parameters()
     }
 
     /// The features of a batch.
@@ -62,7 +73,7 @@ impl EncoderInstance {
     /// # Errors
     /// When the plugin fails.
     pub fn forward(&mut self, batch: &Batch, training: bool) -> Result<Features, CallError> {
-        Ok(self.run(batch, AbiPass::new(training, false))?.0)
+        Ok(self.calls.forward(batch, training, false)?.0)
     }
 
     /// The features of a batch, and the tensors on the way.
@@ -74,12 +85,99 @@ impl EncoderInstance {
         batch: &Batch,
         training: bool,
     ) -> Result<(Features, NamedTensors), CallError> {
-        self.run(batch, AbiPass::new(training, true))
+        self.calls.forward(batch, training, true)
     }
 
-    fn run(&mut self, batch: &Batch, pass: AbiPass) -> Result<(Features, NamedTensors), CallError> {
+    /// What a saved system holds of it besides parameters and buffers; `None` for nothing.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn extra(&mut self) -> Result<Option<Value>, CallError> {
+        self.calls.extra()
+    }
+
+    /// Hands it what [`Self::extra`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
+        self.calls.load_extra(extra)
+    }
+
+    /// Has it forget the state that it carries in training, or in evaluation.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
+        self.calls.reset_state(training)
+    }
+
+    /// Has it cut the state that it carries in training from how it came about.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn detach_state(&mut self) -> Result<(), CallError> {
+        self.calls.detach_state()
+    }
+
+    /// Frees it and says whether that went well.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn close(mut self) -> Result<(), CallError> {
+        self.calls.close()
+    }
+}
+
+/// An encoder in Rust, by its table.
+struct RustEncoder {
+    owned: Owned,
+    table: EncoderTableRef,
+}
+
+impl RustEncoder {
+    fn create(
+        component: ComponentTableRef,
+        origin: &Origin,
+        config: &Value,
+        context: &EncoderContext,
+    ) -> Result<Self, CallError> {
+        let table = component
+            .encoder()
+            .into_option()
+            .ok_or_else(|| CallError::another_kind(origin, component.kind().as_str(), "encoder"))?;
+        let (config, context) = (config.to_string(), json(origin, Phase::Create, context)?);
+        let instance = guarded(origin, Phase::Create, || {
+            (table.create())(RStr::from_str(&config), RStr::from_str(&context))
+        })?;
+        let owned = Owned { origin: origin.clone(), instance: Some(instance), destroy: table.destroy() };
+        Ok(Self { owned, table })
+    }
+}
+
+impl EncoderCalls for RustEncoder {
+    fn describe(&mut self) -> Result<EncoderDescription, CallError> {
+        let table = self.table;
+        let text = self.owned.call(Phase::Describe, |instance| (table.describe())(instance))?;
+        serde_json::from_str(text.as_str())
+            .map_err(|error| CallError::new(&self.owned.origin, Phase::Describe, error.to_string()))
+    }
+
+    fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
+        let table = self.table;
+        let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
+        Ok(take_over_parameters(parameters))
+    }
+
+    fn forward(
+        &mut self,
+        batch: &Batch,
+        training: bool,
+        traced: bool,
+    ) -> Result<(Features, NamedTensors), CallError> {
         let lent = fields(batch);
         let groups = lent.groups();
+        let pass = AbiPass::new(training, traced);
         let table = self.table;
         let output = self.owned.call(Phase::Forward, |instance| {
             (table.forward())(instance, RSlice::from_slice(&groups), pass)
@@ -94,50 +192,30 @@ impl EncoderInstance {
         Ok((features, take_over(output.trace)))
     }
 
-    /// What a saved system holds of it besides parameters and buffers; `None` for nothing.
-    ///
-    /// # Errors
-    /// When the plugin fails.
-    pub fn extra(&mut self) -> Result<Option<Value>, CallError> {
+    fn extra(&mut self) -> Result<Option<Value>, CallError> {
         let table = self.table;
         let text = self.owned.call(Phase::SaveState, |instance| (table.extra())(instance))?;
         serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&self.owned.origin, Phase::SaveState, error.to_string()))
     }
 
-    /// Hands it what [`Self::extra`] gave.
-    ///
-    /// # Errors
-    /// When the plugin fails.
-    pub fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
+    fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
         let table = self.table;
         let text = extra.to_string();
         self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
     }
 
-    /// Has it forget the state that it carries in training, or in evaluation.
-    ///
-    /// # Errors
-    /// When the plugin fails.
-    pub fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
+    fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
         let table = self.table;
         self.owned.call(Phase::Forward, |instance| (table.reset_state())(instance, training))
     }
 
-    /// Has it cut the state that it carries in training from how it came about.
-    ///
-    /// # Errors
-    /// When the plugin fails.
-    pub fn detach_state(&mut self) -> Result<(), CallError> {
+    fn detach_state(&mut self) -> Result<(), CallError> {
         let table = self.table;
         self.owned.call(Phase::Forward, |instance| (table.detach_state())(instance))
     }
 
-    /// Frees it and says whether that went well.
-    ///
-    /// # Errors
-    /// When the plugin fails.
-    pub fn close(mut self) -> Result<(), CallError> {
+    fn close(&mut self) -> Result<(), CallError> {
         self.owned.free()
     }
 }

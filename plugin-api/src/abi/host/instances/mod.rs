@@ -1,4 +1,7 @@
 //! Instances of components, as the host calls them, one kind a file; what they share is here.
+//!
+//! Each file has the instance that the host knows, what such an instance is asked, and who answers where the plugin is written in
+//! Rust. Who answers where it is not is in [`super::c`].
 
 mod encoder;
 mod head;
@@ -7,9 +10,13 @@ mod optimizer;
 
 use serde::Serialize;
 
+pub(in crate::abi::host) use encoder::EncoderCalls;
 pub use encoder::EncoderInstance;
+pub(in crate::abi::host) use head::HeadCalls;
 pub use head::HeadInstance;
+pub(in crate::abi::host) use metric::MetricCalls;
 pub use metric::MetricInstance;
+pub(in crate::abi::host) use optimizer::OptimizerCalls;
 pub use optimizer::OptimizerInstance;
 
 use super::call::{CallError, Origin, Phase, guarded};
