@@ -9,6 +9,7 @@ mod generate;
 mod gpu_bundle;
 mod libtorch;
 mod python;
+mod release_api;
 mod test;
 mod workspace;
 
@@ -39,6 +40,8 @@ enum Command {
     GpuBundle(gpu_bundle::Options),
     /// Write the files that are made from others: the C header of plugins.
     Generate(generate::Options),
+    /// Keep the sources of this version of the plugin API, for the tests of later ones.
+    ReleaseApi,
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::measure(&workspace, *options),
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
         Command::Generate(options) => generate::generate(&workspace, options),
+        Command::ReleaseApi => release_api::release(&workspace),
         Command::Test => test::run_all(&workspace),
     });
     match done {

@@ -4,16 +4,14 @@
 //! `component` or `system` record for each thing it registers, one after the other. They are written at compile time by
 //! `kiwi-plugin-api`'s macros ([`writer`]) and read from the bytes of the file ([`reader`]): nothing of the plugin runs.
 //!
-//! This crate knows the format and nothing else: no libtorch, no dynamic loading, no policy about compatibility.
+//! [`compatibility`] decides from them whether a host can use a plugin. No libtorch here, and no dynamic loading.
 
+pub mod compatibility;
 pub mod reader;
 pub mod writer;
 
 /// The version of `kiwi-plugin-api`, which is the version of the ABI between host and plugins.
 pub const API_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Oldest API version a host must have to run a plugin that uses all of the boundary in C, `plugin-api/include/kiwi_plugin.h`.
-pub const MINIMUM_HOST_API_OF_C: &str = "0.1.0";
 
 /// The libtorch release that host, engine and plugins are built against: the one constant in the workspace.
 /// `tch = "=0.24.0"` binds this release and no other.

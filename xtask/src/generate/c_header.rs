@@ -10,6 +10,9 @@ use super::Generated;
 /// The types, in the order in which the header has them.
 const SOURCES: [&str; 3] = ["values.rs", "host.rs", "tables.rs"];
 
+/// Oldest version of the plugin API that a host must have to run a plugin that uses all of the header.
+const MINIMUM_HOST_API: &str = "1.0.0";
+
 /// The header.
 pub(super) fn generate(root: &Path) -> Result<Generated> {
     let folder = root.join("plugin-api/src/abi/c");
@@ -59,7 +62,7 @@ fn versions() -> String {
         "\n// Version of this interface, which a plugin writes into its metadata.\n#define KIWI_API_VERSION \"{}\"\n\n\
          // Oldest version that a host must have to run a plugin that uses all of this header.\n#define KIWI_MINIMUM_HOST_API \"{}\"\n",
         kiwi_plugin_metadata::API_VERSION,
-        kiwi_plugin_metadata::MINIMUM_HOST_API_OF_C
+        MINIMUM_HOST_API
     )
 }
 

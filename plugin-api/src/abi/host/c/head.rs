@@ -11,7 +11,7 @@ use super::options::Checked;
 use crate::abi::c::{KiwiHeadContext, KiwiHeadTable};
 use crate::abi::host::call::{CallError, Origin, Phase};
 use crate::abi::host::instances::HeadCalls;
-use crate::{Batch, Features, HeadContext, HeadNeeds, HeadOutput, MetricRequest, Output, Parameter};
+use crate::{Batch, EncoderNeeds, Features, HeadContext, HeadNeeds, HeadOutput, MetricRequest, Output, Parameter};
 
 impl Component {
     fn head(&self, origin: &Origin) -> Result<KiwiHeadTable, CallError> {
@@ -31,7 +31,8 @@ impl Component {
         let config = Checked::new(config);
         // SAFETY: the function is one of the component's table, and what it is given lives until it returns.
         let results = call(origin, Phase::Needs, |call| unsafe { needs(call, config.pointer()) })?;
-        Ok(HeadNeeds { fields: results.needs.fields, features: results.needed_features })
+        let EncoderNeeds { fields, sparse_gradients, .. } = results.needs;
+        Ok(HeadNeeds { fields, features: results.needed_features, sparse_gradients })
     }
 }
 
@@ -108,7 +109,7 @@ impl HeadCalls for Head {
             CallError::new(&self.held.origin, Phase::Forward, message)
         })?;
         let outputs = results.outputs.into_iter().map(|(name, tensors)| Output::new(name, tensors)).collect();
-        Ok(HeadOutput { loss, outputs, scalars: results.scalars })
+        Ok(HeadOutput { loss, averaged_over: results.loss_count, outputs, scalars: results.scalars })
     }
 
     fn extra(&mut self) -> Result<Option<Value>, CallError> {
