@@ -11,7 +11,9 @@ use super::options::Checked;
 use crate::abi::c::{KiwiHeadContext, KiwiHeadTable};
 use crate::abi::host::call::{CallError, Origin, Phase};
 use crate::abi::host::instances::HeadCalls;
-use crate::{Batch, EncoderNeeds, Features, HeadContext, HeadNeeds, HeadOutput, MetricRequest, Output, Parameter};
+use crate::{
+    Batch, EncoderNeeds, Features, HeadContext, HeadNeeds, HeadOutput, MetricRequest, Output, Parameter,
+};
 
 impl Component {
     fn head(&self, origin: &Origin) -> Result<KiwiHeadTable, CallError> {
