@@ -17,6 +17,8 @@ mod options;
 mod reading;
 mod results;
 mod sinks;
+#[cfg(test)]
+mod tests;
 
 pub(super) use encoder::Encoder;
 pub(super) use head::Head;
