@@ -166,10 +166,20 @@ fn a_component_that_lacks_something_is_refused_by_name() {
     let table = table();
     let good = component(&raw const table);
     let said = |component: KiwiComponent| opened(&raw const component).err().unwrap();
-    assert!(said(KiwiComponent { kind: text("decoder"), ..good }).contains("the decoder `Given` is of no kind"));
-    assert!(said(KiwiComponent { kind: text("head"), ..good }).contains("the table of the head `Given` is a null"));
-    assert!(said(KiwiComponent { class_name: text(""), ..good }).contains("the class of a component is empty"));
-    assert!(said(KiwiComponent { schema: text(""), ..good }).contains("JSON Schema of the encoder `Given` is empty"));
+    assert!(
+        said(KiwiComponent { kind: text("decoder"), ..good }).contains("the decoder `Given` is of no kind")
+    );
+    assert!(
+        said(KiwiComponent { kind: text("head"), ..good })
+            .contains("the table of the head `Given` is a null")
+    );
+    assert!(
+        said(KiwiComponent { class_name: text(""), ..good }).contains("the class of a component is empty")
+    );
+    assert!(
+        said(KiwiComponent { schema: text(""), ..good })
+            .contains("JSON Schema of the encoder `Given` is empty")
+    );
     let lacking = KiwiEncoderTable { forward: None, ..table };
     assert_eq!(
         said(component(&raw const lacking)),
@@ -191,10 +201,8 @@ fn a_shorter_table_lacks_what_is_not_there_and_a_longer_one_has_more_than_is_rea
         table: KiwiEncoderTable,
         later: [usize; 8],
     }
-    let longer = Longer {
-        table: KiwiEncoderTable { size: size_of::<Longer>(), ..table() },
-        later: [usize::MAX; 8],
-    };
+    let longer =
+        Longer { table: KiwiEncoderTable { size: size_of::<Longer>(), ..table() }, later: [usize::MAX; 8] };
     assert_eq!(longer.later[0], usize::MAX);
     let longer = component((&raw const longer).cast());
     let mut encoder = encoder(opened(&raw const longer).unwrap()).unwrap();

@@ -9,7 +9,7 @@ use crate::abi::component::{AbiPass, ComponentTableRef, feature, take_over_param
 use crate::abi::host::c;
 use crate::abi::host::call::{CallError, Origin, Phase, guarded};
 use crate::abi::host::plugin::{ComponentHandle, Sort};
-use crate::abi::tensor::take_over;
+use crate::abi::tensor::{lend, take_over};
 use crate::{Batch, EncoderContext, Features, NamedTensors, Parameter};
 
 /// What an encoder is asked, whatever it is written in.
@@ -24,6 +24,8 @@ pub(in crate::abi::host) trait EncoderCalls: Send {
     ) -> Result<(Features, NamedTensors), CallError>;
     fn extra(&mut self) -> Result<Option<Value>, CallError>;
     fn load_extra(&mut self, extra: &Value) -> Result<(), CallError>;
+    fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError>;
+    fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError>;
     fn reset_state(&mut self, training: bool) -> Result<(), CallError>;
     fn detach_state(&mut self) -> Result<(), CallError>;
     fn close(&mut self) -> Result<(), CallError>;
@@ -102,6 +104,22 @@ impl EncoderInstance {
     /// When the plugin fails.
     pub fn load_extra(&mut self, extra: &Value) -> Result<(), CallError> {
         self.calls.load_extra(extra)
+    }
+
+    /// The state that it carries in training; `None` where it cannot be saved.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        self.calls.carried_state()
+    }
+
+    /// Hands it what [`Self::carried_state`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {
+        self.calls.load_carried_state(state)
     }
 
     /// Has it forget the state that it carries in training, or in evaluation.
@@ -203,6 +221,22 @@ impl EncoderCalls for RustEncoder {
         let table = self.table;
         let text = extra.to_string();
         self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
+    }
+
+    fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        let Some(carried_state) = self.table.carried_state() else { return Ok(None) };
+        let state = self.owned.call(Phase::SaveState, |instance| carried_state(instance))?;
+        Ok(state.into_option().map(take_over))
+    }
+
+    fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {
+        let Some(load_carried_state) = self.table.load_carried_state() else {
+            let message =
+                "it was saved with carried state, and this version of the plugin cannot take it over";
+            return Err(CallError::new(&self.owned.origin, Phase::LoadState, message));
+        };
+        let lent = lend(state);
+        self.owned.call(Phase::LoadState, |instance| load_carried_state(instance, RSlice::from_slice(&lent)))
     }
 
     fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
