@@ -17,10 +17,10 @@
 #include <stdint.h>
 
 // Version of this interface, which a plugin writes into its metadata.
-#define KIWI_API_VERSION "1.0.0"
+#define KIWI_API_VERSION "1.1.0"
 
 // Oldest version that a host must have to run a plugin that uses all of this header.
-#define KIWI_MINIMUM_HOST_API "1.0.0"
+#define KIWI_MINIMUM_HOST_API "1.1.0"
 
 
 // `warmup_steps` is not given.
@@ -136,8 +136,10 @@ typedef struct KiwiHost {
                         const struct KiwiTensor *tensor,
                         uint32_t flags,
                         struct KiwiText alias_of);
-  // A named tensor of an optimizer's state.
+  // A named tensor of an optimizer's state, or of the state that an encoder carries.
   void (*put_tensor)(struct KiwiCall *call, struct KiwiText name, const struct KiwiTensor *tensor);
+  // There is a state to save, and no tensor in it.
+  void (*put_no_tensor)(struct KiwiCall *call);
   // A tensor on the way, where the pass is traced.
   void (*put_trace)(struct KiwiCall *call, struct KiwiText name, const struct KiwiTensor *tensor);
   // The loss of a head: one number, differentiable.
@@ -310,6 +312,14 @@ typedef struct KiwiEncoderTable {
   int32_t (*reset_state)(struct KiwiCall *call, void *instance, bool training);
   // Optional. Cuts the state carried in training from how it came about.
   int32_t (*detach_state)(struct KiwiCall *call, void *instance);
+  // Optional. Gives by `put_tensor`, or by `put_no_tensor` where there is none yet, the state carried in training; nothing where it
+  // cannot be saved, so that a run that carries state is resumed from the ends of epochs only.
+  int32_t (*carried_state)(struct KiwiCall *call, void *instance);
+  // Optional. Takes over what `carried_state` gave, on the encoder's device.
+  int32_t (*load_carried_state)(struct KiwiCall *call,
+                                void *instance,
+                                const struct KiwiNamedTensor *tensors,
+                                size_t tensor_count);
 } KiwiEncoderTable;
 
 // What a head is told when it is created.

@@ -61,6 +61,14 @@ class Encoder : public Trainable {
   virtual void reset_state(bool /*training*/) {}
   // Cuts the state that it carries in training from how it came about.
   virtual void detach_state() {}
+  // The state that it carries in training, so that a run can be resumed within an epoch; nullopt where it cannot be saved.
+  virtual std::optional<NamedTensors> carried_state() const {
+    return std::nullopt;
+  }
+  // Takes over what `carried_state` gave, on the encoder's device.
+  virtual void load_carried_state(const NamedTensors& /*state*/) {
+    throw Error("it was saved with carried state, and this version of the class keeps none");
+  }
 };
 
 // A metric that a head wants for one of its outputs.

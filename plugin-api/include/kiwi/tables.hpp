@@ -99,6 +99,24 @@ struct EncoderFunctions : AnyFunctions<Class> {
   static std::int32_t detach_state(KiwiCall* call, void* instance) {
     return within<Class>(call, [&] { self<Class>(instance).detach_state(); });
   }
+  static std::int32_t carried_state(KiwiCall* call, void* instance) {
+    return within<Class>(call, [&] {
+      const auto state = self<Class>(instance).carried_state();
+      if (state.has_value()) {
+        host->put_no_tensor(call);
+        for (const auto& [name, tensor] : *state) {
+          host->put_tensor(call, text(name), pointer(tensor));
+        }
+      }
+    });
+  }
+  static std::int32_t load_carried_state(
+      KiwiCall* call,
+      void* instance,
+      const KiwiNamedTensor* first,
+      std::size_t count) {
+    return within<Class>(call, [&] { self<Class>(instance).load_carried_state(tensors(first, count)); });
+  }
   static KiwiComponent component(std::string_view name, std::string_view schema) {
     static constexpr KiwiEncoderTable table = {
         sizeof(KiwiEncoderTable),
@@ -111,7 +129,9 @@ struct EncoderFunctions : AnyFunctions<Class> {
         Any::extra,
         Any::load_extra,
         reset_state,
-        detach_state};
+        detach_state,
+        carried_state,
+        load_carried_state};
     auto component = Any::component("encoder", name, schema);
     component.encoder = &table;
     return component;

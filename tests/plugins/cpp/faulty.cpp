@@ -151,6 +151,12 @@ class FaultyEncoder final : public kiwi::Encoder {
       carried_ = carried_.detach();
     }
   }
+  std::optional<kiwi::NamedTensors> carried_state() const override {
+    return carried_.defined() ? kiwi::NamedTensors{{"carried", carried_}} : kiwi::NamedTensors{};
+  }
+  void load_carried_state(const kiwi::NamedTensors& state) override {
+    carried_ = state.empty() ? at::Tensor() : state[0].second.clone();
+  }
   std::optional<std::string> extra() const override {
     return "{\"batches\": " + std::to_string(batches_) + "}";
   }

@@ -11,7 +11,7 @@ use super::Generated;
 const SOURCES: [&str; 3] = ["values.rs", "host.rs", "tables.rs"];
 
 /// Oldest version of the plugin API that a host must have to run a plugin that uses all of the header.
-const MINIMUM_HOST_API: &str = "1.0.0";
+const MINIMUM_HOST_API: &str = "1.1.0";
 
 /// The header.
 pub(super) fn generate(root: &Path) -> Result<Generated> {

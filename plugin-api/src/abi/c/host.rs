@@ -89,8 +89,10 @@ pub struct KiwiHost {
         flags: u32,
         alias_of: KiwiText,
     ),
-    /// A named tensor of an optimizer's state.
+    /// A named tensor of an optimizer's state, or of the state that an encoder carries.
     pub put_tensor: unsafe extern "C" fn(call: *mut KiwiCall, name: KiwiText, tensor: *const KiwiTensor),
+    /// There is a state to save, and no tensor in it.
+    pub put_no_tensor: unsafe extern "C" fn(call: *mut KiwiCall),
     /// A tensor on the way, where the pass is traced.
     pub put_trace: unsafe extern "C" fn(call: *mut KiwiCall, name: KiwiText, tensor: *const KiwiTensor),
     /// The loss of a head: one number, differentiable.

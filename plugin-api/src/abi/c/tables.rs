@@ -103,6 +103,18 @@ pub struct KiwiEncoderTable {
     >,
     /// Optional. Cuts the state carried in training from how it came about.
     pub detach_state: Option<unsafe extern "C-unwind" fn(call: *mut KiwiCall, instance: *mut c_void) -> i32>,
+    /// Optional. Gives by `put_tensor`, or by `put_no_tensor` where there is none yet, the state carried in training; nothing where it
+    /// cannot be saved, so that a run that carries state is resumed from the ends of epochs only.
+    pub carried_state: Option<unsafe extern "C-unwind" fn(call: *mut KiwiCall, instance: *mut c_void) -> i32>,
+    /// Optional. Takes over what `carried_state` gave, on the encoder's device.
+    pub load_carried_state: Option<
+        unsafe extern "C-unwind" fn(
+            call: *mut KiwiCall,
+            instance: *mut c_void,
+            tensors: *const KiwiNamedTensor,
+            tensor_count: usize,
+        ) -> i32,
+    >,
 }
 
 /// Functions of a head.

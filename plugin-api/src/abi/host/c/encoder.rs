@@ -128,6 +128,27 @@ impl EncoderCalls for Encoder {
         Ok(())
     }
 
+    fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        let Some(carried_state) = self.table.carried_state else { return Ok(None) };
+        let phase = Phase::SaveState;
+        // SAFETY: the instance is one that the same table made.
+        Ok(self.held.call(phase, |call, instance| unsafe { carried_state(call, instance) })?.tensors)
+    }
+
+    fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {
+        let Some(load_carried_state) = self.table.load_carried_state else {
+            let message =
+                "it was saved with carried state, and this version of the plugin cannot take it over";
+            return Err(CallError::new(&self.held.origin, Phase::LoadState, message));
+        };
+        let tensors = lend::tensors(state);
+        self.held.call(Phase::LoadState, |call, instance| {
+            // SAFETY: the instance is one that the same table made, and what goes in lives until it returns.
+            unsafe { load_carried_state(call, instance, tensors.as_ptr(), tensors.len()) }
+        })?;
+        Ok(())
+    }
+
     fn reset_state(&mut self, training: bool) -> Result<(), CallError> {
         let Some(reset_state) = self.table.reset_state else { return Ok(()) };
         // SAFETY: the instance is one that the same table made.

@@ -12,6 +12,7 @@ pub(super) static HOST: KiwiHost = KiwiHost {
     put_projection: sinks::put_projection,
     put_parameter: sinks::put_parameter,
     put_tensor: sinks::put_tensor,
+    put_no_tensor: sinks::put_no_tensor,
     put_trace: sinks::put_trace,
     put_loss: sinks::put_loss,
     put_loss_count: sinks::put_loss_count,

@@ -106,7 +106,7 @@ impl OptimizerCalls for Optimizer {
         let state = present(self.table.state, "state", &self.held.origin, Phase::SaveState)?;
         // SAFETY: the instance is one that the same table made.
         let results = self.held.call(Phase::SaveState, |call, instance| unsafe { state(call, instance) })?;
-        Ok(results.tensors)
+        Ok(results.tensors.unwrap_or_default())
     }
 
     fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<(), CallError> {

@@ -15,7 +15,8 @@ use crate::{ConfigReport, EncoderNeeds, Features, MetricRequest, NamedTensors, P
 pub(super) struct Results {
     pub(super) features: Features,
     pub(super) parameters: Vec<Parameter>,
-    pub(super) tensors: NamedTensors,
+    /// A state; `None` where nothing was said of one.
+    pub(super) tensors: Option<NamedTensors>,
     pub(super) trace: NamedTensors,
     pub(super) loss: Option<Tensor>,
     pub(super) loss_count: Option<Tensor>,

@@ -155,7 +155,17 @@ pub(super) unsafe extern "C" fn put_parameter(
 
 pub(super) unsafe extern "C" fn put_tensor(call: *mut KiwiCall, name: KiwiText, value: *const KiwiTensor) {
     // SAFETY: as the boundary says of calls, texts and tensors.
-    unsafe { take_named(call, "the tensor", name, value, |results| &mut results.tensors) }
+    unsafe { take_named(call, "the tensor", name, value, |results| results.tensors.get_or_insert_default()) }
+}
+
+pub(super) unsafe extern "C" fn put_no_tensor(call: *mut KiwiCall) {
+    // SAFETY: as the boundary says of calls.
+    unsafe {
+        take(call, |results| {
+            results.tensors.get_or_insert_default();
+            Ok(())
+        });
+    }
 }
 
 pub(super) unsafe extern "C" fn put_trace(call: *mut KiwiCall, name: KiwiText, value: *const KiwiTensor) {

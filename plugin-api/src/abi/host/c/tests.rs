@@ -95,6 +95,8 @@ fn table() -> KiwiEncoderTable {
         load_extra: None,
         reset_state: None,
         detach_state: None,
+        carried_state: None,
+        load_carried_state: None,
     }
 }
 
