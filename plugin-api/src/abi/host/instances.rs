@@ -1,17 +1,23 @@
 //! Instances of components, as the host calls them.
 
-use abi_stable::std_types::{RSlice, RStr};
+use std::collections::BTreeSet;
+
+use abi_stable::std_types::{RSlice, RStr, RVec};
 use serde::Serialize;
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::call::{CallError, Origin, Phase, guarded};
+use super::ownership::LentHandles;
 use super::plugin::ComponentHandle;
+use super::validate;
 use crate::abi::component::encoder::{EncoderDescription, EncoderTableRef};
 use crate::abi::component::head::HeadTableRef;
 use crate::abi::component::metric::MetricTableRef;
 use crate::abi::component::optimizer::OptimizerTableRef;
-use crate::abi::component::{AbiPass, BorrowedFeature, feature, feature_parts, take_over_parameters};
+use crate::abi::component::{
+    AbiParameter, AbiPass, BorrowedFeature, feature, feature_parts, take_over_parameters,
+};
 use crate::abi::guard::{AbiResult, Instance};
 use crate::abi::tensor::{BorrowedGroup, Lent, lend, take_over};
 use crate::{
@@ -39,6 +45,23 @@ impl Owned {
         }
     }
 
+    /// The error that what it returned cannot be used.
+    fn wrong(&self, phase: Phase) -> impl Fn(String) -> CallError {
+        move |message| CallError::new(&self.origin, phase, message)
+    }
+
+    /// Takes over parameters that can be used.
+    fn parameters(
+        &self,
+        parameters: RVec<AbiParameter>,
+        device: Device,
+    ) -> Result<Vec<Parameter>, CallError> {
+        let parameters = LentHandles::default().own(&self.origin, Phase::Parameters, parameters)?;
+        let parameters = take_over_parameters(parameters);
+        validate::parameters(&parameters, device).map_err(self.wrong(Phase::Parameters))?;
+        Ok(parameters)
+    }
+
     fn free(&mut self) -> Result<(), CallError> {
         match self.instance.take() {
             Some(instance) => guarded(&self.origin, Phase::Drop, || (self.destroy)(instance)),
@@ -58,6 +81,10 @@ pub(super) fn json(origin: &Origin, phase: Phase, value: &impl Serialize) -> Res
     serde_json::to_string(value).map_err(|error| CallError::new(origin, phase, error.to_string()))
 }
 
+fn known_device(origin: &Origin, device: crate::Result<Device>) -> Result<Device, CallError> {
+    device.map_err(|error| CallError::new(origin, Phase::Create, error.to_string()))
+}
+
 fn fields(batch: &Batch) -> Lent<'_> {
     Lent::new(batch.fields.iter().map(|field| (field.name.as_str(), field.tensors())))
 }
@@ -67,6 +94,9 @@ pub struct EncoderInstance {
     owned: Owned,
     table: EncoderTableRef,
     description: EncoderDescription,
+    /// The features that somebody reads, where that is known.
+    wanted: Option<BTreeSet<String>>,
+    device: Device,
 }
 
 impl EncoderInstance {
@@ -81,6 +111,7 @@ impl EncoderInstance {
     ) -> Result<Self, CallError> {
         let table = handle.table.encoder().into_option().ok_or_else(|| handle.missing_table("encoder"))?;
         let origin = handle.origin.clone();
+        let (wanted, device) = (context.features.clone(), known_device(&origin, context.device())?);
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
         let instance = guarded(&origin, Phase::Create, || {
             (table.create())(RStr::from_str(&config), RStr::from_str(&context))
@@ -89,7 +120,7 @@ impl EncoderInstance {
         let text = owned.call(Phase::Describe, |instance| (table.describe())(instance))?;
         let description = serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&owned.origin, Phase::Describe, error.to_string()))?;
-        Ok(Self { owned, table, description })
+        Ok(Self { owned, table, description, wanted, device })
     }
 
     /// Its hidden size and the sizes of its features.
@@ -105,7 +136,7 @@ impl EncoderInstance {
     pub fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
         let table = self.table;
         let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
-        Ok(take_over_parameters(parameters))
+        self.owned.parameters(parameters, self.device)
     }
 
     /// The features of a batch.
@@ -135,6 +166,7 @@ impl EncoderInstance {
         let output = self.owned.call(Phase::Forward, |instance| {
             (table.forward())(instance, RSlice::from_slice(&groups), pass)
         })?;
+        let output = LentHandles::of(&groups).own(&self.owned.origin, Phase::Forward, output)?;
         let mut features = Features::new();
         for entry in output.features {
             let tensors = entry.tensors.into_iter().map(|tensor| tensor.into_tensor()).collect();
@@ -142,6 +174,8 @@ impl EncoderInstance {
                 .map_err(|error| CallError::new(&self.owned.origin, Phase::Forward, error.to_string()))?;
             features.push(entry.name.as_str(), feature);
         }
+        validate::features(&features, &self.description, self.wanted.as_ref(), batch, self.device)
+            .map_err(self.owned.wrong(Phase::Forward))?;
         Ok((features, take_over(output.trace)))
     }
 
@@ -197,6 +231,9 @@ impl EncoderInstance {
 pub struct HeadInstance {
     owned: Owned,
     table: HeadTableRef,
+    /// The outputs that it asked for metrics of.
+    asked: Vec<String>,
+    device: Device,
 }
 
 impl HeadInstance {
@@ -211,11 +248,13 @@ impl HeadInstance {
     ) -> Result<Self, CallError> {
         let table = handle.table.head().into_option().ok_or_else(|| handle.missing_table("head"))?;
         let origin = handle.origin.clone();
+        let device = known_device(&origin, context.device())?;
         let (config, context) = (config.to_string(), json(&origin, Phase::Create, context)?);
         let instance = guarded(&origin, Phase::Create, || {
             (table.create())(RStr::from_str(&config), RStr::from_str(&context))
         })?;
-        Ok(Self { owned: Owned { origin, instance: Some(instance), destroy: table.destroy() }, table })
+        let owned = Owned { origin, instance: Some(instance), destroy: table.destroy() };
+        Ok(Self { owned, table, asked: Vec::new(), device })
     }
 
     /// Its parameters and buffers: handles to its own tensors.
@@ -225,7 +264,7 @@ impl HeadInstance {
     pub fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
         let table = self.table;
         let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
-        Ok(take_over_parameters(parameters))
+        self.owned.parameters(parameters, self.device)
     }
 
     /// The metrics it wants.
@@ -235,8 +274,11 @@ impl HeadInstance {
     pub fn metrics(&mut self) -> Result<Vec<MetricRequest>, CallError> {
         let table = self.table;
         let text = self.owned.call(Phase::Describe, |instance| (table.metrics())(instance))?;
-        serde_json::from_str(text.as_str())
-            .map_err(|error| CallError::new(&self.owned.origin, Phase::Describe, error.to_string()))
+        let requests: Vec<MetricRequest> = serde_json::from_str(text.as_str())
+            .map_err(|error| CallError::new(&self.owned.origin, Phase::Describe, error.to_string()))?;
+        self.asked = requests.iter().map(|request| request.output.clone()).collect();
+        self.asked.dedup();
+        Ok(requests)
     }
 
     /// Loss and figures of a batch.
@@ -267,31 +309,17 @@ impl HeadInstance {
             })
             .collect();
         let table = self.table;
-        let (output, _) = self
-            .owned
-            .call(Phase::Forward, |instance| {
-                (table.forward())(
-                    instance,
-                    RSlice::from_slice(&borrowed),
-                    RSlice::from_slice(&groups),
-                    AbiPass::new(training, false),
-                )
-            })?
-            .into_parts();
-        if let Some((name, scalar)) = output.scalars.iter().find(|(_, scalar)| scalar.numel() != 1) {
-            let message =
-                format!("its scalar `{name}` must be a single number, not of shape {:?}", scalar.size());
-            return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
-        }
-        if output.loss.numel() != 1 {
-            let message = format!("its loss must be a scalar, not of shape {:?}", output.loss.size());
-            return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
-        }
-        if let Some(count) = output.averaged_over.as_ref().filter(|count| count.numel() != 1) {
-            let message =
-                format!("what its loss is averaged over must be a scalar, not of shape {:?}", count.size());
-            return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
-        }
+        let output = self.owned.call(Phase::Forward, |instance| {
+            (table.forward())(
+                instance,
+                RSlice::from_slice(&borrowed),
+                RSlice::from_slice(&groups),
+                AbiPass::new(training, false),
+            )
+        })?;
+        let lent = LentHandles::of(&groups).and(&borrowed);
+        let (output, _) = lent.own(&self.owned.origin, Phase::Forward, output)?.into_parts();
+        validate::head_output(&output, &self.asked, self.device).map_err(self.owned.wrong(Phase::Forward))?;
         Ok(output)
     }
 
@@ -368,7 +396,10 @@ impl OptimizerInstance {
     /// When the plugin fails.
     pub fn state(&mut self) -> Result<NamedTensors, CallError> {
         let table = self.table;
-        Ok(take_over(self.owned.call(Phase::SaveState, |instance| (table.state())(instance))?))
+        let state = self.owned.call(Phase::SaveState, |instance| (table.state())(instance))?;
+        let state = take_over(LentHandles::default().own(&self.owned.origin, Phase::SaveState, state)?);
+        validate::state(&state).map_err(self.owned.wrong(Phase::SaveState))?;
+        Ok(state)
     }
 
     /// Takes over what [`OptimizerInstance::state`] gave.
@@ -395,6 +426,8 @@ impl OptimizerInstance {
 pub struct MetricInstance {
     owned: Owned,
     table: MetricTableRef,
+    /// How many numbers it added for the batch before.
+    length: Option<i64>,
 }
 
 impl MetricInstance {
@@ -407,7 +440,8 @@ impl MetricInstance {
         let origin = handle.origin.clone();
         let config = config.to_string();
         let instance = guarded(&origin, Phase::Create, || (table.create())(RStr::from_str(&config)))?;
-        Ok(Self { owned: Owned { origin, instance: Some(instance), destroy: table.destroy() }, table })
+        let owned = Owned { origin, instance: Some(instance), destroy: table.destroy() };
+        Ok(Self { owned, table, length: None })
     }
 
     /// Which values are better.
@@ -432,7 +466,11 @@ impl MetricInstance {
         let table = self.table;
         let contribution =
             self.owned.call(Phase::Forward, |instance| (table.contribution())(instance, group))?;
-        Ok(contribution.into_tensor())
+        let lent = LentHandles::of(&[group]);
+        let contribution = lent.own(&self.owned.origin, Phase::Forward, contribution)?.into_tensor();
+        let length = validate::contribution(&contribution, self.length, output);
+        self.length = Some(length.map_err(self.owned.wrong(Phase::Forward))?);
+        Ok(contribution)
     }
 
     /// The figure, from the sum of all contributions.
