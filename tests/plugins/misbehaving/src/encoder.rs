@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_torch_ext_throwing as throwing;
 
 use crate::fault::Fault;
 
@@ -68,7 +69,7 @@ impl Component for MisbehavingEncoder {
     const SUMMARY: &'static str = "Embeddings only; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        config.fault.check(&[Fault::MissingFeature], report);
+        config.fault.check(&[Fault::MissingFeature, Fault::Twice, Fault::ThrowInBackward], report);
         report.require(config.dim >= 1, "dim", config.dim, "an integer of at least 1");
     }
 }
@@ -134,10 +135,13 @@ impl Encoder for MisbehavingEncoder {
     }
 
     fn extra(&self) -> Result<Option<kiwi_plugin_api::serde_json::Value>> {
-        Ok(self.config.counts.then(|| self.trained.into()))
+        self.config.fault.in_save();
+        let counts = self.config.counts || self.config.fault == Fault::PanicInLoad;
+        Ok(counts.then(|| self.trained.into()))
     }
 
     fn load_extra(&mut self, extra: kiwi_plugin_api::serde_json::Value) -> Result<()> {
+        self.config.fault.in_load();
         self.trained =
             extra.as_u64().ok_or_else(|| Error::new(format!("{extra} is no number of batches")))?;
         Ok(())
