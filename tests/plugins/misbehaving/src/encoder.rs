@@ -196,9 +196,18 @@ impl Encoder for MisbehavingEncoder {
             // Adds 0, whose derivative is 0 times infinity.
             input = input.f_add(&input.f_sub(&input.f_detach()?)?.f_sqrt()?.f_mul_scalar(0.0)?)?;
         }
-        let logits = Projection::new(input, self.output.shallow_clone(), None);
-        self.config.fault.after_work();
-        Ok(Features::new().with("target_logits", Feature::Projection(logits)))
+        let fault = self.config.fault;
+        if fault == Fault::ThrowInBackward {
+            input = throwing::in_backward(&input);
+        }
+        let weight = fault.bend(self.output.shallow_clone())?;
+        let logits = Projection::new(input.shallow_clone(), weight, None);
+        fault.after_work();
+        let features = Features::new().with("target_logits", Feature::Projection(logits));
+        Ok(match fault {
+            Fault::Twice => features.with("target_logits", Feature::Tensor(input)),
+            _ => features,
+        })
     }
 }
 
