@@ -125,7 +125,7 @@ fn a_crash_is_told_of_and_stays_one() {
         let outcome = run(&work, &name, &changes(by, fault)).ended_by(signal);
         let outcome = outcome
             .says(&[&format!("error: {sentence}"), "this is a fault of the plugin `kiwi-misbehaving`"]);
-        assert_eq!(outcome.stderr.matches("error: ").count(), 1, "told once: {outcome}");
+        assert_eq!(outcome.stderr.matches("error: `").count(), 1, "told once: {outcome}");
         logged(&work, &name, &sentence);
     }
     let outcome = run(&work, "thread", &changes("encoder", "crash_in_thread")).ended_by(CRASHED);

@@ -29,6 +29,10 @@ const CRASHES: [(c_int, &str); 5] = [
     (libc::SIGFPE, "it divided whole numbers by zero (SIGFPE)"),
     (libc::SIGABRT, "it called abort (SIGABRT)"),
 ];
+/// What is said where there is a point on the disk to resume from.
+const WAY_ON: &str = "  note: once the cause is gone, go on from the last resume point by --resume\n";
+/// Bytes of the stack that handlers run on: the one that Rust gives a thread is too small for the texts that are put together there.
+const STACK: usize = 1 << 16;
 /// For how long what is being written may take to get to the disk.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at whether it is there.
@@ -62,6 +66,10 @@ pub(crate) fn take_care(command: &'static str) {
     if COMMAND.set(command).is_err() {
         return;
     }
+    let stack = Box::leak(vec![0_u8; STACK].into_boxed_slice());
+    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
+    // SAFETY: memory of that size that nothing else uses and that is never freed. Without it the thread keeps the stack it has.
+    let _ = unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
     for ((signal, _), before) in CRASHES.iter().zip(&BEFORE) {
         // SAFETY: a `sigaction` of zeros is one: no handler, no flags, an empty set.
         let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -127,6 +135,9 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, _context: *mut 
     if !TOLD.swap(true, Ordering::SeqCst) {
         tell_of_crash(what);
         finish_writing();
+        if signals::is_resumable() {
+            write(libc::STDERR_FILENO, WAY_ON);
+        }
     }
     // SAFETY: the system hands a valid record to a handler that asks for one, as `SA_SIGINFO` does.
     let code = unsafe { info.as_ref() }.map_or(0, |info| info.si_code);
@@ -157,9 +168,6 @@ fn tell_of_crash(what: &str) {
         }
     }
     text.next_line();
-    if signals::is_resumable() {
-        text.add("  note: once the cause is gone, go on from the last resume point by --resume").next_line();
-    }
     say(&text);
 }
 
@@ -174,6 +182,7 @@ extern "C" fn exited(status: c_int, _argument: *mut c_void) {
         unsafe { libc::_exit(status) }
     }
     TOLD.store(true, Ordering::SeqCst);
+    finish_writing();
     let call = call_under_way();
     let code = match call {
         Some(CallUnderWay { phase: Phase::Open, .. }) => ExitCode::Plugin,
@@ -191,7 +200,7 @@ extern "C" fn exited(status: c_int, _argument: *mut c_void) {
         text.add_fault_of(call).next_line();
     }
     if signals::is_resumable() {
-        text.add("  note: once the cause is gone, go on from the last resume point by --resume").next_line();
+        text.add(WAY_ON);
     }
     text.add("kiwi-host ");
     if let Some(command) = COMMAND.get().filter(|command| !command.is_empty()) {
@@ -200,7 +209,6 @@ extern "C" fn exited(status: c_int, _argument: *mut c_void) {
     text.add("failed with exit code ");
     text.add_number(code.number()).add(": ").add(message.as_str()).next_line();
     say(&text);
-    finish_writing();
     // SAFETY: it takes a number and does not return.
     unsafe { libc::_exit(code.number()) }
 }
@@ -210,11 +218,11 @@ fn say(text: &Text) {
     write(libc::STDERR_FILENO, text.as_str());
     let log = LOG.load(Ordering::SeqCst);
     if log >= 0 {
-        let mut line = Text::new();
-        line.add_time().add(" ERROR ");
         let first = text.as_str().lines().next().unwrap_or_default();
-        line.add(first.strip_prefix("error: ").unwrap_or(first)).next_line();
-        write(log, line.as_str());
+        let mut time = Text::new();
+        write(log, time.add_time().add(" ERROR ").as_str());
+        write(log, first.strip_prefix("error: ").unwrap_or(first));
+        write(log, "\n");
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kiwi_plugin_api::abi::host::CallUnderWay;
 
 /// Bytes of the longest text; what is beyond them is left out.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 1024;
 
 /// A text.
 pub(super) struct Text {
