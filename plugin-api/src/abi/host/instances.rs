@@ -19,7 +19,7 @@ use crate::abi::component::{
     AbiParameter, AbiPass, BorrowedFeature, feature, feature_parts, take_over_parameters,
 };
 use crate::abi::guard::{AbiResult, Instance};
-use crate::abi::tensor::{BorrowedGroup, Lent, lend, take_over};
+use crate::abi::tensor::{BorrowedGroup, Lent, NamedOwned, lend, take_over};
 use crate::{
     Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Ordering, Output,
     Parameter, ParameterGroup,
@@ -60,6 +60,13 @@ impl Owned {
         let parameters = take_over_parameters(parameters);
         validate::parameters(&parameters, device).map_err(self.wrong(Phase::Parameters))?;
         Ok(parameters)
+    }
+
+    /// Takes over a state that a file can hold.
+    fn state(&self, state: RVec<NamedOwned>) -> Result<NamedTensors, CallError> {
+        let state = take_over(LentHandles::default().own(&self.origin, Phase::SaveState, state)?);
+        validate::state(&state).map_err(self.wrong(Phase::SaveState))?;
+        Ok(state)
     }
 
     fn free(&mut self) -> Result<(), CallError> {
@@ -198,6 +205,30 @@ impl EncoderInstance {
         let table = self.table;
         let text = extra.to_string();
         self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
+    }
+
+    /// The state that it carries in training; `None` where it cannot be saved.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        let Some(carried_state) = self.table.carried_state() else { return Ok(None) };
+        let state = self.owned.call(Phase::SaveState, |instance| carried_state(instance))?;
+        state.into_option().map(|state| self.owned.state(state)).transpose()
+    }
+
+    /// Hands it what [`Self::carried_state`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {
+        let Some(load_carried_state) = self.table.load_carried_state() else {
+            let message =
+                "it was saved with carried state, and this version of the plugin cannot take it over";
+            return Err(CallError::new(&self.owned.origin, Phase::LoadState, message));
+        };
+        let lent = lend(state);
+        self.owned.call(Phase::LoadState, |instance| load_carried_state(instance, RSlice::from_slice(&lent)))
     }
 
     /// Has it forget the state that it carries in training, or in evaluation.
@@ -397,9 +428,7 @@ impl OptimizerInstance {
     pub fn state(&mut self) -> Result<NamedTensors, CallError> {
         let table = self.table;
         let state = self.owned.call(Phase::SaveState, |instance| (table.state())(instance))?;
-        let state = take_over(LentHandles::default().own(&self.owned.origin, Phase::SaveState, state)?);
-        validate::state(&state).map_err(self.owned.wrong(Phase::SaveState))?;
-        Ok(state)
+        self.owned.state(state)
     }
 
     /// Takes over what [`OptimizerInstance::state`] gave.
