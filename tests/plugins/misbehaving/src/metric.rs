@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 
 use kiwi_plugin_api::prelude::*;
 
-use crate::fault::Config;
+use crate::fault::{Config, Fault};
 
 pub(crate) struct MisbehavingMetric {
     config: Config,
@@ -25,6 +25,7 @@ impl Metric for MisbehavingMetric {
     const ORDERING: Ordering = Ordering::Max;
 
     fn create(config: Config) -> Result<Self> {
+        let config = by_environment(config);
         config.fault.in_create()?;
         Ok(Self { config, batches: AtomicU64::new(0) })
     }
@@ -43,6 +44,17 @@ impl Metric for MisbehavingMetric {
 
     fn value(&self, total: &[f64]) -> Option<f64> {
         total.first().copied()
+    }
+}
+
+/// The fault that the environment names, where the config names none: a run's config has no options for metrics.
+fn by_environment(config: Config) -> Config {
+    match std::env::var("KIWI_MISBEHAVING_METRIC") {
+        Ok(fault) if config.fault == Fault::None => {
+            let named = kiwi_plugin_api::serde_json::from_value(fault.into());
+            Config { fault: named.unwrap_or(Fault::PanicInCreate) }
+        }
+        _ => config,
     }
 }
 
