@@ -44,6 +44,22 @@ impl PluginFile {
         &mut self.bytes[self.section.clone()]
     }
 
+    /// The value of a field of the first record that has it.
+    ///
+    /// # Panics
+    /// When none has.
+    #[must_use]
+    pub fn value(&self, key: &str) -> String {
+        let metadata = &self.bytes[self.section.clone()];
+        let length =
+            |at: usize| u32::from_le_bytes(metadata[at..at + 4].try_into().expect("4 bytes")) as usize;
+        let at = (8..metadata.len())
+            .find(|at| metadata[*at..].starts_with(key.as_bytes()) && length(at - 8) == key.len())
+            .unwrap_or_else(|| panic!("no {key} in the metadata"));
+        let value = &metadata[at + key.len()..][..length(at - 4)];
+        String::from_utf8(value.to_vec()).expect("a text")
+    }
+
     /// The same with other values of fields that are as long: (key, value, other value).
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use kiwi_tests::built;
 use kiwi_tests::plugin_files::PluginFile;
 use kiwi_tests::workplace::Workplace;
 use serde_json::json;
@@ -16,12 +17,10 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         std::mem::replace(&mut file.bytes, before)
     };
     let field = |file: &PluginFile, key: &str, value: &str, other: &str| file.with(&[(key, value, other)]);
-    let api = kiwi_plugin_api::API_VERSION;
-    let (major, rest) = api.split_once('.').unwrap();
-    let minimum = kiwi_plugin_api::MINIMUM_HOST_API;
-    let later = format!("{}{}", major.parse::<u32>().unwrap() + 1, &minimum[major.len()..]);
+    let minimum = file.value("minimum_host_api");
+    let (major, rest) = minimum.split_once('.').unwrap();
+    let later = format!("{}.{rest}", major.parse::<u32>().unwrap() + 1);
     let newer = format!("{major}.9.0");
-    assert_ne!(rest, "9.0");
     let target = "x86_64-unknown-linux-gnu";
     let abort = file.with(&[("panic", "unwind", "abort!")]);
     vec![
@@ -36,7 +35,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "random",
             edited(&mut file, &|metadata| {
                 for (at, byte) in metadata.iter_mut().enumerate() {
-                    *byte = (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];
+                    *byte = (at as u32 + 1).wrapping_mul(2_654_435_761).to_be_bytes()[0];
                 }
             }),
             "the metadata is damaged at byte 0: expected a record",
@@ -48,12 +47,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "ABI major newer",
-            field(&file, "minimum_host_api", minimum, &later),
+            field(&file, "minimum_host_api", &minimum, &later),
             "update kiwi-host, or rebuild the plugin",
         ),
         (
             "ABI minor newer",
-            field(&file, "minimum_host_api", minimum, &newer),
+            field(&file, "minimum_host_api", &minimum, &newer),
             "needs a host with plugin API",
         ),
         (
@@ -94,28 +93,27 @@ fn renamed_section(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn metadata_that_do_not_fit_refuse_the_run_that_needs_the_plugin_and_no_other() {
-    let work = Workplace::with_copied_program(&["encoders", "heads", "metrics", "optimizers"]);
-    let used = work.at("bin/libkiwi_optimizers.so");
-    let optimizers = fs::read(&used).unwrap();
+    let work = Workplace::with_copied_program(&["encoders", "heads", "metrics"]);
+    let config = kiwi_tests::workplace::config_with(&[("trainer.max_steps", json!(1))]).to_string();
+    work.write("config.json", &config);
+    let train = ["train", "config.json", "--threads", "1", "--output-dir", "run", "--plugin-dir"];
+    let train = |plugins: &str| work.run(&[&train[..], &[plugins]].concat());
     for (what, bytes, said) in cases() {
-        fs::write(&used, &bytes).unwrap();
-        let refused = work.try_train("run", &[]).ends_with(3);
-        let refused =
-            refused.says(&["no optimizer named `adam` is registered", "libkiwi_optimizers.so", said]);
+        let name = what.replace(' ', "_");
+        for file in [format!("{name}/libkiwi_optimizers.so"), format!("all/lib{name}.so")] {
+            fs::create_dir_all(work.at(&file).parent().unwrap()).unwrap();
+            fs::write(work.at(&file), &bytes).unwrap();
+        }
+        let refused = train(&name).ends_with(3);
+        let file = format!("{name}/libkiwi_optimizers.so");
+        let refused = refused.says(&["no optimizer named `adam` is registered", &file, said]);
         assert_eq!(refused.stdout, "", "{what}");
         assert!(!work.at("run").exists(), "{what}");
-        fs::create_dir_all(work.at("more")).unwrap();
-        fs::write(work.at("more").join(format!("lib{}.so", what.replace(' ', "_"))), &bytes).unwrap();
     }
     // All of them beside one that is good.
-    fs::write(&used, optimizers).unwrap();
-    work.write(
-        "good.json",
-        &kiwi_tests::workplace::config_with(&[("trainer.max_steps", json!(1))]).to_string(),
-    );
-    let train = ["train", "good.json", "--threads", "1", "--output-dir", "good", "--plugin-dir", "more"];
-    let trained = work.run(&train).ends_with(0);
-    assert!(!trained.stderr.contains("more/lib"), "what is not used is not worth a word: {trained}");
+    work.copy(&built::plugin_file("optimizers"), "bin/libkiwi_optimizers.so");
+    let trained = train("all").ends_with(0);
+    assert!(!trained.stderr.contains("all/lib"), "what is not used is not worth a word: {trained}");
 }
 
 #[test]
