@@ -36,6 +36,7 @@ fn build() -> Result<(), String> {
     let files = [
         "guard",
         "state",
+        "facts",
         "lists",
         "function",
         "projection",

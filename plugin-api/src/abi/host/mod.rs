@@ -9,9 +9,12 @@
 
 mod c;
 mod call;
+mod calling;
 mod instances;
+mod ownership;
 mod plugin;
 mod schedule;
+mod validate;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -20,6 +23,7 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
 pub use call::{CallError, Origin, Phase};
+pub use calling::{CallUnderWay, call_under_way};
 pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
 pub use plugin::{ComponentHandle, OpenError, Plugin};
 pub use schedule::ScheduleInstance;

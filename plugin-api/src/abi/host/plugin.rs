@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::c;
 use super::call::{CallError, Origin, Phase, guarded};
+use super::calling::{Calling, Slot};
 use crate::abi::c::KiwiPlugin;
 use crate::abi::component::ComponentTableRef;
 use crate::abi::guard::AbiResult;
@@ -86,6 +87,7 @@ impl Plugin {
     /// # Errors
     /// When the loader refuses it, or it is no plugin, or one of another binary interface.
     pub fn open(file: &Path, name: &str) -> Result<Self, OpenError> {
+        let _under_way = Calling::begin(Slot::of(name, ""), Phase::Open);
         // SAFETY: running a library's constructors is what opening a plugin means; whether this file may be opened was
         // decided by the caller from its metadata.
         let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
