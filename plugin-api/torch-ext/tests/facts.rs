@@ -1,7 +1,5 @@
 //! What is told of tensors of all sorts.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use kiwi_torch_ext::{TensorFacts, described};
 use tch::{Device, Kind, Tensor};
 

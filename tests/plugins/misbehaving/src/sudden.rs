@@ -40,7 +40,7 @@ pub(crate) fn compute_for_ever() {
     std::thread::spawn(|| {
         loop {
             let one = Tensor::ones([64, 64], (Kind::Float, Device::Cpu));
-            log::debug(&format!("still there: {}", one.matmul(&one).double_value(&[0, 0])));
+            log::debug(format!("still there: {}", one.matmul(&one).double_value(&[0, 0])));
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
