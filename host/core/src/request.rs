@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
+use crate::plugin_check::PluginCheckRequest;
 use crate::plugins::ResolvedComponent;
 
 /// Name of the engine's one exported function.
@@ -29,6 +30,8 @@ pub enum Request {
     Score(SystemRequest),
     /// Write what quality estimation reads of each pair of a parallel corpus.
     Features(FeaturesRequest),
+    /// Open a plugin and check one of its components.
+    CheckPlugin(PluginCheckRequest),
 }
 
 /// `kiwi-host train CONFIG`.

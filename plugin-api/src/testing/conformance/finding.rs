@@ -50,11 +50,6 @@ pub enum Event {
         /// Which.
         check: String,
     },
-    /// The component is about to be called for something else than before: what it was doing if the process ends now.
-    Phase {
-        /// A [`crate::abi::host::Phase`], as `create`.
-        phase: String,
-    },
     /// A check ended.
     Finding(Finding),
 }
