@@ -1,14 +1,15 @@
 //! What of an encoder is saved, and what it carries from batch to batch.
 
-use tch::no_grad;
+use kiwi_torch_ext::gradients::clear_gradients;
+use tch::{Kind, Tensor, no_grad};
 
 use super::super::batches::UNEQUAL;
-use super::super::compare::first_difference;
+use super::super::compare::{copy, first_difference};
 use super::super::finding::{Checked, Complaint, Seen, Stop};
-use super::super::subject::Subject;
+use super::super::subject::{Subject, seed};
 use super::forward::everything;
 use super::{Opened, open};
-use crate::Parameter;
+use crate::{Batch, NamedTensors, Parameter};
 
 /// Parameters, buffers and what it keeps besides are all there is to it: with them another instance computes the same.
 pub(in super::super) fn saved(subject: &Subject<'_>) -> Checked {
@@ -96,12 +97,43 @@ pub(in super::super) fn carried(subject: &Subject<'_>) -> Checked {
         .help("keep two states, and choose by `Pass::training`")
         .into());
     }
+    let resumable = resumed(subject, &mut opened)?;
     opened.instance.close()?;
-    Ok(Seen::new("it forgets and cuts off what it carries when told, and evaluation has a state of its own"))
+    let seen =
+        Seen::new("it forgets and cuts off what it carries when told, and evaluation has a state of its own");
+    Ok(seen.note(match resumable {
+        Some(count) => {
+            format!("what it carries can be saved, {count} tensors, and another instance goes on with it")
+        }
+        None => "what it carries cannot be saved: runs are resumed from the ends of epochs only".to_owned(),
+    }))
+}
+
+/// Another instance goes on with what is saved of the carried state; how many tensors that is, if it can be saved.
+fn resumed(subject: &Subject<'_>, opened: &mut Opened) -> Checked<Option<usize>> {
+    let (first, second) = (opened.batch(subject, UNEQUAL, 1)?, opened.batch(subject, UNEQUAL, 2)?);
+    everything(opened, &first, true, 5)?;
+    opened.instance.detach_state()?;
+    let Some(state) = opened.instance.carried_state()? else { return Ok(None) };
+    let state: NamedTensors =
+        state.iter().map(|(name, tensor)| Ok((name.clone(), copy(tensor)?))).collect::<Checked<_>>()?;
+    let expected = carried_on(opened, &second)?;
+    let mut other = open(subject, 2)?;
+    copy_values(&opened.instance.parameters()?, &other.instance.parameters()?)?;
+    other.instance.load_carried_state(&state)?;
+    if let Some(differs) = first_difference(&expected, &carried_on(&mut other, &second)?)? {
+        return Err(Complaint::new(
+            "an instance that was given the saved carried state goes on with other numbers",
+        )
+        .found(differs)
+        .expected("the same bits: `carried_state` is all that a resume point keeps of it")
+        .into());
+    }
+    Ok(Some(state.len()))
 }
 
 /// The second of two training batches, carried on from the first; with an evaluation between them or without.
-fn two_batches(subject: &Subject<'_>, opened: &mut Opened, validated: bool) -> Checked<crate::NamedTensors> {
+fn two_batches(subject: &Subject<'_>, opened: &mut Opened, validated: bool) -> Checked<NamedTensors> {
     let (first, second) = (opened.batch(subject, UNEQUAL, 1)?, opened.batch(subject, UNEQUAL, 2)?);
     everything(opened, &first, true, 5)?;
     opened.instance.detach_state()?;
@@ -109,13 +141,18 @@ fn two_batches(subject: &Subject<'_>, opened: &mut Opened, validated: bool) -> C
         opened.instance.reset_state(false)?;
         no_grad(|| opened.instance.forward(&second, false))?;
     }
-    super::super::subject::seed(6)?;
-    let features = opened.instance.forward(&second, true)?;
+    carried_on(opened, &second)
+}
+
+/// What comes of a training batch with what is carried.
+fn carried_on(opened: &mut Opened, second: &Batch) -> Checked<NamedTensors> {
+    seed(6)?;
+    let features = opened.instance.forward(second, true)?;
     let mut all = Vec::new();
-    let mut sum: Option<tch::Tensor> = None;
+    let mut sum: Option<Tensor> = None;
     for (name, feature) in features.iter() {
-        let tensor = super::of_words(&second, name, feature)?;
-        let of_feature = tensor.f_sum(tch::Kind::Float)?;
+        let tensor = super::of_words(second, name, feature)?;
+        let of_feature = tensor.f_sum(Kind::Float)?;
         sum = Some(match sum {
             Some(sum) => sum.f_add(&of_feature)?,
             None => of_feature,
@@ -123,11 +160,11 @@ fn two_batches(subject: &Subject<'_>, opened: &mut Opened, validated: bool) -> C
         all.push((name.to_owned(), tensor.f_detach()?));
     }
     // Backward into what was cut off would fail: its history is freed.
-    if let Some(sum) = sum.filter(tch::Tensor::requires_grad) {
+    if let Some(sum) = sum.filter(Tensor::requires_grad) {
         sum.f_backward()
             .map_err(|error| Stop::from(error).during("backward of a second batch, after `detach_state`"))?;
-        let trained: Vec<tch::Tensor> = opened.trainable()?.into_iter().map(|one| one.tensor).collect();
-        kiwi_torch_ext::gradients::clear_gradients(&trained)?;
+        let trained: Vec<Tensor> = opened.trainable()?.into_iter().map(|one| one.tensor).collect();
+        clear_gradients(&trained)?;
     }
     Ok(all)
 }
