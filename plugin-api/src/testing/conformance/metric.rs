@@ -183,7 +183,7 @@ impl Exercise for Measuring {
     }
 
     fn work(&mut self, _training: bool) -> Checked<()> {
-        self.metric.contribution(&self.output)?;
+        let _ = self.metric.contribution(&self.output)?;
         Ok(())
     }
 

@@ -13,6 +13,8 @@
 //! # Ok::<(), kiwi_plugin_api::abi::host::OpenError>(())
 //! ```
 //!
+//! Sizes of encoders and heads are reduced for what is called often, unless options are given.
+//!
 //! `finding` is what comes of a check, `suite` the list of checks and their order. Checks of every kind of component are in
 //! `config` (what is said about options; `schema` reads JSON Schemas), `repeated` (many calls: handles, memory, state of libtorch
 //! left behind, time) and `threads`; those of one kind in `encoder`, `head`, `optimizer` and `metric`. They share `batches`

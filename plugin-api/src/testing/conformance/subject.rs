@@ -18,6 +18,7 @@ pub(super) struct Subject<'a> {
     pub(super) kind: &'a str,
     pub(super) settings: &'a Settings,
     chosen: OnceCell<Chosen>,
+    small: OnceCell<Value>,
 }
 
 /// The options that a component is checked with.
@@ -50,7 +51,7 @@ pub(super) trait Exercise {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(handle: &'a ComponentHandle, kind: &'a str, settings: &'a Settings) -> Self {
-        Self { handle, kind, settings, chosen: OnceCell::new() }
+        Self { handle, kind, settings, chosen: OnceCell::new(), small: OnceCell::new() }
     }
 
     pub(super) fn class(&self) -> &str {
@@ -83,9 +84,27 @@ impl<'a> Subject<'a> {
         Ok(&self.chosen()?.filled)
     }
 
-    /// The same config with each number that is called a dropout above 0, if the component takes it so; and how many there are.
-    pub(super) fn config_with_dropout(&self) -> Checked<(Value, usize)> {
+    /// The same config with sizes of at most [`SMALL`], where it has larger ones, takes these, and nobody chose the others: what is
+    /// called a thousand times, or for each parameter, is to take little time.
+    pub(super) fn small_config(&self, works: impl FnOnce(&Value) -> bool) -> Checked<&Value> {
+        if let Some(small) = self.small.get() {
+            return Ok(small);
+        }
         let config = self.config()?;
+        let mut reduced = config.clone();
+        let given = self.settings.options.contains_key(self.class());
+        let small = if given || reduce(&mut reduced) == 0 {
+            config.clone()
+        } else {
+            let report = self.handle.check(&reduced)?;
+            let taken = report.config.filter(|config| report.errors.is_empty() && works(config));
+            taken.unwrap_or_else(|| config.clone())
+        };
+        Ok(self.small.get_or_init(|| small))
+    }
+
+    /// A config with each number that is called a dropout above 0, if the component takes it so; and how many there are.
+    pub(super) fn config_with_dropout(&self, config: &Value) -> Checked<(Value, usize)> {
         let mut changed = config.clone();
         let count = raise_dropout(&mut changed);
         if count == 0 {
@@ -116,6 +135,20 @@ impl<'a> Subject<'a> {
 /// Seeds libtorch's generators, as the host does before each step.
 pub(super) fn seed(seed: u64) -> Checked<()> {
     manual_seed(seed).map_err(Stop::from)
+}
+
+/// The largest size of a component that is called often.
+const SMALL: i64 = 16;
+
+fn reduce(value: &mut Value) -> usize {
+    match value {
+        Value::Object(members) => members.values_mut().map(reduce).sum(),
+        Value::Number(number) if number.as_i64().is_some_and(|number| number > SMALL) => {
+            *value = Value::from(SMALL);
+            1
+        }
+        _ => 0,
+    }
 }
 
 fn raise_dropout(value: &mut Value) -> usize {

@@ -1,8 +1,11 @@
 //! What was found, as it is printed: a table of components and checks for people, an object a finding for programs.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::plugin_check::{Finding, Outcome};
@@ -44,7 +47,7 @@ impl Printer {
         }
         let title =
             metadata.map_or_else(String::new, |metadata| format!("{} {}  ", metadata.name, metadata.version));
-        print_data([format!("{HEADING}{}{HEADING:#}{}", clean(&title), clean(&file.display().to_string()))])
+        print_styled([format!("{HEADING}{}{HEADING:#}{}", clean(&title), clean(&file.display().to_string()))])
     }
 
     /// Which component the next findings are about.
@@ -53,7 +56,7 @@ impl Printer {
         if self.format == Format::Json || self.quiet {
             return Ok(());
         }
-        print_data([String::new(), format!("{HEADING}{}{HEADING:#}", clean(&title(place)))])
+        print_styled([String::new(), format!("{HEADING}{}{HEADING:#}", clean(&title(place)))])
     }
 
     pub(super) fn all(&mut self, place: &Place, findings: &[Finding]) -> Result<(), Failure> {
@@ -70,7 +73,7 @@ impl Printer {
                 Format::Human => lines.extend(for_people(place, finding, self.quiet)),
             }
         }
-        print_data(lines)
+        print_styled(lines)
     }
 
     fn as_json(&self, place: &Place, finding: &Finding) -> String {
@@ -108,9 +111,15 @@ impl Printer {
                 )
             }
         };
-        print_data([line])?;
+        print_styled([line])?;
         Ok(self.failed > 0)
     }
+}
+
+/// Prints lines, without their colours where those are not wanted.
+fn print_styled(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
+    print_data(lines.into_iter().map(|line| if plain { strip_str(&line).to_string() } else { line }))
 }
 
 fn title(place: &Place) -> String {

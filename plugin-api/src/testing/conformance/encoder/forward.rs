@@ -8,12 +8,12 @@ use super::super::batches::{SHAPES, UNEQUAL};
 use super::super::compare::{copy, finite, first_difference};
 use super::super::finding::{Checked, Complaint, Seen, Stop};
 use super::super::subject::Subject;
-use super::{Opened, field_of, of_words, open, open_with};
+use super::{Opened, field_of, of_words, open, open_with, small};
 use crate::{Batch, Feature, Features, NamedTensors};
 
 /// Batches of all shapes give the features that it describes, in training and in evaluation.
 pub(in super::super) fn work(subject: &Subject<'_>) -> Checked {
-    let mut opened = open(subject, 1)?;
+    let mut opened = open_with(subject, subject.config()?, 1, None)?;
     let trains = !opened.trainable()?.is_empty();
     let mut given = BTreeSet::new();
     for shape in &SHAPES {
@@ -139,7 +139,7 @@ pub(in super::super) fn wanted(subject: &Subject<'_>) -> Checked {
     let batch = opened.batch(subject, UNEQUAL, 1)?;
     let all = opened.fresh_forward(&batch, false, 1)?;
     for name in &names {
-        let mut one = open_with(subject, subject.config()?, 1, Some(BTreeSet::from([name.clone()])))?;
+        let mut one = open_with(subject, small(subject)?, 1, Some(BTreeSet::from([name.clone()])))?;
         let features = one.fresh_forward(&batch, false, 1)?;
         let Ok(alone) = features.get(name) else {
             return Err(Complaint::new(format!(
@@ -195,8 +195,9 @@ pub(super) fn everything(
 
 /// The same seed gives the same bits, with dropout too.
 pub(in super::super) fn determinism(subject: &Subject<'_>) -> Checked {
-    let (config, dropouts) = subject.config_with_dropout()?;
-    for config in [subject.config()?, &config] {
+    let small = small(subject)?;
+    let (config, dropouts) = subject.config_with_dropout(small)?;
+    for config in [small, &config] {
         let mut opened = open_with(subject, config, 1, None)?;
         let batch = opened.batch(subject, UNEQUAL, 1)?;
         let first = everything(&mut opened, &batch, true, 7)?;
@@ -222,7 +223,7 @@ pub(in super::super) fn determinism(subject: &Subject<'_>) -> Checked {
 
 /// Evaluation draws nothing at random.
 pub(in super::super) fn modes(subject: &Subject<'_>) -> Checked {
-    let (config, dropouts) = subject.config_with_dropout()?;
+    let (config, dropouts) = subject.config_with_dropout(small(subject)?)?;
     let mut opened = open_with(subject, &config, 1, None)?;
     let batch = opened.batch(subject, UNEQUAL, 1)?;
     let mut evaluate = |seeded| no_grad(|| everything(&mut opened, &batch, false, seeded));

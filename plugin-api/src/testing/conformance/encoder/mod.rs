@@ -42,11 +42,17 @@ pub(super) struct Opened {
     needs: EncoderNeeds,
 }
 
-/// Asks for what it needs, creates it with this seed, and hands it over.
+/// One of small sizes, created with this seed.
 fn open(subject: &Subject<'_>, seed: u64) -> Checked<Opened> {
-    open_with(subject, subject.config()?, seed, None)
+    open_with(subject, small(subject)?, seed, None)
 }
 
+/// Its config with small sizes, if it can be created with them.
+fn small<'a>(subject: &'a Subject<'_>) -> Checked<&'a Value> {
+    subject.small_config(|config| open_with(subject, config, 1, None).is_ok())
+}
+
+/// Asks for what it needs, creates it with this seed, and hands it over.
 fn open_with(
     subject: &Subject<'_>,
     config: &Value,
@@ -147,7 +153,8 @@ fn needs(subject: &Subject<'_>) -> Checked {
 
 /// It can be created, describes itself, and names its tensors.
 fn create(subject: &Subject<'_>) -> Checked {
-    let mut opened = open(subject, 1)?;
+    let config = subject.config()?;
+    let mut opened = open_with(subject, config, 1, None)?;
     let hidden = opened.instance.description().hidden_size;
     if hidden < 0 {
         return Err(Complaint::new("its hidden size is negative").found(hidden.to_string()).into());
@@ -164,7 +171,7 @@ fn create(subject: &Subject<'_>) -> Checked {
     }
     let parameters = opened.instance.parameters()?;
     sound_parameters(subject, &parameters)?;
-    let same = open(subject, 1)?.instance.parameters()?;
+    let same = open_with(subject, config, 1, None)?.instance.parameters()?;
     reproducible(&parameters, &same)?;
     let (count, features) = (parameters.len(), opened.sizes().len());
     opened.instance.close()?;

@@ -8,12 +8,12 @@ use super::super::batches::{SHAPES, UNEQUAL};
 use super::super::compare::{agree, finite, first_difference};
 use super::super::finding::{Checked, Complaint, Seen, Stop};
 use super::super::subject::Subject;
-use super::{Opened, open, open_with};
+use super::{Opened, open, open_with, small};
 use crate::{Batch, HeadOutput, NamedTensors, Output};
 
 /// Batches of all shapes give a loss and the outputs that its metrics read.
 pub(in super::super) fn work(subject: &Subject<'_>) -> Checked {
-    let mut opened = open(subject, 1)?;
+    let mut opened = open_with(subject, subject.config()?, 1)?;
     let metrics = opened.instance.metrics()?;
     let mut given = BTreeSet::new();
     let mut tried = 0;
@@ -155,8 +155,9 @@ pub(super) fn everything(output: &HeadOutput) -> Checked<NamedTensors> {
 
 /// The same seed gives the same bits, with dropout too.
 pub(in super::super) fn determinism(subject: &Subject<'_>) -> Checked {
-    let (config, dropouts) = subject.config_with_dropout()?;
-    for config in [subject.config()?, &config] {
+    let small = small(subject)?;
+    let (config, dropouts) = subject.config_with_dropout(small)?;
+    for config in [small, &config] {
         let mut opened = open_with(subject, config, 1)?;
         let (batch, made) = opened.input(subject, UNEQUAL)?;
         let pass = |opened: &mut Opened| everything(&opened.seeded_forward(&made, &batch, true, 7)?);
@@ -179,7 +180,7 @@ pub(in super::super) fn determinism(subject: &Subject<'_>) -> Checked {
 
 /// Evaluation draws nothing at random.
 pub(in super::super) fn modes(subject: &Subject<'_>) -> Checked {
-    let (config, _) = subject.config_with_dropout()?;
+    let (config, _) = subject.config_with_dropout(small(subject)?)?;
     let mut opened = open_with(subject, &config, 1)?;
     let (batch, made) = opened.input(subject, UNEQUAL)?;
     let mut pass = |seeded| no_grad(|| everything(&opened.seeded_forward(&made, &batch, false, seeded)?));

@@ -39,8 +39,14 @@ struct Opened {
     needs: HeadNeeds,
 }
 
+/// One of small sizes, created with this seed.
 fn open(subject: &Subject<'_>, seeded: u64) -> Checked<Opened> {
-    open_with(subject, subject.config()?, seeded)
+    open_with(subject, small(subject)?, seeded)
+}
+
+/// Its config with small sizes, if it can be created with them.
+fn small<'a>(subject: &'a Subject<'_>) -> Checked<&'a Value> {
+    subject.small_config(|config| open_with(subject, config, 1).is_ok())
 }
 
 fn open_with(subject: &Subject<'_>, config: &Value, seeded: u64) -> Checked<Opened> {
@@ -106,10 +112,11 @@ fn needs(subject: &Subject<'_>) -> Checked {
 
 /// It can be created over the features that it says it reads, and names its tensors and metrics.
 fn create(subject: &Subject<'_>) -> Checked {
-    let mut opened = open(subject, 1)?;
+    let config = subject.config()?;
+    let mut opened = open_with(subject, config, 1)?;
     let parameters = opened.instance.parameters()?;
     sound_parameters(subject, &parameters)?;
-    reproducible(&parameters, &open(subject, 1)?.instance.parameters()?)?;
+    reproducible(&parameters, &open_with(subject, config, 1)?.instance.parameters()?)?;
     let metrics = opened.instance.metrics()?;
     if let Some(nameless) = metrics.iter().find(|one| one.output.is_empty() || one.class_name.is_empty()) {
         return Err(Complaint::new("it asks for a metric without a name, or of an output without one")

@@ -6,7 +6,7 @@ mod step;
 
 use kiwi_torch_ext::gradients::{clear_gradients, set_gradient};
 use kiwi_torch_ext::use_count;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
 use super::compare::{copy, first_difference};
 use super::finding::{Checked, Complaint, Seen, Stop};
@@ -95,9 +95,11 @@ impl Opened {
             if self.sparse {
                 // Some rows, one of them twice, with weights of their own.
                 let rows = Tensor::from_slice(&[1_i64, 3, 1]).f_to(self.device)?;
-                let looked_up = Tensor::f_embedding(tensor, &rows, -1, false, true)?;
-                let weights = no_grad(|| looked_up.f_randn_like())?;
-                looked_up.f_mul(&weights)?.f_sum(Kind::Float)?.f_backward()?;
+                with_grad(|| -> Checked<()> {
+                    let looked_up = Tensor::f_embedding(tensor, &rows, -1, false, true)?;
+                    let weights = no_grad(|| looked_up.f_randn_like())?;
+                    Ok(looked_up.f_mul(&weights)?.f_sum(Kind::Float)?.f_backward()?)
+                })?;
             } else {
                 let random = no_grad(|| {
                     Tensor::f_randn(tensor.size(), (Kind::Float, Device::Cpu))?.f_to(self.device)
