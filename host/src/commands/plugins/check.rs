@@ -105,7 +105,7 @@ pub(super) fn run(
         component: None,
         options: None,
         device: "cpu".to_owned(),
-        patience: (limits.time.as_secs_f64() / 10.0).min(6.0),
+        patience: (limits.time.as_secs_f64() / 5.0).min(12.0),
         known: BTreeMap::new(),
         common: common(common_options)?,
     };
