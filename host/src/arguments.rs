@@ -20,7 +20,9 @@ pub(crate) use interchange::{
     ImportConfigArguments, ImportSystemArguments,
 };
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
-pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
+pub(crate) use plugins::{
+    CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, PluginsArguments, PluginsCommand,
+};
 pub(crate) use report::ReportArguments;
 
 /// Trains translation language models whose parts come from plugins.
@@ -268,6 +270,8 @@ impl Command {
             Self::Plugins(arguments) => match arguments.command {
                 PluginsCommand::List(_) => "plugins list",
                 PluginsCommand::Inspect(_) => "plugins inspect",
+                PluginsCommand::Check(_) => "plugins check",
+                PluginsCommand::CheckInProcess => "plugins check-in-process",
             },
         }
     }
@@ -298,6 +302,8 @@ impl Arguments {
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,
                 PluginsCommand::Inspect(arguments) => &arguments.common,
+                PluginsCommand::Check(arguments) => &arguments.common,
+                PluginsCommand::CheckInProcess => before,
             },
         };
         let loudness = if after.quiet || after.verbose { after } else { before };

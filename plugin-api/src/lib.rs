@@ -71,6 +71,7 @@ mod output;
 mod parameters;
 mod register;
 mod schedule;
+pub mod testing;
 mod transfer;
 
 pub use batch::{Batch, Field};

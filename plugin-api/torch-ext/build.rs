@@ -35,6 +35,7 @@ fn build() -> Result<(), String> {
     }
     let files = [
         "guard",
+        "handles",
         "state",
         "facts",
         "lists",

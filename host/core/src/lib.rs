@@ -12,6 +12,7 @@ pub mod environment;
 pub mod exit_code;
 pub mod libtorch;
 pub mod plan;
+pub mod plugin_check;
 pub mod plugins;
 pub mod request;
 pub mod saved_system;

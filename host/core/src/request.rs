@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
+use crate::plugin_check::PluginCheckRequest;
 use crate::plugins::ResolvedComponent;
 
 /// Name of the engine's one exported function.
@@ -29,6 +30,8 @@ pub enum Request {
     Score(SystemRequest),
     /// Write what quality estimation reads of each pair of a parallel corpus.
     Features(FeaturesRequest),
+    /// Open a plugin and check one of its components.
+    CheckPlugin(PluginCheckRequest),
 }
 
 impl Request {
@@ -38,7 +41,7 @@ impl Request {
         match self {
             Self::Train(_) => "train",
             Self::Check(_) => "check",
-            Self::CheckOptions(_) => "",
+            Self::CheckOptions(_) | Self::CheckPlugin(_) => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",

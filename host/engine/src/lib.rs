@@ -2,7 +2,7 @@
 //! is loaded and calls its one function, [`kiwi_engine_run`].
 //!
 //! [`train`] is the way of a training run, top to bottom, [`assembly`] what comes before its first step, which [`check`] does too;
-//! [`evaluate`] and [`score`] use a saved system. Beneath them: [`system`] (components from opened plugins, put together),
+//! [`evaluate`] and [`score`] use a saved system, [`plugin_check`] checks a plugin. Beneath them: [`system`] (components from opened plugins, put together),
 //! [`data`] (corpora to batches), [`optimizers`] (groups of parameters, their learning rates), [`training`] (the loop, which
 //! emits events and prints nothing), [`checkpoint`] (what is kept on disk), [`report`] (what consumes the events), [`torch`]
 //! (tensors).
@@ -19,6 +19,7 @@ mod optimizers;
 mod options;
 mod outlet;
 mod patience;
+mod plugin_check;
 mod report;
 mod resume;
 mod score;

@@ -8,6 +8,20 @@ pub(crate) fn peak() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// Bytes that the C library's allocator has given out and not got back; `None` where it does not tell.
+pub(crate) fn in_use() -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: a function of the C library without preconditions, which only reads the allocator's own numbers.
+        let numbers = unsafe { libc::mallinfo2() };
+        Some((numbers.uordblks + numbers.hblkhd) as u64)
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    {
+        None
+    }
+}
+
 /// The name of the processor; `None` where the system does not tell.
 pub(crate) fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;

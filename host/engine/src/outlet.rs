@@ -3,7 +3,9 @@
 use std::ffi::c_void;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::plugin_check::Told;
 use kiwi_core::request::Message;
+use kiwi_plugin_api::abi::host::{Observation, observe};
 
 /// The program's function for messages.
 pub(crate) type Send = unsafe extern "C" fn(context: *mut c_void, message: *const u8, length: usize);
@@ -36,6 +38,33 @@ impl Outlet {
     /// From now on the engine takes care of signals.
     pub(crate) fn signals_taken(&self) {
         self.message(&Message::SignalsTaken);
+    }
+
+    /// What checking a plugin has to tell, as a line of data.
+    pub(crate) fn told(&self, told: &Told) {
+        // It holds strings and numbers only: it can always be written.
+        if let Ok(line) = serde_json::to_string(told) {
+            self.data(line);
+        }
+    }
+
+    /// Runs `f`, and tells what components are called for whenever that is something else than before: whoever hears it knows what
+    /// was going on if the process ends.
+    pub(crate) fn telling_phases<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: the observer that owns this second way out is dropped before this function returns, and with it the way.
+        let second = unsafe { Self::new(self.send, self.context) };
+        let mut last = None;
+        let observing = observe(Box::new(move |observation| {
+            if let Observation::Entering { phase, .. } = observation
+                && last != Some(*phase)
+            {
+                last = Some(*phase);
+                second.told(&Told::Phase { phase: phase.to_string() });
+            }
+        }));
+        let result = f();
+        drop(observing);
+        result
     }
 
     fn message(&self, message: &Message) {

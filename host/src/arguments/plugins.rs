@@ -1,12 +1,13 @@
 //! Arguments of the commands that look at plugins.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::{CommonArguments, FormatArgument};
 
-/// See which plugins are installed and what they say about themselves. Nothing of them is run.
+/// See which plugins are installed and what they say about themselves, and check one.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]
@@ -23,7 +24,15 @@ pub(crate) enum PluginsCommand {
     ///
     /// Exits with 3 if it cannot.
     Inspect(InspectArguments),
+    /// Find out what is wrong with a plugin, before its users do.
+    Check(CheckPluginArguments),
+    /// Open a plugin as `plugins check` asks on standard input.
+    #[command(name = "check-in-process", hide = true)]
+    CheckInProcess,
 }
+
+/// How the program runs itself to open a plugin.
+pub(crate) const IN_PROCESS: [&str; 2] = ["plugins", "check-in-process"];
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
@@ -44,6 +53,46 @@ pub(crate) struct InspectArguments {
     #[arg(value_name = "FILE|NAME")]
     pub(crate) plugin: PathBuf,
     /// How the facts are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// Find out what is wrong with a plugin, before its users do.
+///
+/// Reads what its file says, opens it, and has each component do what a run would have it do, on small batches: options, forward
+/// and backward, gradients against finite differences, the same bits for the same seed, padding, saved state, handles and memory over
+/// a thousand calls. Whatever runs code of the plugin runs in processes of its own with limits on time and memory, so that crashes
+/// and endless loops are findings too. Exits with 1 if a check failed, with 3 if the plugin cannot be opened.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins check ./target/debug/libmy_plugin.so
+  kiwi-host plugins check my-plugin --class MyEncoder --options options.json
+  kiwi-host plugins check my-plugin --format json | jq 'select(.outcome == \"fail\")'")]
+pub(crate) struct CheckPluginArguments {
+    /// A file, or the name of an installed plugin.
+    #[arg(value_name = "FILE|NAME")]
+    pub(crate) plugin: PathBuf,
+    /// Check components of this class only.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Options to check components with, in place of their defaults: a JSON file, from class to options.
+    ///
+    /// As `{"MyEncoder": {"size": 8}}`. Options that a component requires are made up where its schema says enough.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) options: Option<PathBuf>,
+    /// Where to compute: cpu, cuda or cuda:N; unless given, the CPU, and the first GPU where there is one.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Seconds that one check may take.
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub(crate) time_limit: NonZeroU64,
+    /// Memory that the process of a check may take, resident, in MiB.
+    #[arg(long, value_name = "MIB", default_value = "8192")]
+    pub(crate) memory_limit: NonZeroU64,
+    /// How the findings are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
     #[command(flatten)]

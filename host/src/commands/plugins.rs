@@ -1,5 +1,7 @@
 //! `plugins list` and `plugins inspect`: what plugin files say about themselves. Nothing of them is run, and a file that
-//! cannot be used is something to list, not a failure.
+//! cannot be used is something to list, not a failure. `plugins check` is in `check`.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,9 @@ use crate::arguments::{CommonOptions, InspectArguments, ListArguments, PluginsAr
 use crate::print::{self, clean};
 
 pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Result<i32, Failure> {
+    if let PluginsCommand::CheckInProcess = arguments.command {
+        return check::run_in_process();
+    }
     let registry = plan::discover(&common(options)?);
     let errors: Vec<_> = registry.errors().cloned().collect();
     if !errors.is_empty() {
@@ -27,6 +32,8 @@ pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Resul
     match arguments.command {
         PluginsCommand::List(arguments) => list(&arguments, &registry, options.verbose),
         PluginsCommand::Inspect(arguments) => show(&arguments, &registry),
+        PluginsCommand::Check(arguments) => check::run(&arguments, &registry, options),
+        PluginsCommand::CheckInProcess => check::run_in_process(),
     }
 }
 

@@ -98,6 +98,8 @@ unsafe extern "C" {
     pub(crate) fn kiwi_torch_string_new(text: *const c_char, length: usize) -> Message;
     fn kiwi_torch_string_free(text: Message);
 
+    pub(crate) fn kiwi_torch_use_count(tensor: *const C_tensor) -> i64;
+
     pub(crate) fn kiwi_torch_state_capture(state: *mut RawState) -> Message;
     pub(crate) fn kiwi_torch_state_restore(state: *const RawState) -> Message;
     pub(crate) fn kiwi_torch_set_cuda_device(index: i32) -> Message;

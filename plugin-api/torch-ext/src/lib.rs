@@ -4,6 +4,7 @@
 //! - [`GlobalState`]: the modes, autocast, current device and seed that libtorch keeps for the process or thread.
 //! - [`TensorFacts`], [`described`]: what a tensor is, of whatever type and on whatever device.
 //! - [`generator`]: seeding all devices, saving and restoring the CPU generator.
+//! - [`use_count`]: how many handles a tensor has.
 //! - [`Autocast`]: automatic mixed precision for a scope, on the CPU as well.
 //! - [`optim`], [`foreach`], [`gradients`]: what an optimizer needs over lists of tensors.
 //! - [`custom_function`]: a differentiable operation with a backward of its own.
@@ -24,6 +25,7 @@ mod function;
 pub mod generator;
 pub mod gradients;
 mod guard;
+mod handles;
 mod lstm;
 pub mod optim;
 mod plain;
@@ -37,6 +39,7 @@ pub use error::TorchError;
 pub use facts::{TensorFacts, described};
 pub use function::{Evaluated, custom_function};
 pub use guard::{Caught, guard, install_panic_hook};
+pub use handles::use_count;
 pub use lstm::{LstmOutput, LstmWay, lstm_both_ways};
 pub use plain::plain_operations;
 pub use projection::{ProjectionLoss, projection_cross_entropy};

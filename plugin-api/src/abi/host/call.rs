@@ -1,9 +1,10 @@
 //! One call across the boundary: who was called for what, and what came of it.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use abi_stable::std_types::{RErr, ROk};
-use kiwi_torch_ext::{GlobalState, TorchError};
+use kiwi_torch_ext::{GlobalState, StateChange, TorchError};
 
 use super::calling::{Calling, Slot};
 use crate::abi::guard::{AbiError, AbiResult, FailureKind};
@@ -166,6 +167,77 @@ impl CallError {
     }
 }
 
+/// What an observer is told of a call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Observation<'a> {
+    /// A component is about to be called.
+    #[non_exhaustive]
+    Entering {
+        /// Which.
+        origin: &'a Origin,
+        /// For what.
+        phase: Phase,
+    },
+    /// A component left libtorch's state changed. It is put back.
+    #[non_exhaustive]
+    StateChanged {
+        /// Which.
+        origin: &'a Origin,
+        /// What it was called for.
+        phase: Phase,
+        /// What differs from before the call.
+        changes: &'a [StateChange],
+    },
+}
+
+/// Is told of calls.
+pub type Observer = Box<dyn FnMut(&Observation<'_>)>;
+
+/// While it lives, an observer is told of the calls of its thread.
+#[must_use = "the observer is told of nothing once this is dropped"]
+pub struct Observing {
+    number: u64,
+    /// It belongs to the thread that made it.
+    of_thread: std::marker::PhantomData<*const ()>,
+}
+
+thread_local! {
+    static OBSERVERS: RefCell<Vec<(u64, Observer)>> = const { RefCell::new(Vec::new()) };
+    static OBSERVED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Has `observer` told of every call that this thread makes of a component, for as long as what is returned lives. An observer
+/// that calls a component itself is not told of that, and cannot add another.
+pub fn observe(observer: Observer) -> Observing {
+    let number = OBSERVED.get();
+    OBSERVED.set(number + 1);
+    OBSERVERS.with(|observers| {
+        if let Ok(mut observers) = observers.try_borrow_mut() {
+            observers.push((number, observer));
+        }
+    });
+    Observing { number, of_thread: std::marker::PhantomData }
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let _ = OBSERVERS.try_with(|observers| {
+            if let Ok(mut observers) = observers.try_borrow_mut() {
+                observers.retain(|(number, _)| *number != self.number);
+            }
+        });
+    }
+}
+
+fn tell(observation: &Observation<'_>) {
+    let _ = OBSERVERS.try_with(|observers| {
+        if let Ok(mut observers) = observers.try_borrow_mut() {
+            observers.iter_mut().for_each(|(_, observer)| observer(observation));
+        }
+    });
+}
+
 /// Calls a component and puts libtorch's state back.
 pub(super) fn guarded<T>(
     origin: &Origin,
@@ -173,6 +245,7 @@ pub(super) fn guarded<T>(
     f: impl FnOnce() -> AbiResult<T>,
 ) -> Result<T, CallError> {
     let state = |error: TorchError| CallError::new(origin, phase, error.to_string());
+    tell(&Observation::Entering { origin, phase });
     let before = GlobalState::capture().map_err(state)?;
     let result = {
         let _under_way = Calling::begin(Slot::of(&origin.plugin, &origin.class), phase);
@@ -180,6 +253,7 @@ pub(super) fn guarded<T>(
     };
     let after = GlobalState::capture().map_err(state)?;
     if before != after {
+        tell(&Observation::StateChanged { origin, phase, changes: &before.changes(&after) });
         before.restore().map_err(state)?;
     }
     match result {

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
-pub use call::{CallError, Origin, Phase};
+pub use call::{CallError, Observation, Observer, Observing, Origin, Phase, observe};
 pub use calling::{CallUnderWay, call_under_way};
 pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
 pub use plugin::{ComponentHandle, OpenError, Plugin};
