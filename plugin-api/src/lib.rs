@@ -70,6 +70,7 @@ mod output;
 mod parameters;
 mod register;
 mod schedule;
+pub mod testing;
 mod transfer;
 
 pub use batch::{Batch, Field};
