@@ -93,7 +93,7 @@ pub use transfer::to_device;
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
 
 /// Oldest API version a host must have to run a plugin built with this crate.
-pub const MINIMUM_HOST_API: &str = "0.1.0";
+pub const MINIMUM_HOST_API: &str = "1.0.0";
 
 /// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
 pub mod prelude {

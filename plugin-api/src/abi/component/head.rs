@@ -49,6 +49,8 @@ pub struct HeadTable {
 pub struct AbiHeadOutput {
     /// Scalar, differentiable.
     pub loss: OwnedTensor,
+    /// How many items the loss is the mean over.
+    pub averaged_over: ROption<OwnedTensor>,
     /// The outputs, in order.
     pub outputs: RVec<OwnedGroup>,
     /// Further scalars for the log.
@@ -70,6 +72,7 @@ impl AbiHeadOutput {
             .collect();
         Self {
             loss: OwnedTensor::new(output.loss),
+            averaged_over: output.averaged_over.map(OwnedTensor::new).into(),
             outputs,
             scalars: hand_over(output.scalars),
             trace: hand_over(trace),
@@ -85,6 +88,7 @@ impl AbiHeadOutput {
             .collect();
         let output = HeadOutput {
             loss: self.loss.into_tensor(),
+            averaged_over: self.averaged_over.into_option().map(OwnedTensor::into_tensor),
             outputs,
             scalars: crate::abi::tensor::take_over(self.scalars),
         };
