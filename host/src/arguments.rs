@@ -20,7 +20,7 @@ pub(crate) use interchange::{
     ImportConfigArguments, ImportSystemArguments,
 };
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
-pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
+pub(crate) use plugins::{InspectArguments, ListArguments, NewArguments, PluginsArguments, PluginsCommand};
 pub(crate) use report::ReportArguments;
 
 /// Trains translation language models whose parts come from plugins.
@@ -268,6 +268,7 @@ impl Command {
             Self::Plugins(arguments) => match arguments.command {
                 PluginsCommand::List(_) => "plugins list",
                 PluginsCommand::Inspect(_) => "plugins inspect",
+                PluginsCommand::New(_) => "plugins new",
             },
         }
     }
@@ -298,6 +299,7 @@ impl Arguments {
             Command::Plugins(arguments) => match &arguments.command {
                 PluginsCommand::List(arguments) => &arguments.common,
                 PluginsCommand::Inspect(arguments) => &arguments.common,
+                PluginsCommand::New(arguments) => &arguments.common,
             },
         };
         let loudness = if after.quiet || after.verbose { after } else { before };

@@ -29,7 +29,7 @@ pub(super) fn of_sentences(fields: &[(&str, &[Vec<i64>])], special: SpecialIds) 
         .iter()
         .map(|(name, sentences)| Field::from_sentences(name, sentences, special))
         .collect::<Result<_>>()?;
-    Ok(Batch { fields })
+    Ok(Batch::new(fields))
 }
 
 /// Batches of sentences of random length and words, without end; the same seed draws the same on every machine, and nothing of

@@ -59,7 +59,7 @@ fn shape_of(feature: &Feature) -> Result<Vec<i64>> {
 /// What a head makes of the features of a batch: in training mode with history, else without.
 ///
 /// # Errors
-/// When the head returns an error, its loss is no finite scalar, or it wants a metric of an output that it does not give.
+/// When the head returns an error, its loss or another scalar is no finite one, or it wants a metric of an output that it does not give.
 pub fn predict<H: Head>(
     head: &mut H,
     features: &Features,
@@ -67,13 +67,12 @@ pub fn predict<H: Head>(
     training: bool,
 ) -> Result<HeadOutput> {
     let output = in_mode(training, |pass| head.forward(features, batch, pass))?;
-    let shape = output.loss.size();
-    if !shape.is_empty() {
-        return Err(Error::new(format!("the loss has shape {shape:?}: expected a scalar")));
+    scalar("loss", &output.loss)?;
+    if let Some(count) = &output.averaged_over {
+        scalar("number of items that the loss is the mean over", count)?;
     }
-    let loss = f64::try_from(&output.loss)?;
-    if !loss.is_finite() {
-        return Err(Error::new(format!("the loss is {loss}: expected a finite number")));
+    for (name, value) in &output.scalars {
+        scalar(name, value)?;
     }
     for wanted in head.metrics() {
         if !output.outputs.iter().any(|output| output.name == wanted.output) {
@@ -87,6 +86,18 @@ pub fn predict<H: Head>(
         }
     }
     Ok(output)
+}
+
+fn scalar(name: &str, tensor: &Tensor) -> Result<()> {
+    let shape = tensor.size();
+    if !shape.is_empty() {
+        return Err(Error::new(format!("the {name} has shape {shape:?}: expected a scalar")));
+    }
+    let value = f64::try_from(&tensor.f_to_kind(Kind::Double)?)?;
+    if !value.is_finite() {
+        return Err(Error::new(format!("the {name} is {value}: expected a finite number")));
+    }
+    Ok(())
 }
 
 fn in_mode<T>(training: bool, f: impl FnOnce(&mut Pass) -> Result<T>) -> Result<T> {

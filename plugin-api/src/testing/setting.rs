@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tch::Device;
 
 use super::{RandomBatches, batches, config, seeded};
 use crate::{
@@ -70,24 +71,17 @@ impl Setting {
     /// What an encoder is told.
     #[must_use]
     pub fn encoder_context(&self) -> EncoderContext {
-        EncoderContext {
-            vocabulary_sizes: self.vocabulary_sizes.clone(),
-            special: self.special,
-            device: "cpu".to_owned(),
-            features: self.features.clone(),
-        }
+        EncoderContext::new(self.vocabulary_sizes.clone(), Device::Cpu)
+            .with_special(self.special)
+            .with_features(self.features.clone())
     }
 
     /// What a head over `encoder` is told.
     #[must_use]
     pub fn head_context(&self, encoder: &impl Encoder) -> HeadContext {
-        HeadContext {
-            feature_sizes: encoder.feature_sizes(),
-            hidden_size: encoder.hidden_size(),
-            vocabulary_sizes: self.vocabulary_sizes.clone(),
-            special: self.special,
-            device: "cpu".to_owned(),
-        }
+        let (sizes, hidden_size) = (encoder.feature_sizes(), encoder.hidden_size());
+        HeadContext::new(sizes, hidden_size, self.vocabulary_sizes.clone(), Device::Cpu)
+            .with_special(self.special)
     }
 
     /// An encoder with these options.

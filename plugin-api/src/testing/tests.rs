@@ -137,9 +137,11 @@ fn a_head_is_refused_what_its_encoder_does_not_give() -> Result<()> {
         "target_logits",
         Feature::Tensor(Tensor::full([4, 9, 19], f64::NAN, (Kind::Float, tch::Device::Cpu))),
     );
-    let batch = Batch {
-        fields: vec![Field::from_sentences("target", &vec![vec![5; 7]; 4], crate::SpecialIds::default())?],
-    };
+    let batch = Batch::new(vec![Field::from_sentences(
+        "target",
+        &vec![vec![5; 7]; 4],
+        crate::SpecialIds::default(),
+    )?]);
     assert!(message(predict(&mut head, &wrong, &batch, true)).contains("the loss is NaN"));
     Ok(())
 }
@@ -149,7 +151,7 @@ fn an_optimizer_goes_on_from_its_state() -> Result<()> {
     let weight = || Tensor::from_slice(&[3.0_f32, -2.0]).set_requires_grad(true);
     let over = |weight: &Tensor| -> Result<Adam> {
         let parameters = vec![("w".to_owned(), weight.shallow_clone())];
-        Setting::new().optimizer(json!({}), vec![ParameterGroup { name: "all".into(), parameters }])
+        Setting::new().optimizer(json!({}), vec![ParameterGroup::new("all", parameters)])
     };
     let down = |adam: &mut Adam, weight: &Tensor, steps| {
         descend(adam, &[weight.shallow_clone()], 0.1, steps, || Ok(weight.f_square()?.f_sum(Kind::Float)?))

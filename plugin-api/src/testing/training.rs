@@ -31,7 +31,7 @@ pub fn groups(encoder: &impl Encoder, head: &impl Head) -> Vec<ParameterGroup> {
         let trained = parameters.iter().filter(|entry| entry.trainable);
         trained.map(move |entry| (format!("{part}.{}", entry.name), entry.tensor.shallow_clone()))
     });
-    vec![ParameterGroup { name: "default".to_owned(), parameters: trained.collect() }]
+    vec![ParameterGroup::new("default", trained.collect())]
 }
 
 /// Trains on these batches and returns the loss of each epoch: the mean over its batches of what the head gives.

@@ -3,6 +3,7 @@
 
 mod inspect;
 mod list;
+mod new;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use crate::print::{self, clean};
 pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Result<i32, Failure> {
     match arguments.command {
         PluginsCommand::List(arguments) => list::run(&arguments, &installed(options)?, options.verbose),
+        PluginsCommand::New(arguments) => new::run(&arguments, options),
         PluginsCommand::Inspect(arguments) => inspect::run(&arguments, &installed(options)?),
     }
 }

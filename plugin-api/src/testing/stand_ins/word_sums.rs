@@ -95,8 +95,8 @@ impl Encoder for WordSums {
         let states = lookup(&self.target, &before)?.f_add(&sum.f_div(&count)?)?.f_tanh()?;
         let mut features = Features::new().with(STATES, Feature::Tensor(states.shallow_clone()));
         if self.wants_logits {
-            let weight = self.output.shallow_clone();
-            features.push(LOGITS, Feature::Projection(Projection { input: states, weight, bias: None }));
+            let logits = Projection::new(states, self.output.shallow_clone(), None);
+            features.push(LOGITS, Feature::Projection(logits));
         }
         Ok(features)
     }

@@ -23,7 +23,7 @@ impl Component for Words {
 
 impl Head for Words {
     fn needs(_config: &NoOptions) -> HeadNeeds {
-        HeadNeeds { features: Some(vec![LOGITS.to_owned()]), ..HeadNeeds::default() }
+        HeadNeeds::default().features([LOGITS])
     }
 
     fn create(_config: NoOptions, context: &HeadContext) -> Result<Self> {
@@ -59,6 +59,6 @@ impl Head for Words {
                 (Output::CORRECT.to_owned(), correct),
             ],
         );
-        Ok(HeadOutput { loss: nll.f_sum(Kind::Float)?, outputs: vec![output], scalars: Vec::new() })
+        Ok(HeadOutput::new(nll.f_sum(Kind::Float)?, vec![output]))
     }
 }
