@@ -79,12 +79,12 @@ fn of_kind(kind: Kind) -> OfKind {
         Kind::Encoder | Kind::System => OfKind {
             library: include_str!("template/encoder.rs"),
             config: include_str!("template/encoder.json"),
-            summary: "Predicts each word from its neighbours and the mean of the source",
+            summary: "Predicts each word from its neighbours and the mean source word",
         },
         Kind::Head => OfKind {
             library: include_str!("template/head.rs"),
             config: include_str!("template/head.json"),
-            summary: "Predicts each target word: summed cross-entropy with label smoothing",
+            summary: "Cross-entropy of each target word, with label smoothing",
         },
         Kind::Optimizer => OfKind {
             library: include_str!("template/optimizer.rs"),
@@ -94,7 +94,7 @@ fn of_kind(kind: Kind) -> OfKind {
         Kind::Metric => OfKind {
             library: include_str!("template/metric.rs"),
             config: include_str!("template/metric.json"),
-            summary: "Share of words that are more probable than all others together (max)",
+            summary: "Share of words more probable than all others together (max)",
         },
     }
 }

@@ -214,10 +214,12 @@ mod tests {
     #[test]
     fn a_word_is_predicted_without_being_seen() -> Result<()> {
         let mut encoder = encoder()?;
-        let of = |word| {
-            setting().batch(&[("source", &[vec![5, 6]]), ("target", &[vec![7, word, 9]])])
-        };
-        let (one, other) = (logits(&mut encoder, &of(8)?)?, logits(&mut encoder, &of(10)?)?);
+        let of =
+            |word| setting().batch(&[("source", &[vec![5, 6]]), ("target", &[vec![7, word, 9]])]);
+        let (one, other) = (
+            logits(&mut encoder, &of(8)?)?,
+            logits(&mut encoder, &of(10)?)?,
+        );
         // Position 0 is <bos>, so the word is at 2.
         let at = |logits: &Tensor, position| logits.f_select(1, position);
         assert_close("logits", &at(&one, 2)?, &at(&other, 2)?, Tolerance::EXACT);
@@ -229,7 +231,8 @@ mod tests {
     fn a_sentence_does_not_depend_on_the_others_of_its_batch() -> Result<()> {
         let mut encoder = encoder()?;
         let (source, target) = (vec![5, 6], vec![7, 8]);
-        let alone = setting().batch(&[("source", &[source.clone()]), ("target", &[target.clone()])])?;
+        let alone =
+            setting().batch(&[("source", &[source.clone()]), ("target", &[target.clone()])])?;
         let beside = setting().batch(&[
             ("source", &[source, vec![9; 6]]),
             ("target", &[target, vec![10; 9]]),
@@ -248,10 +251,7 @@ mod tests {
         let mut head = setting().head::<stand_ins::Words, _>(json!({}), &encoder)?;
         let groups = testing::groups(&encoder, &head);
         let mut adam = setting().optimizer::<stand_ins::Adam>(json!({}), groups)?;
-        let batches = setting()
-            .batches(1)
-            .take(4)
-            .collect::<Result<Vec<_>>>()?;
+        let batches = setting().batches(1).take(4).collect::<Result<Vec<_>>>()?;
         let losses = testing::train(
             &mut encoder,
             &mut head,

@@ -67,7 +67,10 @@ impl Head for TemplateStruct {
         let gold = field.ids()?.f_reshape([-1])?.f_index_select(0, positions)?;
         // Only positions that count are projected: [N, K] to [N, V].
         let projection = features.projection(LOGITS)?;
-        let input = projection.input.f_flatten(0, 1)?.f_index_select(0, positions)?;
+        let input = projection
+            .input
+            .f_flatten(0, 1)?
+            .f_index_select(0, positions)?;
         let logits = input.f_linear(&projection.weight, projection.bias.as_ref())?;
         let scores = logits.f_log_softmax(-1, Kind::Float)?;
         let nll = scores
@@ -78,7 +81,9 @@ impl Head for TemplateStruct {
         let mut loss = nll.f_sum(Kind::Float)?;
         let smoothing = self.config.label_smoothing;
         if pass.training() && smoothing > 0.0 {
-            let of_all = scores.f_mean_dim(-1, false, Kind::Float)?.f_sum(Kind::Float)?;
+            let of_all = scores
+                .f_mean_dim(-1, false, Kind::Float)?
+                .f_sum(Kind::Float)?;
             loss = (loss.f_mul_scalar(1.0 - smoothing)?).f_sub(&of_all.f_mul_scalar(smoothing)?)?;
         }
 
@@ -111,7 +116,9 @@ mod tests {
     use super::*;
 
     /// An encoder that takes the place of a real one, a head over it, and a batch.
-    fn parts(options: kiwi_plugin_api::serde_json::Value) -> Result<(stand_ins::WordSums, TemplateStruct, Batch)> {
+    fn parts(
+        options: kiwi_plugin_api::serde_json::Value,
+    ) -> Result<(stand_ins::WordSums, TemplateStruct, Batch)> {
         let setting = Setting::new().vocabulary("target", 11);
         let encoder = setting.encoder(json!({}))?;
         let head = setting.head(options, &encoder)?;
@@ -132,9 +139,19 @@ mod tests {
         let positions = Vec::<i64>::try_from(output.tensor(Output::POSITIONS)?)?;
         assert_eq!(positions, [1, 2, 3, 6]);
         let nll = output.tensor(Output::NLL)?;
-        assert_close("loss", &given.loss, &nll.f_sum(Kind::Float)?, Tolerance::of(1e-6));
+        assert_close(
+            "loss",
+            &given.loss,
+            &nll.f_sum(Kind::Float)?,
+            Tolerance::of(1e-6),
+        );
         let probability = output.tensor(Output::PROBABILITY)?;
-        assert_close("probability", probability, &(-nll).exp(), Tolerance::of(1e-6));
+        assert_close(
+            "probability",
+            probability,
+            &(-nll).exp(),
+            Tolerance::of(1e-6),
+        );
         Ok(())
     }
 

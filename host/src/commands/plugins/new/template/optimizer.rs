@@ -48,7 +48,12 @@ impl Component for TemplateStruct {
         report.require(valid, "betas", found, "two numbers in [0, 1)");
         let decay = config.weight_decay;
         let valid = decay >= 0.0 && decay.is_finite();
-        report.require(valid, "weight_decay", decay, "a finite number of at least 0");
+        report.require(
+            valid,
+            "weight_decay",
+            decay,
+            "a finite number of at least 0",
+        );
     }
 }
 
@@ -56,7 +61,11 @@ impl Optimizer for TemplateStruct {
     fn create(config: Config, groups: Vec<ParameterGroup>) -> Result<Self> {
         let item = |(name, parameter): (String, Tensor)| -> Result<Item> {
             let mean = parameter.f_zeros_like()?;
-            Ok(Item { name, parameter, mean })
+            Ok(Item {
+                name,
+                parameter,
+                mean,
+            })
         };
         let groups = groups
             .into_iter()
@@ -96,8 +105,7 @@ impl Optimizer for TemplateStruct {
         for item in &mut items {
             let key = item.key();
             let saved = state.iter().find(|(name, _)| *name == key);
-            let (_, saved) =
-                saved.ok_or_else(|| Error::new(format!("the state lacks `{key}`")))?;
+            let (_, saved) = saved.ok_or_else(|| Error::new(format!("the state lacks `{key}`")))?;
             if saved.size() != item.mean.size() {
                 return Err(Error::new(format!(
                     "`{key}` has shape {:?}, expected {:?}",
