@@ -91,11 +91,10 @@ const USED: [&str; 69] = [
 /// Whether a crate may have this name, and if not, which is the nearest that it may have.
 pub(super) fn check_crate(name: &str) -> Result<(), Diagnostic> {
     let error = Diagnostic::error("this cannot be the name of a crate").found(name);
-    if !is_well_formed(name, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c == '-' || c == '_') {
-        let nearest = nearest_crate(name);
+    if !is_crate(name) {
         return Err(error
             .expected("lower-case letters of ASCII, digits, `-` and `_`, beginning with a letter")
-            .nearest(nearest)
+            .nearest(nearest_crate(name))
             .help("give another NAME"));
     }
     if let Some(taken) = taken(name) {
@@ -108,17 +107,24 @@ pub(super) fn check_crate(name: &str) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// Whether a class may have this name.
+/// Whether a class may have this name, and if not, which is the nearest that it may have.
 pub(super) fn check_class(class: &str) -> Result<(), Diagnostic> {
-    if is_well_formed(class, |c| c.is_ascii_alphabetic(), |c| c.is_ascii_alphabetic() || c == '_') {
+    if is_class(class) {
         return Ok(());
     }
-    let nearest = Some(camel_case(class)).filter(|nearest| check_class(nearest).is_ok() && nearest != class);
     Err(Diagnostic::error("this cannot be the name of a class")
         .found(class)
         .expected("letters of ASCII, digits and `_`, beginning with a letter, as `BagOfWords`")
-        .nearest(nearest)
+        .nearest(Some(camel_case(class)).filter(|nearest| is_class(nearest)))
         .help("give another --class"))
+}
+
+fn is_crate(name: &str) -> bool {
+    is_well_formed(name, |c| c.is_ascii_lowercase(), |c| c.is_ascii_lowercase() || c == '-' || c == '_')
+}
+
+fn is_class(name: &str) -> bool {
+    is_well_formed(name, |c| c.is_ascii_alphabetic(), |c| c.is_ascii_alphabetic() || c == '_')
 }
 
 /// The name of the struct that implements `class`, an identifier that means nothing else in the text of the plugin.
@@ -173,7 +179,7 @@ fn nearest_crate(name: &str) -> Option<String> {
     if !nearest.starts_with(|c: char| c.is_ascii_lowercase()) || taken(&nearest).is_some() {
         nearest = format!("my-{nearest}");
     }
-    check_crate(&nearest).is_ok().then_some(nearest)
+    (is_crate(&nearest) && taken(&nearest).is_none()).then_some(nearest)
 }
 
 #[cfg(test)]

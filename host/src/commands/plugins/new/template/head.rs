@@ -160,7 +160,7 @@ mod tests {
         let (mut encoder, mut plain, batch) = parts(json!({}))?;
         let (_, mut smooth, _) = parts(json!({"label_smoothing": 0.2}))?;
         let features = testing::encode(&mut encoder, &batch, false)?;
-        let mut loss = |head: &mut TemplateStruct, training| -> Result<f64> {
+        let loss = |head: &mut TemplateStruct, training| -> Result<f64> {
             let output = testing::predict(head, &features, &batch, training)?;
             Ok(f64::try_from(output.loss)?)
         };
