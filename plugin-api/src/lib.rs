@@ -56,9 +56,10 @@
 //! [`testing`] runs components without a host, for an author's own tests. The guide for authors is `docs/plugins.md`, and `kiwi-host
 //! plugins new` writes a plugin to begin with.
 //!
-//! Below the traits lies the boundary itself, in [`abi`]: the only `unsafe` code here. [`abi::host`] is its other side, used by
-//! the host's engine and by tests that load a plugin.
+//! Below the traits lies the boundary itself, in the module `abi`: the only `unsafe` code here. `abi::host` is its other side, used
+//! by the host's engine. Neither is meant for authors, and neither is shown here.
 
+#[doc(hidden)]
 pub mod abi;
 mod batch;
 mod component;
@@ -95,8 +96,9 @@ pub use transfer::to_device;
 /// Version of this crate, which is the version of the ABI.
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
 
-/// Oldest API version a host must have to run a plugin built with this crate.
-pub const MINIMUM_HOST_API: &str = "1.0.0";
+/// Oldest API version a host must have to run a plugin built with this crate: that of the newest `v1_x` feature which is on. What
+/// an author may call without a feature, every host of the major version can do.
+pub const MINIMUM_HOST_API: &str = if cfg!(feature = "v1_1") { "1.1.0" } else { "1.0.0" };
 
 /// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
 pub mod prelude {

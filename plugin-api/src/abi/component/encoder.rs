@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abi_stable::StableAbi;
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use kiwi_plugin_metadata::kind;
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +14,14 @@ use super::{
 };
 use crate::Encoder;
 use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
-use crate::abi::tensor::{NamedOwned, hand_over};
+use crate::abi::tensor::{NamedBorrowed, NamedOwned, OwnedGroup, hand_over};
 
 /// Functions of an encoder. Fields are only ever appended.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = EncoderTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct EncoderTable {
     /// Builds an instance from a config and an [`crate::EncoderContext`] (JSON both).
     pub create: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<Instance>,
@@ -43,10 +44,15 @@ pub struct EncoderTable {
     /// Cuts the state carried in training from how it came about.
     #[sabi(last_prefix_field)]
     pub detach_state: extern "C" fn(&mut Instance) -> AbiResult<()>,
+    /// Since 1.1: the state carried in training, where it can be saved.
+    pub carried_state: extern "C" fn(&mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>>,
+    /// Since 1.1: takes over what `carried_state` gave.
+    pub load_carried_state: extern "C" fn(&mut Instance, RSlice<'_, NamedBorrowed<'_>>) -> AbiResult<()>,
 }
 
 /// What an encoder says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EncoderDescription {
     /// Size of its hidden state.
     pub hidden_size: i64,
@@ -62,6 +68,8 @@ pub struct EncoderOutput {
     pub features: RVec<OwnedFeature>,
     /// Tensors on the way, where they were asked for.
     pub trace: RVec<NamedOwned>,
+    /// None in this version. A group whose name a host does not know is passed over.
+    pub more: RVec<OwnedGroup>,
 }
 
 pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
@@ -77,6 +85,8 @@ pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
             load_extra: load_extra::<T>,
             reset_state: reset_state::<T>,
             detach_state: detach_state::<T>,
+            carried_state: carried_state::<T>,
+            load_carried_state: load_carried_state::<T>,
         })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
@@ -119,7 +129,11 @@ extern "C" fn forward<T: Encoder>(
     call(T::CLASS_NAME, instance, |encoder: &mut T| {
         let mut pass = pass.pass();
         let features = encoder.forward(&batch(fields), &mut pass)?;
-        Ok(EncoderOutput { features: hand_over_features(&features), trace: hand_over(pass.into_trace()) })
+        Ok(EncoderOutput {
+            features: hand_over_features(&features),
+            trace: hand_over(pass.into_trace()),
+            more: RVec::new(),
+        })
     })
 }
 
@@ -137,4 +151,32 @@ extern "C" fn reset_state<T: Encoder>(instance: &mut Instance, training: bool) -
 
 extern "C" fn detach_state<T: Encoder>(instance: &mut Instance) -> AbiResult<()> {
     call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.detach_state())
+}
+
+#[cfg(feature = "v1_1")]
+extern "C" fn carried_state<T: Encoder>(instance: &mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| Ok(encoder.carried_state()?.map(hand_over).into()))
+}
+
+#[cfg(not(feature = "v1_1"))]
+extern "C" fn carried_state<T: Encoder>(_instance: &mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>> {
+    enter(T::CLASS_NAME, || Ok(ROption::RNone))
+}
+
+#[cfg(feature = "v1_1")]
+extern "C" fn load_carried_state<T: Encoder>(
+    instance: &mut Instance,
+    state: RSlice<'_, NamedBorrowed<'_>>,
+) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| {
+        encoder.load_carried_state(crate::abi::tensor::clone_all(state))
+    })
+}
+
+#[cfg(not(feature = "v1_1"))]
+extern "C" fn load_carried_state<T: Encoder>(
+    _instance: &mut Instance,
+    _state: RSlice<'_, NamedBorrowed<'_>>,
+) -> AbiResult<()> {
+    enter(T::CLASS_NAME, || Err(crate::Error::new("the plugin was built without the feature `v1_1`")))
 }

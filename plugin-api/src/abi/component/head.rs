@@ -18,6 +18,7 @@ use crate::{Features, Head, HeadOutput, Output, Result};
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HeadTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct HeadTable {
     /// Builds an instance from a config and a [`crate::HeadContext`] (JSON both).
     pub create: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<Instance>,
@@ -57,6 +58,8 @@ pub struct AbiHeadOutput {
     pub scalars: RVec<NamedOwned>,
     /// Tensors on the way, where they were asked for.
     pub trace: RVec<NamedOwned>,
+    /// None in this version. A group whose name a host does not know is passed over.
+    pub more: RVec<OwnedGroup>,
 }
 
 impl AbiHeadOutput {
@@ -76,6 +79,7 @@ impl AbiHeadOutput {
             outputs,
             scalars: hand_over(output.scalars),
             trace: hand_over(trace),
+            more: RVec::new(),
         }
     }
 
