@@ -21,7 +21,8 @@ pub(crate) use interchange::{
 };
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{
-    CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, PluginsArguments, PluginsCommand,
+    CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, NewArguments, PluginsArguments,
+    PluginsCommand,
 };
 pub(crate) use report::ReportArguments;
 
@@ -272,6 +273,7 @@ impl Command {
                 PluginsCommand::Inspect(_) => "plugins inspect",
                 PluginsCommand::Check(_) => "plugins check",
                 PluginsCommand::CheckInProcess => "plugins check-in-process",
+                PluginsCommand::New(_) => "plugins new",
             },
         }
     }
@@ -304,6 +306,7 @@ impl Arguments {
                 PluginsCommand::Inspect(arguments) => &arguments.common,
                 PluginsCommand::Check(arguments) => &arguments.common,
                 PluginsCommand::CheckInProcess => before,
+                PluginsCommand::New(arguments) => &arguments.common,
             },
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
