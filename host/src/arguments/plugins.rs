@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{CommonArguments, FormatArgument};
+use super::{CommonArguments, FormatArgument, parse_override};
 
-/// See which plugins are installed and what they say about themselves. Nothing of them is run.
+/// See which plugins are installed and what they say about themselves, and agree on them. Nothing of them is run.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]
@@ -23,6 +23,12 @@ pub(crate) enum PluginsCommand {
     ///
     /// Exits with 3 if it cannot.
     Inspect(InspectArguments),
+    /// Write down which plugins a config uses, by version and SHA-256, for `--locked` to hold commands to.
+    ///
+    /// Without a config, all that are installed. Metrics are asked for by heads, so that all plugins that register metrics are
+    /// among those of a config. The lock is JSON to be reviewed and kept with the config. A lock that says something else is
+    /// shown with what differs, and replaced only with --force.
+    Lock(LockArguments),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +50,31 @@ pub(crate) struct InspectArguments {
     #[arg(value_name = "FILE|NAME")]
     pub(crate) plugin: PathBuf,
     /// How the facts are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins lock config.json
+  kiwi-host train config.json --locked
+  kiwi-host plugins lock --output team.lock")]
+pub(crate) struct LockArguments {
+    /// The config whose plugins are locked.
+    pub(crate) config: Option<PathBuf>,
+    /// Give a value of the config in place of the file's, as for `train`.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override, requires = "config")]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// The lock to write [default: plugins.lock beside the config].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a lock that says something else.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How it is printed what was locked.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
     #[command(flatten)]

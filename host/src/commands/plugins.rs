@@ -1,12 +1,15 @@
-//! `plugins list` and `plugins inspect`: what plugin files say about themselves. Nothing of them is run, and a file that
+//! `plugins list` and `plugins inspect`, what plugin files say about themselves, and `plugins lock`. Nothing of them is run, and a file that
 //! cannot be used is something to list, not a failure.
 
+mod lock;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
-use kiwi_core::plugins::{Kind, Registry, Rejected, inspect};
+use kiwi_core::plugins::{Kind, Registry, Rejected, inspect, permissions};
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Value, json};
@@ -27,6 +30,7 @@ pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Resul
     match arguments.command {
         PluginsCommand::List(arguments) => list(&arguments, &registry, options.verbose),
         PluginsCommand::Inspect(arguments) => show(&arguments, &registry),
+        PluginsCommand::Lock(arguments) => lock::run(arguments, &registry, options),
     }
 }
 
@@ -48,6 +52,9 @@ fn list_for_people(registry: &Registry, verbose: bool) -> Vec<String> {
     if registry.plugins.is_empty() {
         lines.push("no plugins that can be used".to_owned());
     }
+    // What plugins of one directory have in common is said once.
+    let exposed: BTreeSet<_> = registry.plugins.iter().flat_map(|one| warnings(&one.path)).collect();
+    lines.extend(exposed.iter().map(|one| clean(&format!("warning: {one}"))));
     for shadowed in registry.shadowed.iter().filter(|shadowed| verbose || !shadowed.identical) {
         let PluginMetadata { name, version, .. } = &shadowed.metadata;
         let (path, by) = (shadowed.path.display(), shadowed.by.display());
@@ -77,7 +84,7 @@ fn list_as_json(registry: &Registry, verbose: bool) -> Vec<String> {
     let usable = registry
         .plugins
         .iter()
-        .map(|one| json!({"status": "usable", "file": text(&one.path), "metadata": one.metadata}));
+        .map(|one| json!({"status": "usable", "file": text(&one.path), "metadata": one.metadata, "warnings": warnings(&one.path)}));
     let hidden = registry.shadowed.iter().map(|one| {
         let (file, by) = (text(&one.path), text(&one.by));
         json!({"status": "hidden", "file": file, "hidden_by": by, "identical": one.identical, "metadata": one.metadata})
@@ -96,6 +103,11 @@ fn reasons(rejected: &Rejected) -> Vec<String> {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// How others than the user can change a plugin, one line each.
+fn warnings(file: &Path) -> Vec<String> {
+    permissions::exposed(file).iter().map(permissions::Exposed::line).collect()
 }
 
 /// A line for each thing that a plugin registers, in columns.
@@ -206,6 +218,9 @@ impl Facts {
         for reason in &self.reasons {
             line("", &format!("it {reason}"));
         }
+        for warning in warnings(&self.file) {
+            line("warning", &warning);
+        }
         lines.extend(self.metadata.iter().flat_map(registered));
         lines
     }
@@ -216,6 +231,7 @@ impl Facts {
             "sha256": self.sha256,
             "usable": self.reasons.is_empty(),
             "reasons": self.reasons,
+            "warnings": warnings(&self.file),
             "metadata": self.metadata,
         })
     }
