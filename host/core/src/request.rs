@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 use crate::plugin_check::PluginCheckRequest;
-use crate::plugins::ResolvedComponent;
+use crate::plugins::{LockChoice, ResolvedComponent};
 
 /// Name of the engine's one exported function.
 pub const ENGINE_ENTRY: &str = "kiwi_engine_run";
@@ -61,7 +61,7 @@ pub struct TrainRequest {
     pub output_dir: Option<PathBuf>,
     /// Go on with the run in the directory, as `trainer.resume` says.
     pub resume: bool,
-    /// Go on even if config, corpora or plugins are not those of the run.
+    /// Go on even if config, corpora or plugins are not those of the run, or plugins not those of the loaded system.
     pub allow_changed: bool,
     /// What holds for every command.
     pub common: Common,
@@ -103,6 +103,8 @@ pub struct SystemRequest {
     pub overrides: Vec<(String, String)>,
     /// Where to compute: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
+    /// Take plugins of other versions than the system was saved with, compatible or not.
+    pub allow_changed: bool,
     /// Whether data is printed for people or as JSON.
     pub format: Format,
     /// What holds for every command.
@@ -135,6 +137,8 @@ pub struct Common {
     pub interactive: bool,
     /// Whether standard error takes colours.
     pub color: bool,
+    /// The lock of plugins that counts for the command, if one does.
+    pub lock: Option<LockChoice>,
 }
 
 /// How data is printed.

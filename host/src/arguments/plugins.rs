@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kiwi_core::plugins::Kind;
 
-use super::{CommonArguments, FormatArgument};
+use super::{CommonArguments, FormatArgument, parse_override};
 
-/// See which plugins are installed and what they say about themselves, check one, and begin a new one.
+/// See which plugins are installed and what they say about themselves, check one, agree on them, and begin a new one.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]
@@ -31,6 +31,12 @@ pub(crate) enum PluginsCommand {
     #[command(name = "check-in-process", hide = true)]
     CheckInProcess,
     New(NewArguments),
+    /// Write down which plugins a config uses, by version and SHA-256, for `--locked` to hold commands to.
+    ///
+    /// Without a config, all that are installed. Metrics are asked for by heads, so that all plugins that register metrics are
+    /// among those of a config. The lock is JSON to be reviewed and kept with the config. A lock that says something else is
+    /// shown with what differs, and replaced only with --force.
+    Lock(LockArguments),
 }
 
 /// How the program runs itself to open a plugin.
@@ -95,6 +101,31 @@ pub(crate) struct CheckPluginArguments {
     #[arg(long, value_name = "MIB", default_value = "8192")]
     pub(crate) memory_limit: NonZeroU64,
     /// How the findings are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins lock config.json
+  kiwi-host train config.json --locked
+  kiwi-host plugins lock --output team.lock")]
+pub(crate) struct LockArguments {
+    /// The config whose plugins are locked.
+    pub(crate) config: Option<PathBuf>,
+    /// Give a value of the config in place of the file's, as for `train`.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override, requires = "config")]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// The lock to write [default: plugins.lock beside the config].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a lock that says something else.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How it is printed what was locked.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
     #[command(flatten)]

@@ -78,6 +78,7 @@ fn common(options: &CommonOptions) -> Result<Common, Failure> {
         verbosity,
         interactive: stderr.is_terminal() && !dumb,
         color: AutoStream::choice(&stderr) != ColorChoice::Never,
+        lock: None,
     })
 }
 

@@ -26,26 +26,39 @@ impl Resolved {
     pub(super) fn components(&self) -> Vec<ResolvedComponent> {
         [&self.of_new_system[..], &self.optimizers[..], &self.metrics].concat()
     }
+
+    /// All that a run uses, as far as the config says.
+    pub(super) fn used(&self) -> Vec<&ResolvedComponent> {
+        let parts = self.parts.iter().flat_map(|(_, encoder, head)| [encoder, head]);
+        parts.chain(&self.optimizers).chain(&self.metrics).collect()
+    }
 }
 
 /// Resolves the names in the section `system`: its class stands for an encoder and a head unless the section names
 /// others, or a saved system brings its own. A name that is empty was complained about before.
-pub(super) fn resolve_system(system: &SystemSection, document: &Document, registry: &Registry) -> Resolved {
+pub(super) fn resolve_system(
+    system: &SystemSection,
+    document: &Document,
+    registry: &Registry,
+    allow_changed: bool,
+) -> Resolved {
     let mut names = Names::new(registry, document);
     let (mut warnings, mut exit) = (Vec::new(), ExitCode::Plugin);
     let parts = match &system.load {
-        Some(file) => match saved_parts(file, system.class_name.as_deref(), document, registry) {
-            Ok((class, parts)) => {
-                let placed = parts.warnings.into_iter();
-                warnings.extend(placed.map(|one| document.place(one.at("system.load"))));
-                Some((class, parts.encoder, parts.head))
+        Some(file) => {
+            match saved_parts(file, system.class_name.as_deref(), document, registry, allow_changed) {
+                Ok((class, parts)) => {
+                    let placed = parts.warnings.into_iter();
+                    warnings.extend(placed.map(|one| document.place(one.at("system.load"))));
+                    Some((class, parts.encoder, parts.head))
+                }
+                Err(failure) => {
+                    exit = failure.exit;
+                    names.complaints.extend(failure.diagnostics);
+                    None
+                }
             }
-            Err(failure) => {
-                exit = failure.exit;
-                names.complaints.extend(failure.diagnostics);
-                None
-            }
-        },
+        }
         None => names.new_system(system),
     };
     let of_new_system = std::mem::take(&mut names.parts);

@@ -39,6 +39,7 @@ impl Bench {
             verbosity: Verbosity::FromConfig,
             interactive: false,
             color: false,
+            lock: None,
         }
     }
 
@@ -305,6 +306,7 @@ fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
         batch_size: 1,
         overrides: Vec::new(),
         device: "cpu".to_owned(),
+        allow_changed: false,
         format: crate::request::Format::Json,
         common: bench.common(),
     };
@@ -330,6 +332,7 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
         batch_size: 1,
         overrides: overrides.iter().map(|(path, value)| ((*path).into(), (*value).into())).collect(),
         device: device.to_owned(),
+        allow_changed: false,
         format: crate::request::Format::Json,
         common: bench.common(),
     };

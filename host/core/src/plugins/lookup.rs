@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::Kind;
+use super::lock::Disagreement;
 use super::registry::{Changed, Plugin, Registry, same_name};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::environment;
@@ -112,6 +113,20 @@ pub enum LookupError {
         /// What became of it.
         change: Changed,
     },
+    /// The plugin that registers it is not the one that was agreed on.
+    #[error("the {kind} `{asked}` cannot be used: {disagreement}")]
+    Locked {
+        /// What was asked for.
+        kind: Kind,
+        /// The name that was asked for.
+        asked: String,
+        /// The plugin's file.
+        path: PathBuf,
+        /// How it differs.
+        disagreement: Box<Disagreement>,
+        /// Another file of that name which is the one that was agreed on.
+        agreed: Option<PathBuf>,
+    },
 }
 
 impl LookupError {
@@ -144,6 +159,17 @@ impl LookupError {
                 error.help("write the plugin's name before the class")
             }
             Self::Changed { .. } => error,
+            Self::Locked { path, disagreement, agreed, .. } => {
+                let error = Diagnostic { message: error.message, ..disagreement.error(path) };
+                match agreed {
+                    Some(agreed) => error.note(format!(
+                        "{} is the one that is locked; it is hidden by {}, which comes first in the order of the search",
+                        agreed.display(),
+                        path.display()
+                    )),
+                    None => error,
+                }
+            }
         }
     }
 
@@ -197,15 +223,11 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// No plugin registers it, or several do, or the one that does has changed since it was found.
+    /// No plugin registers it, or several do, or the one that does has changed since it was found or is not the one that is locked.
     pub fn resolve(&self, kind: Kind, asked: &str) -> Result<ResolvedComponent, LookupError> {
         let Found { plugin, class } = self.find(kind, asked)?;
-        let sha256 = plugin.sha256().map_err(|change| LookupError::Changed {
-            kind,
-            asked: asked.to_owned(),
-            path: plugin.path.clone(),
-            change,
-        })?;
+        let sha256 = sha256(plugin, kind, asked)?;
+        self.held(plugin, kind, asked)?;
         Ok(ResolvedComponent {
             kind,
             class: class.to_owned(),
@@ -225,6 +247,7 @@ impl Registry {
     /// No plugin registers it, or several do.
     pub fn find_system(&self, asked: &str) -> Result<(Found<'_>, &SystemMetadata), LookupError> {
         let found = self.find(Kind::System, asked)?;
+        self.held(found.plugin, Kind::System, asked)?;
         let system = found.plugin.metadata.systems.iter().find(|system| system.class == found.class);
         system.map(|system| (found, system)).ok_or_else(|| self.not_registered(Kind::System, asked))
     }
@@ -320,6 +343,16 @@ impl Registry {
         }
         lines
     }
+}
+
+/// The hash of the plugin that registers what was asked for.
+pub(super) fn sha256<'a>(plugin: &'a Plugin, kind: Kind, asked: &str) -> Result<&'a str, LookupError> {
+    plugin.sha256().map_err(|change| LookupError::Changed {
+        kind,
+        asked: asked.to_owned(),
+        path: plugin.path.clone(),
+        change,
+    })
 }
 
 /// Whether a plugin of such metadata is the one that was asked for and has the class.

@@ -9,6 +9,7 @@ use kiwi_plugin_metadata::reader::PluginMetadata;
 use super::Kind;
 use super::compatibility::Rejection;
 use super::inspect::{self, Inspection, inspect};
+use super::lock::Lock;
 use super::search::{Listing, Origin, SearchDirectory, SearchPath};
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -119,8 +120,10 @@ pub struct Registry {
     pub rejected: Vec<Rejected>,
     /// Libraries in the program's own folder that are no plugins, as one expects there.
     pub ignored: Vec<Rejected>,
-    /// Complaints about directories.
+    /// Complaints about directories, and about the lock.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the plugins are held to.
+    pub lock: Option<Lock>,
 }
 
 impl Registry {
@@ -176,7 +179,7 @@ impl Registry {
         exact.or_else(|| self.plugins.iter().find(|plugin| same_name(&plugin.metadata.name, name)))
     }
 
-    /// The complaints about directories that stop a command.
+    /// The complaints about directories and the lock that stop a command.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }

@@ -9,7 +9,7 @@ use kiwi_core::request::Format;
 use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Value, json};
 
-use super::{print_data, registered, text};
+use super::{print_data, registered, text, warnings};
 use crate::arguments::InspectArguments;
 use crate::print::clean;
 
@@ -105,6 +105,9 @@ impl Facts {
         for reason in &self.reasons {
             line("", &format!("it {reason}"));
         }
+        for warning in warnings(&self.file) {
+            line("warning", &warning);
+        }
         lines.extend(self.metadata.iter().flat_map(registered));
         lines
     }
@@ -115,6 +118,7 @@ impl Facts {
             "sha256": self.sha256,
             "usable": self.reasons.is_empty(),
             "reasons": self.reasons,
+            "warnings": warnings(&self.file),
             "metadata": self.metadata,
         })
     }

@@ -1,5 +1,7 @@
 //! `plugins list`: what each plugin registers, and which files cannot be used. Nothing of them is run.
 
+use std::collections::BTreeSet;
+
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::{Registry, Rejected};
@@ -7,7 +9,7 @@ use kiwi_core::request::Format;
 use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Value, json};
 
-use super::{print_data, registered, text};
+use super::{print_data, registered, text, warnings};
 use crate::arguments::ListArguments;
 use crate::print::clean;
 
@@ -29,6 +31,9 @@ fn list_for_people(registry: &Registry, verbose: bool) -> Vec<String> {
     if registry.plugins.is_empty() {
         lines.push("no plugins that can be used".to_owned());
     }
+    // What plugins of one directory have in common is said once.
+    let exposed: BTreeSet<_> = registry.plugins.iter().flat_map(|one| warnings(&one.path)).collect();
+    lines.extend(exposed.iter().map(|one| clean(&format!("warning: {one}"))));
     for shadowed in registry.shadowed.iter().filter(|shadowed| verbose || !shadowed.identical) {
         let PluginMetadata { name, version, .. } = &shadowed.metadata;
         let (path, by) = (shadowed.path.display(), shadowed.by.display());
@@ -58,7 +63,7 @@ fn list_as_json(registry: &Registry, verbose: bool) -> Vec<String> {
     let usable = registry
         .plugins
         .iter()
-        .map(|one| json!({"status": "usable", "file": text(&one.path), "metadata": one.metadata}));
+        .map(|one| json!({"status": "usable", "file": text(&one.path), "metadata": one.metadata, "warnings": warnings(&one.path)}));
     let hidden = registry.shadowed.iter().map(|one| {
         let (file, by) = (text(&one.path), text(&one.by));
         json!({"status": "hidden", "file": file, "hidden_by": by, "identical": one.identical, "metadata": one.metadata})

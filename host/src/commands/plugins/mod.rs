@@ -4,6 +4,7 @@
 mod check;
 mod inspect;
 mod list;
+mod lock;
 mod new;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
-use kiwi_core::plugins::{Kind, Registry};
+use kiwi_core::plugins::{Kind, Registry, permissions};
 use kiwi_plugin_metadata::reader::PluginMetadata;
 
 use super::{common, print_data};
@@ -23,6 +24,7 @@ pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Resul
         PluginsCommand::List(arguments) => list::run(&arguments, &installed(options)?, options.verbose),
         PluginsCommand::Check(arguments) => check::run(&arguments, &installed(options)?, options),
         PluginsCommand::CheckInProcess => check::run_in_process(),
+        PluginsCommand::Lock(arguments) => lock::run(arguments, &installed(options)?, options),
         PluginsCommand::New(arguments) => new::run(&arguments, options),
         PluginsCommand::Inspect(arguments) => inspect::run(&arguments, &installed(options)?),
     }
@@ -43,6 +45,11 @@ fn installed(options: &CommonOptions) -> Result<Registry, Failure> {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// How others than the user can change a plugin, one line each.
+fn warnings(file: &Path) -> Vec<String> {
+    permissions::exposed(file).iter().map(permissions::Exposed::line).collect()
 }
 
 /// A line for each thing that a plugin registers, in columns.
