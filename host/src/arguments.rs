@@ -4,6 +4,7 @@ mod interchange;
 mod mlflow;
 mod plugins;
 mod report;
+mod schema;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use interchange::{
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{InspectArguments, ListArguments, PluginsArguments, PluginsCommand};
 pub(crate) use report::ReportArguments;
+pub(crate) use schema::{ProbeArguments, SchemaArguments};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -48,6 +50,9 @@ pub(crate) enum Command {
     Export(ExportArguments),
     Mlflow(MlflowArguments),
     Plugins(PluginsArguments),
+    Schema(SchemaArguments),
+    #[command(hide = true)]
+    Probe(ProbeArguments),
 }
 
 /// Train a system as a config says.
@@ -269,6 +274,8 @@ impl Command {
                 PluginsCommand::List(_) => "plugins list",
                 PluginsCommand::Inspect(_) => "plugins inspect",
             },
+            Self::Schema(_) => "schema",
+            Self::Probe(_) => "probe",
         }
     }
 }
@@ -299,6 +306,8 @@ impl Arguments {
                 PluginsCommand::List(arguments) => &arguments.common,
                 PluginsCommand::Inspect(arguments) => &arguments.common,
             },
+            Command::Schema(arguments) => &arguments.common,
+            Command::Probe(arguments) => &arguments.common,
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
         CommonOptions {
@@ -366,6 +375,7 @@ Examples:
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
+  kiwi-host schema -o kiwi-host.schema.json
 
 Exit codes:
 "

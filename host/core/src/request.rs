@@ -23,6 +23,8 @@ pub enum Request {
     Check(CheckRequest),
     /// Have components check what a config says to them, and do nothing else.
     CheckOptions(OptionsRequest),
+    /// Ask the components of one plugin what only they can say of themselves; in a process of its own.
+    Probe(ProbeRequest),
     /// Compute the metrics of a saved system on a parallel corpus.
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
@@ -64,6 +66,14 @@ pub struct CheckRequest {
 #[serde(deny_unknown_fields)]
 pub struct OptionsRequest {
     /// The components, each with what the config says to it.
+    pub components: Vec<ResolvedComponent>,
+}
+
+/// The components of one plugin, to be asked for what a [`crate::plugins::probe::PluginProbe`] holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// The components.
     pub components: Vec<ResolvedComponent>,
 }
 

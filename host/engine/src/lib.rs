@@ -18,6 +18,7 @@ mod machine;
 mod optimizers;
 mod options;
 mod outlet;
+mod probe;
 mod report;
 mod resume;
 mod score;

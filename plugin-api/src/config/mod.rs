@@ -1,5 +1,7 @@
 //! From the JSON of a component's part of the config to its typed config, with every complaint collected.
 
+mod closed;
+mod kinds;
 mod read;
 mod schema;
 #[cfg(test)]

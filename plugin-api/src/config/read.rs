@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment, Track};
 
+use super::kinds::misplaced;
 use super::schema::{keys_at, nullable_at, schema_value};
 use super::{ConfigProblem, NOTHING, invalid_value};
 
@@ -61,6 +62,10 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<Read<
         }
     };
     problems.extend(unknown.iter().map(|path| unknown_key(&schema, path)));
+    for problem in misplaced(&schema, &rest) {
+        misread.push(problem.path.clone());
+        problems.push(problem);
+    }
     Ok(Read { config, problems, misread, rest })
 }
 
@@ -229,7 +234,7 @@ fn rewritten(value: &Value, expected: &str) -> Option<String> {
 }
 
 /// A value, as the host describes the values of a config.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::String(text) if text.chars().count() > 60 => {
             let start: String = text.chars().take(60).collect();
