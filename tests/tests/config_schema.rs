@@ -108,7 +108,7 @@ fn of_schedule(section: &OptimizerSection, handle: &ComponentHandle) -> Vec<Refu
         WarmupSteps::Steps(steps) => Warmup::Steps(steps),
         WarmupSteps::ShareOfTraining(share) => Warmup::Share(share),
     });
-    let keys = ScheduleKeys { warmup_steps, training_steps: section.training_steps };
+    let keys = ScheduleKeys::new(warmup_steps, section.training_steps);
     let report = handle.check_schedule(&json!({}), &keys).unwrap();
     let mut refusals: Vec<_> = report.errors.into_iter().map(|one| refusal(one.message, true)).collect();
     if section.learning_rate_decay < 1.0 {
@@ -410,6 +410,17 @@ fn apply(config: &mut Value, change: &Change, keys: &[String], pool: &[Value]) {
 fn the_schema_is_sound_and_says_so_by_the_draft_it_names() {
     assert_eq!(JUDGES.schema["$schema"], json!(config::schema::DRAFT));
     assert!(jsonschema::meta::is_valid(&JUDGES.schema));
+}
+
+/// With `KIWI_UPDATE_SNAPSHOTS=1` the file is written anew, to be read before it is committed.
+#[test]
+fn the_shipped_schema_is_the_one_of_the_built_in_plugins() {
+    let file = built::root().join("configs/kiwi-host.schema.json");
+    if std::env::var_os("KIWI_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, format!("{:#}\n", JUDGES.schema)).unwrap();
+    }
+    let shipped: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(shipped == JUDGES.schema, "{} is not what `kiwi-host schema` prints: write it anew", file.display());
 }
 
 #[test]

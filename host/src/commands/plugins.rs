@@ -1,6 +1,8 @@
 //! `plugins list` and `plugins inspect`: what plugin files say about themselves. Nothing of them is run, and a file that
 //! cannot be used is something to list, not a failure.
 
+mod why;
+
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
@@ -25,7 +27,12 @@ pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Resul
         print::diagnostics(&registry.diagnostics);
     }
     match arguments.command {
-        PluginsCommand::List(arguments) => list(&arguments, &registry, options.verbose),
+        PluginsCommand::List(arguments) => match &arguments.why {
+            Some(asked) => {
+                why::why(asked, arguments.kind.map(Kind::from), arguments.format.into(), &registry)
+            }
+            None => list(&arguments, &registry, options.verbose),
+        },
         PluginsCommand::Inspect(arguments) => show(&arguments, &registry),
     }
 }

@@ -343,7 +343,7 @@ pub(super) fn classes(plugin: &PluginMetadata, kind: Kind) -> impl Iterator<Item
 }
 
 /// `plugin::Class` in its parts.
-fn split(asked: &str) -> (Option<&str>, &str) {
+pub(super) fn split(asked: &str) -> (Option<&str>, &str) {
     match asked.rsplit_once("::") {
         Some((plugin, class)) => (Some(plugin), class),
         None => (None, asked),

@@ -1,11 +1,12 @@
 //! The plugins that are installed: where they are looked for ([`search`]), what a file says about itself
 //! ([`inspect`]), whether this host can run it ([`compatibility`]), and which plugin provides a class ([`registry`],
-//! [`lookup`]); what only its code can say is asked once ([`probe`]).
+//! [`lookup`], [`explain`]); what only its code can say is asked once ([`probe`]).
 //!
 //! Nothing here runs any code of a plugin, and no file can stop a run that does not use it. Opening a plugin is the
 //! engine's.
 
 pub mod compatibility;
+pub mod explain;
 pub mod inspect;
 pub mod lookup;
 pub mod probe;

@@ -41,11 +41,15 @@ impl<'a> Components<'a> {
         let mut all = Vec::new();
         for plugin in &registry.plugins {
             for kind in [Kind::Encoder, Kind::Head, Kind::Optimizer, Kind::Metric] {
-                for class in plugin.classes(kind) {
+                let mut classes: Vec<&str> = plugin.classes(kind).collect();
+                // The order in a file is the linker's.
+                classes.sort_unstable();
+                for class in classes {
                     let name = plugin.metadata.name.as_str();
                     let known = probed.component(name, kind.name(), class);
                     let mut options = json!({"type": "object"});
-                    if let Some(known) = known {
+                    // Metrics are given none.
+                    if let Some(known) = known.filter(|_| kind != Kind::Metric) {
                         let key = embedded::free_key(&format!("{kind}.{name}.{class}"), definitions);
                         match embedded::definition(&key, class, &known.schema) {
                             Ok(definition) => {

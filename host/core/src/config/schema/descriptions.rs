@@ -42,6 +42,13 @@ fn below(schema: &mut Value, at: &str, defaults: &Value, meanings: &BTreeMap<&st
 /// The meaning of each key, by its path.
 fn meanings() -> BTreeMap<&'static str, String> {
     let mut meanings = BTreeMap::new();
+    for heading in PAGE.lines().filter_map(|line| line.strip_prefix("## `")) {
+        if let Some((name, meaning)) = heading.split_once("`: ") {
+            let mut rest = meaning.chars();
+            let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+            meanings.insert(name, format!("{first}{}.", rest.as_str()));
+        }
+    }
     for row in PAGE.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
         let (Some(names), Some(meaning), true) = (cells.first(), cells.last(), cells.len() >= 2) else {
@@ -97,6 +104,8 @@ mod tests {
         let meanings = meanings();
         assert!(meanings["run.seed"].starts_with("Integer of at least 0."), "{}", meanings["run.seed"]);
         assert_eq!(meanings["data.train.input.source"], meanings["data.train.input.target"]);
+        assert_eq!(meanings["trainer"], "How to train.");
+        assert_eq!(meanings["system.class_name"].split(',').next(), Some("The system"));
         assert_eq!(meanings["quiet"], meanings["verbose"]);
     }
 }
