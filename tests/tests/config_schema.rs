@@ -169,8 +169,11 @@ fn agree(config: &Value) -> Result<bool, String> {
         return Err(format!("the schema refuses what the program accepts: {errors:#?}\n{config:#}"));
     }
     if by_schema {
-        for refusal in &refusals {
-            if rule_of(refusal, config).is_none() {
+        let rules: Vec<_> = refusals.iter().map(|refusal| rule_of(refusal, config)).collect();
+        // A number that is read as none has further complaints follow, about keys that go with it.
+        let follows = rules.contains(&Some("numbers"));
+        for (refusal, rule) in refusals.iter().zip(&rules) {
+            if rule.is_none() && !follows {
                 let complaint = &refusal.complaint;
                 return Err(format!(
                     "the schema accepts what the program refuses by no listed rule: {complaint:#?}\n{config:#}"
@@ -420,7 +423,11 @@ fn the_shipped_schema_is_the_one_of_the_built_in_plugins() {
         std::fs::write(&file, format!("{:#}\n", JUDGES.schema)).unwrap();
     }
     let shipped: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    assert!(shipped == JUDGES.schema, "{} is not what `kiwi-host schema` prints: write it anew", file.display());
+    assert!(
+        shipped == JUDGES.schema,
+        "{} is not what `kiwi-host schema` prints: write it anew",
+        file.display()
+    );
 }
 
 #[test]
@@ -433,11 +440,12 @@ fn every_shipped_config_is_accepted_by_both() {
     assert_eq!(sound.iter().filter(|sound| !**sound).count(), 1, "the system to load is not there");
 }
 
-/// Each place of each config with each value: what a random choice may miss.
+/// Each place of the configs with all keys with each value: what a random choice may miss.
 #[test]
 fn one_change_at_any_place() {
     let (pool, mut accepted, mut total, mut wrong) = (pool(), 0, 0, Vec::new());
-    for base in bases() {
+    let with_all_keys = bases().split_off(shipped().len());
+    for base in with_all_keys {
         let mut all = Vec::new();
         places(&base, String::new(), &mut all);
         for place in &all {

@@ -52,7 +52,9 @@ pub(super) fn run(arguments: &SchemaArguments, options: &CommonOptions) -> Resul
         Diagnostic::warning(format!("the options of {name} are not described in the schema: {}", one.reason))
             .help("report this to the plugin's author")
     }));
-    print::diagnostics(&warnings);
+    if !options.quiet {
+        print::diagnostics(&warnings);
+    }
     let text = format!("{schema:#}");
     match &arguments.output {
         Some(output) => write(output, &text).map_err(|error| unwritable(output, &error))?,

@@ -33,7 +33,10 @@ pub const RULES: &[Rule] = &[
     ),
     rule("files", "Source, target and post-edits are lists of equally many files."),
     rule("patterns", "`system.optimizer[].parameters` are patterns that can be read."),
-    rule("metrics", "`system.metrics` names no metric by two of its names."),
+    rule(
+        "metrics",
+        "`system.metrics` names no metric by two of its names, and none that the head wants by itself.",
+    ),
     rule(
         "schedules",
         "A schedule has the warm-up that it needs, and one that is not longer than `training_steps`.",
