@@ -13,7 +13,7 @@ use kiwi_core::plugins::testing::{component, library, metadata, system, with_com
 use kiwi_core::request::Message;
 use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Value, json};
-use support::Installation;
+use support::{Installation, text};
 
 fn models() -> PluginMetadata {
     PluginMetadata {
@@ -167,7 +167,7 @@ fn a_file_is_replaced_only_if_it_is_such_a_schema() {
         let _ = to("other.json").ends_with(2).stderr_has(&["other.json is there already"]);
         assert_eq!(fs::read_to_string(installation.at("other.json")).unwrap(), text);
     }
-    let _ = to("bin").ends_with(2).stderr_has(&["bin is there already"]);
+    let _ = to(text(&installation.at("bin"))).ends_with(2).stderr_has(&["bin is there already"]);
     let _ = to("missing/new.json").ends_with(2).stderr_has(&["missing/new.json cannot be written"]);
 }
 
