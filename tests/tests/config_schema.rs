@@ -385,12 +385,12 @@ fn apply(config: &mut Value, change: &Change, keys: &[String], pool: &[Value]) {
         all.iter().filter(|place| config.pointer(place).is_some_and(Value::is_object)).cloned().collect();
     match change {
         Change::Replace(place, value) => {
-            if let Some(place) = config.pointer_mut(place.get(&all)) {
+            if let Some(place) = config.pointer_mut(place.get::<String>(&all)) {
                 *place = value.get(pool).clone();
             }
         }
         Change::Remove(place) => {
-            let (parent, last) = place.get(&all).rsplit_once('/').unwrap_or_default();
+            let (parent, last) = place.get::<String>(&all).rsplit_once('/').unwrap_or_default();
             match config.pointer_mut(parent) {
                 Some(Value::Object(members)) => drop(members.remove(last)),
                 Some(Value::Array(values)) => {
@@ -403,9 +403,10 @@ fn apply(config: &mut Value, change: &Change, keys: &[String], pool: &[Value]) {
         }
         Change::Add(..) | Change::Unknown(..) if objects.is_empty() => {}
         Change::Add(place, key, value) => {
-            config.pointer_mut(place.get(&objects)).unwrap()[key.get(keys)] = value.get(pool).clone();
+            config.pointer_mut(place.get::<String>(&objects)).unwrap()[key.get::<String>(keys)] =
+                value.get(pool).clone();
         }
-        Change::Unknown(place) => config.pointer_mut(place.get(&objects)).unwrap()["zz"] = json!(1),
+        Change::Unknown(place) => config.pointer_mut(place.get::<String>(&objects)).unwrap()["zz"] = json!(1),
     }
 }
 
