@@ -63,6 +63,9 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<Read<
     };
     problems.extend(unknown.iter().map(|path| unknown_key(&schema, path)));
     for problem in misplaced(&schema, &rest) {
+        if problems.iter().any(|known| known.path == problem.path) {
+            continue;
+        }
         misread.push(problem.path.clone());
         problems.push(problem);
     }

@@ -58,16 +58,16 @@ pub(super) fn sides(value: &Value) -> Value {
 
 /// The same, or null.
 pub(super) fn or_null(mut schema: Value) -> Value {
-    let null = json!({"type": "null"});
+    let nothing = json!({"type": "null"});
     match (schema.get("type"), schema.get("enum"), schema.get("anyOf")) {
         (Some(Value::String(kind)), None, _) => schema["type"] = json!([kind, "null"]),
         (None, Some(Value::Array(values)), _) => {
             schema["enum"] = values.iter().cloned().chain([Value::Null]).collect();
         }
         (None, None, Some(Value::Array(alternatives))) => {
-            schema["anyOf"] = alternatives.iter().cloned().chain([null]).collect();
+            schema["anyOf"] = alternatives.iter().cloned().chain([nothing]).collect();
         }
-        _ => schema = json!({"anyOf": [schema, null]}),
+        _ => schema = json!({"anyOf": [schema, nothing]}),
     }
     schema
 }
