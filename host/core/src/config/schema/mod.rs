@@ -106,19 +106,22 @@ fn defaults() -> Value {
 fn add_later(schema: &mut Value, later: &later::Later) {
     let mut keys: Vec<&str> = later.path.split('.').collect();
     let Some(last) = keys.pop() else { return };
-    let place = keys.into_iter().try_fold(schema, |place, key| properties(place)?.get_mut(key));
     // The table's defaults are JSON.
     let default: Value = serde_json::from_str(later.default).unwrap_or_default();
-    if let Some(properties) = place.and_then(properties) {
+    let properties = properties_of(schema, &keys).and_then(|place| schema.pointer_mut(&place)?.as_object_mut());
+    if let Some(properties) = properties {
         let description = format!("Not supported yet: {}.", later.feature);
         properties.insert(last.to_owned(), json!({"const": default, "description": description}));
     }
 }
 
-/// The properties of an object's schema; of a schema with alternatives, those of the one that is an object.
-fn properties(schema: &mut Value) -> Option<&mut Map<String, Value>> {
-    if schema.get("properties").is_some() {
-        return schema.get_mut("properties")?.as_object_mut();
-    }
-    schema.get_mut("anyOf")?.as_array_mut()?.iter_mut().find_map(properties)
+/// Where the properties of the section at this path stand, which may be one that holds under a condition.
+fn properties_of(schema: &Value, path: &[&str]) -> Option<String> {
+    let Some((first, rest)) = path.split_first() else {
+        return schema.get("properties")?.is_object().then(|| "/properties".to_owned());
+    };
+    ["", "/else"].iter().find_map(|part| {
+        let place = format!("{part}/properties/{first}");
+        properties_of(schema.pointer(&place)?, rest).map(|below| place + &below)
+    })
 }
