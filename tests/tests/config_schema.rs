@@ -441,16 +441,18 @@ fn every_shipped_config_is_accepted_by_both() {
     assert_eq!(sound.iter().filter(|sound| !**sound).count(), 1, "the system to load is not there");
 }
 
-/// Each place of the configs with all keys with each value: what a random choice may miss.
+/// Each place of the configs with all keys: what a random choice may miss.
 #[test]
 fn one_change_at_any_place() {
+    const STRIDE: usize = 5;
     let (pool, mut accepted, mut total, mut wrong) = (pool(), 0, 0, Vec::new());
     let with_all_keys = bases().split_off(shipped().len());
     for base in with_all_keys {
         let mut all = Vec::new();
         places(&base, String::new(), &mut all);
-        for place in &all {
-            for value in &pool {
+        for (i, place) in all.iter().enumerate() {
+            // Each value in turn: all of them at all places take minutes.
+            for value in pool.iter().skip(i % STRIDE).step_by(STRIDE) {
                 let mut config = base.clone();
                 *config.pointer_mut(place).unwrap() = value.clone();
                 total += 1;

@@ -51,14 +51,9 @@ impl<'a> Components<'a> {
                     // Metrics are given none.
                     if let Some(known) = known.filter(|_| kind != Kind::Metric) {
                         let key = embedded::free_key(&format!("{kind}.{name}.{class}"), definitions);
-                        match embedded::definition(&key, class, &known.schema) {
+                        let shares_section = matches!(kind, Kind::Encoder | Kind::Head);
+                        match embedded::definition(&key, class, &known.schema, shares_section) {
                             Ok(definition) => {
-                                let shares_section = matches!(kind, Kind::Encoder | Kind::Head);
-                                let definition = if shares_section {
-                                    embedded::with_class_name(definition)
-                                } else {
-                                    definition
-                                };
                                 options = json!({"$ref": embedded::pointer(&key)});
                                 definitions.insert(key, definition);
                             }

@@ -36,8 +36,8 @@ pub enum Reason {
         /// The reference.
         reference: String,
     },
-    /// It says more than can be combined with `class_name`.
-    #[error("its schema is neither an object nor true or false")]
+    /// It is no schema, or one that is nested too deeply.
+    #[error("its schema is neither an object nor true or false, or it is nested too deeply")]
     NoSchema,
 }
 
@@ -76,14 +76,22 @@ const COUNTS: &[&str] = &[
 const NUMBERS: &[&str] = &["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"];
 const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "object", "string"];
 
-/// The definition under `key` of the component of this class.
+/// The definition under `key` of the component of this class; `with_class_name` if `class_name` stands beside the options.
 ///
 /// # Errors
 ///
 /// Its schema cannot be a part of another.
-pub(super) fn definition(key: &str, class: &str, schema: &Value) -> Result<Value, Reason> {
+pub(super) fn definition(
+    key: &str,
+    class: &str,
+    schema: &Value,
+    with_class_name: bool,
+) -> Result<Value, Reason> {
     let root = pointer(key);
     let mut schema = embed(schema, &root, "", MAXIMUM_DEPTH)?;
+    if with_class_name {
+        schema = beside_class_name(schema);
+    }
     resolve_all(&schema, &root)?;
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), class.into());
@@ -108,14 +116,20 @@ pub(super) fn free_key(text: &str, taken: &Map<String, Value>) -> String {
 
 /// Allows `class_name` beside the options; its values are the host's. Of a schema that tells keys apart in other ways than by
 /// `properties`, only what it says where there is no `class_name` is left.
-pub(super) fn with_class_name(mut definition: Value) -> Value {
+fn beside_class_name(mut definition: Value) -> Value {
     const IN_PLACE: &[&str] =
         &["$ref", "allOf", "anyOf", "dependentSchemas", "else", "if", "not", "oneOf", "then"];
     const OF_KEYS: &[&str] = &["maxProperties", "patternProperties", "propertyNames"];
     let Some(object) = definition.as_object_mut() else { return definition };
     let in_parts = IN_PLACE.iter().any(|keyword| object.get(*keyword).is_some_and(tells_keys_apart));
     if in_parts || OF_KEYS.iter().any(|keyword| object.contains_key(*keyword)) {
-        return json!({"if": {"required": ["class_name"]}, "else": definition});
+        // What is referred to stays where it is.
+        let kept = ["$defs", "definitions"].map(|keyword| object.remove_entry(keyword));
+        let mut wrapped = json!({"if": {"required": ["class_name"]}, "else": definition});
+        if let Some(wrapped) = wrapped.as_object_mut() {
+            wrapped.extend(kept.into_iter().flatten());
+        }
+        return wrapped;
     }
     let properties = object.entry("properties").or_insert_with(|| json!({}));
     if let Some(properties) = properties.as_object_mut() {

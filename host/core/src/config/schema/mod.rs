@@ -108,7 +108,8 @@ fn add_later(schema: &mut Value, later: &later::Later) {
     let Some(last) = keys.pop() else { return };
     // The table's defaults are JSON.
     let default: Value = serde_json::from_str(later.default).unwrap_or_default();
-    let properties = properties_of(schema, &keys).and_then(|place| schema.pointer_mut(&place)?.as_object_mut());
+    let properties =
+        properties_of(schema, &keys).and_then(|place| schema.pointer_mut(&place)?.as_object_mut());
     if let Some(properties) = properties {
         let description = format!("Not supported yet: {}.", later.feature);
         properties.insert(last.to_owned(), json!({"const": default, "description": description}));

@@ -86,10 +86,12 @@ fn checkpoint() -> Value {
 }
 
 pub(super) fn data() -> Value {
+    let mut valid = or_null(json!({"$ref": "#/$defs/corpora"}));
+    valid["description"] = json!("What is validated on: one corpus, or several by their names.");
     let mut data = object(
         json!({
             "train": {"$ref": "#/$defs/corpus"},
-            "valid": or_null(json!({"$ref": "#/$defs/corpora"})),
+            "valid": valid,
             "test": or_null(json!({"$ref": "#/$defs/corpora"})),
             "split": or_null(part()),
             "max_length": sides(&or_null(integer(1))),

@@ -36,8 +36,11 @@ pub(super) fn system(components: &Components<'_>) -> Value {
             }), &[]),
             "data_processing": or_null(data_processing()),
         },
-        "allOf": components.systems(),
     });
+    let by_class = components.systems();
+    if !by_class.is_empty() {
+        system["else"]["allOf"] = by_class.into();
+    }
     system
 }
 
