@@ -1,5 +1,5 @@
 //! The schema's own shape: with no plugins, with plugins that say odd things, and that each key is described. Agreement with the program
-//! is tested with the built-in plugins at hand (`tests/tests/config_schema.rs`).
+//! is tested with the built-in plugins at hand (`tests/tests/config_schema`).
 
 use std::collections::BTreeSet;
 
