@@ -2,6 +2,7 @@
 //! The tests themselves are in `tests/tests/`.
 
 pub mod built;
+pub mod cpp;
 pub mod golden;
 pub mod gpu;
 pub mod interrupted;

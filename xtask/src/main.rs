@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod demo;
+mod generate;
 mod gpu_bundle;
 mod libtorch;
 mod python;
@@ -37,6 +38,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Make a folder that checks this build on a machine with a GPU.
     GpuBundle(gpu_bundle::Options),
+    /// Write the files that are made from others: the C header of plugins.
+    Generate(generate::Options),
     /// Keep the sources of this version of the plugin API, for the tests of later ones.
     ReleaseApi,
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
+        Command::Generate(options) => generate::generate(&workspace, options),
         Command::ReleaseApi => release_api::release(&workspace),
         Command::Test => test::run_all(&workspace),
     });

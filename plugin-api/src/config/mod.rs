@@ -2,6 +2,8 @@
 
 mod closed;
 mod kinds;
+#[cfg(feature = "host")]
+mod by_schema;
 mod read;
 mod schema;
 #[cfg(test)]
@@ -14,6 +16,9 @@ use serde_json::Value;
 
 use crate::Component;
 
+#[cfg(feature = "host")]
+pub(crate) use by_schema::Options;
+pub(crate) use read::find;
 pub(crate) use schema::schema;
 
 /// What is wrong with one value, or worth a warning.
@@ -53,7 +58,7 @@ impl ConfigProblem {
 const NOTHING: &str = "no such key";
 
 /// What is wrong with a value of the wrong type or out of range; the host's own words for it.
-fn invalid_value(path: &str) -> String {
+pub(crate) fn invalid_value(path: &str) -> String {
     match path.rsplit('.').next() {
         None | Some("") => "invalid options".to_owned(),
         Some(key) => format!("invalid value for {key}"),

@@ -88,7 +88,7 @@ pub(super) fn as_written(json: &Value, mut problem: ConfigProblem) -> ConfigProb
 }
 
 /// The value at a path, an element of a list given by its number.
-fn find<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn find<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(json, |place, step| {
         match step.strip_suffix(']') {
             Some(index) => place.get(index.parse::<usize>().ok()?),
@@ -98,7 +98,7 @@ fn find<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// Takes the value at `path` out, or the whole list that holds it; whether there was one.
-fn take_out(json: &mut Value, path: &str) -> bool {
+pub(super) fn take_out(json: &mut Value, path: &str) -> bool {
     let path = path.split('[').next().unwrap_or_default();
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     let place = parent
@@ -109,7 +109,7 @@ fn take_out(json: &mut Value, path: &str) -> bool {
     place.is_some_and(|object| object.remove(key).is_some())
 }
 
-fn unknown_key(schema: &Value, path: &str) -> ConfigProblem {
+pub(super) fn unknown_key(schema: &Value, path: &str) -> ConfigProblem {
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     let known = keys_at(schema, parent);
     let nearest = nearest_of(key, known.iter().map(String::as_str));
@@ -219,7 +219,7 @@ fn expectation(serde: &str) -> String {
 }
 
 /// What to do about a value that reads like what is expected.
-fn rewritten(value: &Value, expected: &str) -> Option<String> {
+pub(super) fn rewritten(value: &Value, expected: &str) -> Option<String> {
     let integer = expected.contains("integer");
     match value {
         Value::Number(number) if integer => {
@@ -253,7 +253,7 @@ pub(super) fn describe(value: &Value) -> String {
 }
 
 /// The candidate nearest to `asked` in spelling, if one is near enough to be what was meant; by the host's own measure.
-fn nearest_of<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn nearest_of<'a>(asked: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let asked = asked.to_lowercase();
     candidates
         .into_iter()

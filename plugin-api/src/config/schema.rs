@@ -54,7 +54,7 @@ pub(super) fn follow<'a>(root: &'a Value, mut at: &'a Value) -> Option<&'a Value
 }
 
 /// Follows references, and of alternatives takes the one that is an object.
-fn resolve<'a>(root: &'a Value, mut at: &'a Value) -> &'a Value {
+pub(super) fn resolve<'a>(root: &'a Value, mut at: &'a Value) -> &'a Value {
     for _ in 0..16 {
         if let Some(reference) = at.get("$ref").and_then(Value::as_str) {
             match reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) {

@@ -16,7 +16,7 @@ use runner::Tally;
 
 use crate::build::{self, Profile};
 use crate::workspace::{Workspace, run};
-use crate::{libtorch, python};
+use crate::{generate, libtorch, python};
 
 /// Whether the steps after a failed one can still say something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     });
     steps.step("coverage of the rules", Need::Check, || coverage::check(&workspace.root));
+    steps.step("generated files", Need::Check, || generate::check(workspace));
     steps.step("release build", Need::Build, || build::build(workspace, Profile::Release).map(|_| ()));
     steps.step("dev build", Need::Build, || cargo(&["build", "--workspace"]));
     steps.step("documentation of the plugin API", Need::Check, || {

@@ -100,6 +100,11 @@ impl CallError {
         }
     }
 
+    /// The error that a component is of another kind than it is asked for as.
+    pub(super) fn another_kind(origin: &Origin, kind: &str, asked: &str) -> Self {
+        Self::new(origin, Phase::Create, format!("it is registered as {kind} but asked for as {asked}"))
+    }
+
     fn received(origin: &Origin, phase: Phase, error: AbiError) -> Self {
         Self {
             origin: origin.clone(),

@@ -3,7 +3,11 @@
 //! A plugin is opened once and never unloaded. Deciding whether a file may be opened at all (its metadata, its hash) is not done
 //! here. Every call returns an [`CallError`] that names plugin, class and phase, and leaves libtorch's state (grad mode,
 //! autocast, current device) as it found it; a plugin that reseeds the generator is in error.
+//!
+//! A plugin exports its components in Rust ([`super::root`]) or in plain C ([`super::c`]). Whoever uses this module does not know the
+//! difference: [`plugin`] finds out which, [`instances`] are the same for both, and what is particular to C is in [`c`].
 
+mod c;
 mod call;
 mod instances;
 mod plugin;
@@ -64,12 +68,21 @@ pub(crate) fn callbacks() -> HostCallbacksRef {
 }
 
 extern "C" fn receive_log(level: u32, plugin: RStr<'_>, class: RStr<'_>, message: RStr<'_>) {
+    pass_on(Level::from_number(level), plugin.as_str(), class.as_str(), message.as_str());
+}
+
+/// Gives a message to whoever takes them.
+fn pass_on(level: Level, plugin: &str, class: &str, message: &str) {
     if let Some(logger) = LOGGER.get() {
-        logger(Level::from_number(level), plugin.as_str(), class.as_str(), message.as_str());
+        logger(level, plugin, class, message);
     }
 }
 
 extern "C" fn receive_cancelled() -> bool {
+    is_cancelled()
+}
+
+fn is_cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
 }
 

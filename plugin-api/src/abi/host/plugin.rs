@@ -7,9 +7,12 @@ use abi_stable::std_types::{RStr, RString};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use serde::de::DeserializeOwned;
 
+use super::c;
 use super::call::{CallError, Origin, Phase, guarded};
+use crate::abi::c::KiwiPlugin;
 use crate::abi::component::ComponentTableRef;
 use crate::abi::guard::AbiResult;
+use crate::abi::layout::misfits;
 use crate::abi::root::{PluginRootRef, SYMBOL};
 use crate::{ConfigReport, EncoderNeeds, HeadNeeds};
 
@@ -26,7 +29,10 @@ pub enum OpenError {
         reason: String,
     },
     /// It exports no root.
-    #[error("{} is a shared library but no kiwi-host plugin: it exports no `kiwi_plugin_root`", .file.display())]
+    #[error(
+        "{} is a shared library but no kiwi-host plugin: it exports neither `kiwi_plugin_root` nor `kiwi_plugin_c_root`",
+        .file.display()
+    )]
     NoRoot {
         /// The file.
         file: PathBuf,
@@ -41,11 +47,37 @@ pub enum OpenError {
     },
 }
 
+/// The exported function of a plugin in plain C.
+type RootInC = unsafe extern "C-unwind" fn() -> *const KiwiPlugin;
+
 /// An opened plugin. It stays loaded until the process ends.
 #[derive(Clone)]
 pub struct Plugin {
     name: String,
-    components: Vec<ComponentTableRef>,
+    components: Vec<Sort>,
+}
+
+/// A component, by what its plugin is written in.
+#[derive(Clone, Copy)]
+pub(super) enum Sort {
+    Rust(ComponentTableRef),
+    C(&'static c::Component),
+}
+
+impl Sort {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Rust(table) => table.kind().as_str(),
+            Self::C(component) => component.kind,
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Rust(table) => table.class_name().as_str(),
+            Self::C(component) => component.class,
+        }
+    }
 }
 
 impl Plugin {
@@ -58,20 +90,40 @@ impl Plugin {
         // decided by the caller from its metadata.
         let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| OpenError::Load { file: file.to_owned(), reason: loader_message(&error) })?;
+        let layout = |reason: String| OpenError::Layout { file: file.to_owned(), reason };
         // SAFETY: the symbol is an `ExportedRoot`, which begins with abi_stable's header; `upgrade` checks the header's
         // magic and abi_stable's version before anything else of it is read.
-        let header = unsafe { library.get::<AbiHeaderRef>(SYMBOL) }
-            .map(|symbol| *symbol)
-            .map_err(|_| OpenError::NoRoot { file: file.to_owned() })?;
+        let header = unsafe { library.get::<AbiHeaderRef>(SYMBOL) }.map(|symbol| *symbol);
+        // SAFETY: a function of this name is one of this type, as the header for plugins in C says.
+        let in_c = unsafe { library.get::<RootInC>(crate::abi::c::SYMBOL) }.map(|symbol| *symbol);
         // The library is never unloaded: what it handed out lives as long as the process.
         std::mem::forget(library);
-        let layout = |reason: String| OpenError::Layout { file: file.to_owned(), reason };
-        let root = header
-            .upgrade()
-            .and_then(|header| header.init_root_module::<PluginRootRef>())
-            .map_err(|error| layout(error.to_string()))?;
-        (root.connect())(super::callbacks(), RStr::from_str(name));
-        Ok(Self { name: name.to_owned(), components: (root.components())().into_iter().collect() })
+        let components = match (header, in_c) {
+            (Ok(header), _) => {
+                let header = header.upgrade().map_err(|error| layout(error.to_string()))?;
+                let theirs = header.layout().ok_or_else(|| layout("it does not say which".to_owned()))?;
+                let misfits = misfits(theirs);
+                if !misfits.is_empty() {
+                    return Err(layout(misfits.join("; ")));
+                }
+                // SAFETY: all types that both sides have are the same, but for fields at the ends of tables, of which each side
+                // asks before it reads one.
+                let root = unsafe { header.init_root_module_with_unchecked_layout::<PluginRootRef>() };
+                let root = root.map_err(|error| layout(error.to_string()))?;
+                (root.connect())(super::callbacks(), RStr::from_str(name));
+                (root.components())().into_iter().map(Sort::Rust).collect()
+            }
+            (Err(_), Ok(root)) => {
+                // SAFETY: it takes nothing, and what it throws ends in the guard.
+                let plugin = kiwi_torch_ext::guard(|| unsafe { root() })
+                    .map_err(|thrown| layout(format!("`kiwi_plugin_c_root` fails: {thrown}")))?;
+                // SAFETY: the library gave it and is never unloaded.
+                let components = unsafe { c::components(plugin, name) }.map_err(layout)?;
+                components.into_iter().map(Sort::C).collect()
+            }
+            (Err(_), Err(_)) => return Err(OpenError::NoRoot { file: file.to_owned() }),
+        };
+        Ok(Self { name: name.to_owned(), components })
     }
 
     /// Its name.
@@ -82,19 +134,18 @@ impl Plugin {
 
     /// Kind and class of each of its components.
     pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.components.iter().map(|table| (table.kind().as_str(), table.class_name().as_str()))
+        self.components.iter().map(|sort| (sort.kind(), sort.class()))
     }
 
     /// The component of this kind and class.
     #[must_use]
     pub fn component(&self, kind: &str, class: &str) -> Option<ComponentHandle> {
-        self.components
-            .iter()
-            .find(|table| table.kind().as_str() == kind && table.class_name().as_str() == class)
-            .map(|table| ComponentHandle {
+        self.components.iter().find(|sort| sort.kind() == kind && sort.class() == class).map(|sort| {
+            ComponentHandle {
                 origin: Origin { plugin: self.name.clone(), class: class.to_owned() },
-                table: *table,
-            })
+                sort: *sort,
+            }
+        })
     }
 }
 
@@ -102,7 +153,7 @@ impl Plugin {
 #[derive(Clone)]
 pub struct ComponentHandle {
     pub(super) origin: Origin,
-    pub(super) table: ComponentTableRef,
+    pub(super) sort: Sort,
 }
 
 impl ComponentHandle {
@@ -117,7 +168,11 @@ impl ComponentHandle {
     /// # Errors
     /// When the plugin fails.
     pub fn schema(&self) -> Result<serde_json::Value, CallError> {
-        let text = guarded(&self.origin, Phase::Schema, || (self.table.schema())())?;
+        let table = match &self.sort {
+            Sort::Rust(table) => table,
+            Sort::C(component) => return component.schema(&self.origin),
+        };
+        let text = guarded(&self.origin, Phase::Schema, || (table.schema())())?;
         serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&self.origin, Phase::Schema, format!("not JSON: {error}")))
     }
@@ -127,8 +182,12 @@ impl ComponentHandle {
     /// # Errors
     /// When the plugin fails; what is wrong with the config is in the report.
     pub fn check(&self, config: &serde_json::Value) -> Result<ConfigReport, CallError> {
+        let table = match &self.sort {
+            Sort::Rust(table) => table,
+            Sort::C(component) => return component.check(&self.origin, config),
+        };
         let json = config.to_string();
-        let text = guarded(&self.origin, Phase::Check, || (self.table.check())(RStr::from_str(&json)))?;
+        let text = guarded(&self.origin, Phase::Check, || (table.check())(RStr::from_str(&json)))?;
         serde_json::from_str(text.as_str())
             .map_err(|error| CallError::new(&self.origin, Phase::Check, format!("not a report: {error}")))
     }
@@ -138,8 +197,15 @@ impl ComponentHandle {
     /// # Errors
     /// When this is no encoder, or the plugin fails.
     pub fn encoder_needs(&self, config: &serde_json::Value) -> Result<EncoderNeeds, CallError> {
-        let table = self.table.encoder().into_option().ok_or_else(|| self.missing_table("encoder"))?;
-        self.needs(table.needs(), config)
+        let table = match &self.sort {
+            Sort::Rust(table) => table,
+            Sort::C(component) => return component.encoder_needs(&self.origin, config),
+        };
+        let functions = table
+            .encoder()
+            .into_option()
+            .ok_or_else(|| CallError::another_kind(&self.origin, table.kind().as_str(), "encoder"))?;
+        self.needs(functions.needs(), config)
     }
 
     /// What a head of this config needs.
@@ -147,8 +213,15 @@ impl ComponentHandle {
     /// # Errors
     /// When this is no head, or the plugin fails.
     pub fn head_needs(&self, config: &serde_json::Value) -> Result<HeadNeeds, CallError> {
-        let table = self.table.head().into_option().ok_or_else(|| self.missing_table("head"))?;
-        self.needs(table.needs(), config)
+        let table = match &self.sort {
+            Sort::Rust(table) => table,
+            Sort::C(component) => return component.head_needs(&self.origin, config),
+        };
+        let functions = table
+            .head()
+            .into_option()
+            .ok_or_else(|| CallError::another_kind(&self.origin, table.kind().as_str(), "head"))?;
+        self.needs(functions.needs(), config)
     }
 
     fn needs<T: DeserializeOwned>(
@@ -161,15 +234,6 @@ impl ComponentHandle {
         serde_json::from_str(text.as_str()).map_err(|error| {
             CallError::new(&self.origin, Phase::Needs, format!("not what it needs: {error}"))
         })
-    }
-
-    /// The error that it is a component of another kind.
-    pub(super) fn missing_table(&self, kind: &str) -> CallError {
-        CallError::new(
-            &self.origin,
-            Phase::Create,
-            format!("it is registered as {} but asked for as {kind}", self.table.kind()),
-        )
     }
 }
 

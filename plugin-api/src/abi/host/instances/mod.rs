@@ -1,0 +1,72 @@
+//! Instances of components, as the host calls them, one kind a file; what they share is here.
+//!
+//! Each file has the instance that the host knows, what such an instance is asked, and who answers where the plugin is written in
+//! Rust. Who answers where it is not is in [`super::c`].
+
+mod encoder;
+mod head;
+mod metric;
+mod optimizer;
+
+use serde::Serialize;
+
+pub(in crate::abi::host) use encoder::EncoderCalls;
+pub use encoder::EncoderInstance;
+pub(in crate::abi::host) use head::HeadCalls;
+pub use head::HeadInstance;
+pub(in crate::abi::host) use metric::MetricCalls;
+pub use metric::MetricInstance;
+pub(in crate::abi::host) use optimizer::OptimizerCalls;
+pub use optimizer::OptimizerInstance;
+
+use super::call::{CallError, Origin, Phase, guarded};
+use crate::Batch;
+use crate::abi::guard::{AbiResult, Instance};
+use crate::abi::tensor::Lent;
+
+/// What owns an instance: frees it when dropped.
+pub(in crate::abi::host) struct Owned {
+    pub(in crate::abi::host) origin: Origin,
+    pub(in crate::abi::host) instance: Option<Instance>,
+    pub(in crate::abi::host) destroy: extern "C" fn(Instance) -> AbiResult<()>,
+}
+
+impl Owned {
+    pub(in crate::abi::host) fn call<T>(
+        &mut self,
+        phase: Phase,
+        f: impl FnOnce(&mut Instance) -> AbiResult<T>,
+    ) -> Result<T, CallError> {
+        let Self { origin, instance, .. } = self;
+        match instance {
+            Some(instance) => guarded(origin, phase, || f(instance)),
+            None => Err(CallError::new(origin, phase, "it was freed")),
+        }
+    }
+
+    fn free(&mut self) -> Result<(), CallError> {
+        match self.instance.take() {
+            Some(instance) => guarded(&self.origin, Phase::Drop, || (self.destroy)(instance)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // A component that fails while it is freed can do no harm any more; `close` tells whoever wants to know.
+        let _ = self.free();
+    }
+}
+
+pub(in crate::abi::host) fn json(
+    origin: &Origin,
+    phase: Phase,
+    value: &impl Serialize,
+) -> Result<String, CallError> {
+    serde_json::to_string(value).map_err(|error| CallError::new(origin, phase, error.to_string()))
+}
+
+fn fields(batch: &Batch) -> Lent<'_> {
+    Lent::new(batch.fields.iter().map(|field| (field.name.as_str(), field.tensors())))
+}
