@@ -1,9 +1,9 @@
 //! From the JSON of a component's part of the config to its typed config, with every complaint collected.
 
-mod closed;
-mod kinds;
 #[cfg(feature = "host")]
 mod by_schema;
+mod closed;
+mod kinds;
 mod read;
 mod schema;
 #[cfg(test)]
