@@ -5,6 +5,7 @@ mod interchange;
 mod mlflow;
 mod plugins;
 mod report;
+mod schema;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(crate) use plugins::{
     PluginsArguments, PluginsCommand,
 };
 pub(crate) use report::ReportArguments;
+pub(crate) use schema::{ProbeArguments, SchemaArguments};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ pub(crate) enum Command {
     Export(ExportArguments),
     Mlflow(MlflowArguments),
     Plugins(PluginsArguments),
+    Schema(SchemaArguments),
+    #[command(hide = true)]
+    Probe(ProbeArguments),
 }
 
 /// Train a system as a config says.
@@ -289,6 +294,8 @@ impl Command {
                 PluginsCommand::New(_) => "plugins new",
                 PluginsCommand::Lock(_) => "plugins lock",
             },
+            Self::Schema(_) => "schema",
+            Self::Probe(_) => "probe",
         }
     }
 }
@@ -323,6 +330,8 @@ impl Arguments {
                 PluginsCommand::New(arguments) => &arguments.common,
                 PluginsCommand::Lock(arguments) => &arguments.common,
             },
+            Command::Schema(arguments) => &arguments.common,
+            Command::Probe(arguments) => &arguments.common,
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
         CommonOptions {
@@ -390,6 +399,7 @@ Examples:
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
+  kiwi-host schema -o kiwi-host.schema.json
 
 Exit codes:
 "

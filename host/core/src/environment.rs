@@ -24,7 +24,7 @@ pub const KIWI_PLUGIN_PATH: Variable = Variable {
 /// Where what is made of large corpora is kept.
 pub const KIWI_CACHE_DIR: Variable = Variable {
     name: "KIWI_CACHE_DIR",
-    meaning: "Directory where the encoded form of large corpora is kept, in place of kiwi-host in the user's cache directory.",
+    meaning: "Directory where the encoded form of large corpora and what plugins say of their options are kept, in place of kiwi-host in the user's cache directory.",
 };
 
 /// No colours.

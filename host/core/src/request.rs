@@ -24,6 +24,8 @@ pub enum Request {
     Check(CheckRequest),
     /// Have components check what a config says to them, and do nothing else.
     CheckOptions(OptionsRequest),
+    /// Ask the components of one plugin what only they can say of themselves; in a process of its own.
+    Probe(ProbeRequest),
     /// Compute the metrics of a saved system on a parallel corpus.
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
@@ -41,7 +43,7 @@ impl Request {
         match self {
             Self::Train(_) => "train",
             Self::Check(_) => "check",
-            Self::CheckOptions(_) | Self::CheckPlugin(_) => "",
+            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",
@@ -82,6 +84,14 @@ pub struct CheckRequest {
 #[serde(deny_unknown_fields)]
 pub struct OptionsRequest {
     /// The components, each with what the config says to it.
+    pub components: Vec<ResolvedComponent>,
+}
+
+/// The components of one plugin, to be asked for what a [`crate::plugins::probe::PluginProbe`] holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// The components.
     pub components: Vec<ResolvedComponent>,
 }
 

@@ -43,7 +43,21 @@ pub(crate) enum PluginsCommand {
 pub(crate) const IN_PROCESS: [&str; 2] = ["plugins", "check-in-process"];
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins list
+  kiwi-host plugins list --why adam
+  kiwi-host plugins list --why kiwi-encoders::PredictorEncoder --kind encoder --format json")]
 pub(crate) struct ListArguments {
+    /// Show how a class is looked up: where, what became of each file there, and which component it stands for.
+    ///
+    /// CLASS is `Class` or `plugin::Class`, as for `class_name` in a config. Exits with 3 if it stands for no component, or for more
+    /// than one.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) why: Option<String>,
+    /// What the class is to be, where classes of several kinds have one name.
+    #[arg(long, value_enum, requires = "why")]
+    pub(crate) kind: Option<AnyKindArgument>,
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
@@ -184,6 +198,33 @@ impl From<KindArgument> for Kind {
             KindArgument::Head => Self::Head,
             KindArgument::Optimizer => Self::Optimizer,
             KindArgument::Metric => Self::Metric,
+        }
+    }
+}
+
+/// What a class stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnyKindArgument {
+    /// A name for an encoder and a head.
+    System,
+    /// Turns batches into features.
+    Encoder,
+    /// Turns features into a loss and what metrics need.
+    Head,
+    /// Updates parameters.
+    Optimizer,
+    /// Turns what a head reports into a figure.
+    Metric,
+}
+
+impl From<AnyKindArgument> for Kind {
+    fn from(kind: AnyKindArgument) -> Self {
+        match kind {
+            AnyKindArgument::System => Self::System,
+            AnyKindArgument::Encoder => Self::Encoder,
+            AnyKindArgument::Head => Self::Head,
+            AnyKindArgument::Optimizer => Self::Optimizer,
+            AnyKindArgument::Metric => Self::Metric,
         }
     }
 }

@@ -106,10 +106,23 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn metrics(&mut self, classes: &[String]) -> Vec<ResolvedComponent> {
-        let classes = classes.iter().enumerate();
-        classes
-            .filter_map(|(i, class)| self.resolve(Kind::Metric, class, &format!("system.metrics[{i}]"), None))
-            .collect()
+        let mut resolved: Vec<ResolvedComponent> = Vec::new();
+        for (i, class) in classes.iter().enumerate() {
+            let path = format!("system.metrics[{i}]");
+            let Some(metric) = self.resolve(Kind::Metric, class, &path, None) else { continue };
+            let known = resolved.iter().any(|known| known.qualified() == metric.qualified());
+            if known {
+                let complaint =
+                    Diagnostic::error(format!("`{class}` is the same metric as one named before"))
+                        .at(path)
+                        .found(format!("`{}` more than once", metric.qualified()))
+                        .expected("each metric once")
+                        .help("remove one of the two");
+                self.complaints.push(self.document.place(complaint));
+            }
+            resolved.push(metric);
+        }
+        resolved
     }
 
     /// The system that a config describes: its class, encoder and head.

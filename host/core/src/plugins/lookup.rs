@@ -193,10 +193,17 @@ impl Registry {
     /// No plugin registers it, or several do.
     pub fn find(&self, kind: Kind, asked: &str) -> Result<Found<'_>, LookupError> {
         let (plugin_name, asked_class) = split(asked);
+        // One whose name is spelt exactly so is meant before another whose name is the same crate's.
+        let exact = plugin_name.is_some_and(|name| self.plugins.iter().any(|one| one.metadata.name == name));
+        let is_meant = |plugin: &&Plugin| match plugin_name {
+            None => true,
+            Some(name) if exact => plugin.metadata.name == name,
+            Some(name) => same_name(&plugin.metadata.name, name),
+        };
         let found: Vec<_> = self
             .plugins
             .iter()
-            .filter(|plugin| plugin_name.is_none_or(|name| same_name(&plugin.metadata.name, name)))
+            .filter(is_meant)
             .filter_map(|plugin| {
                 let class = plugin.classes(kind).find(|class| *class == asked_class)?;
                 Some(Found { plugin, class })
@@ -369,7 +376,7 @@ pub(super) fn classes(plugin: &PluginMetadata, kind: Kind) -> impl Iterator<Item
 }
 
 /// `plugin::Class` in its parts.
-fn split(asked: &str) -> (Option<&str>, &str) {
+pub(super) fn split(asked: &str) -> (Option<&str>, &str) {
     match asked.rsplit_once("::") {
         Some((plugin, class)) => (Some(plugin), class),
         None => (None, asked),

@@ -105,6 +105,8 @@ pub struct Searched {
     pub directory: SearchDirectory,
     /// Whether it exists and could be listed.
     pub searched: bool,
+    /// Why it could not.
+    pub problem: Option<String>,
 }
 
 /// The plugins of a search path.
@@ -134,11 +136,14 @@ impl Registry {
         for directory in &search.directories {
             let listing = directory.list();
             registry.diagnostics.extend(directory.complaint(&listing));
-            let files = match listing {
-                Listing::Files(files) => Some(files),
-                Listing::Missing | Listing::NotADirectory | Listing::Unreadable(_) => None,
+            let (files, problem) = match listing {
+                Listing::Files(files) => (Some(files), None),
+                Listing::Missing => (None, Some("does not exist".to_owned())),
+                Listing::NotADirectory => (None, Some("is not a directory".to_owned())),
+                Listing::Unreadable(error) => (None, Some(format!("cannot be read: {error}"))),
             };
-            registry.directories.push(Searched { directory: directory.clone(), searched: files.is_some() });
+            let searched = files.is_some();
+            registry.directories.push(Searched { directory: directory.clone(), searched, problem });
             for path in files.unwrap_or_default() {
                 let inspection = inspect(&path);
                 registry.add(path, inspection, directory.origin);
@@ -186,7 +191,7 @@ impl Registry {
 }
 
 /// Whether two names mean the same crate.
-pub(super) fn same_name(a: &str, b: &str) -> bool {
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a.len() == b.len()
         && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (b"-_".contains(&a) && b"-_".contains(&b)))
 }

@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod lock;
 mod new;
+mod why;
 
 use std::path::Path;
 
@@ -21,7 +22,13 @@ use crate::print::{self, clean};
 
 pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Result<i32, Failure> {
     match arguments.command {
-        PluginsCommand::List(arguments) => list::run(&arguments, &installed(options)?, options.verbose),
+        PluginsCommand::List(arguments) => match &arguments.why {
+            Some(asked) => {
+                let kind = arguments.kind.map(Kind::from);
+                why::why(asked, kind, arguments.format.into(), &installed(options)?)
+            }
+            None => list::run(&arguments, &installed(options)?, options.verbose),
+        },
         PluginsCommand::Check(arguments) => check::run(&arguments, &installed(options)?, options),
         PluginsCommand::CheckInProcess => check::run_in_process(),
         PluginsCommand::Lock(arguments) => lock::run(arguments, &installed(options)?, options),
