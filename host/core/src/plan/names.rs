@@ -77,6 +77,9 @@ pub(super) fn resolve_system(
         })
         .collect();
     let metrics = names.metrics(&system.metrics);
+    if names.repeated {
+        exit = ExitCode::Invalid;
+    }
     Resolved { parts, of_new_system, optimizers, metrics, complaints: names.complaints(), warnings, exit }
 }
 
@@ -91,6 +94,8 @@ pub(super) struct Names<'a> {
     not_registered: Vec<Diagnostic>,
     /// Where was searched for them.
     searched: Vec<String>,
+    /// Whether a metric goes by two of the names, which is no fault of any plugin.
+    repeated: bool,
 }
 
 impl<'a> Names<'a> {
@@ -102,6 +107,7 @@ impl<'a> Names<'a> {
             parts: Vec::new(),
             not_registered: Vec::new(),
             searched: Vec::new(),
+            repeated: false,
         }
     }
 
@@ -112,6 +118,7 @@ impl<'a> Names<'a> {
             let Some(metric) = self.resolve(Kind::Metric, class, &path, None) else { continue };
             let known = resolved.iter().any(|known| known.qualified() == metric.qualified());
             if known {
+                self.repeated = true;
                 let complaint =
                     Diagnostic::error(format!("`{class}` is the same metric as one named before"))
                         .at(path)

@@ -352,3 +352,16 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
     assert_eq!(failure.exit, ExitCode::Plugin);
     assert_eq!(failure.diagnostics[0].message, "no metric named `BLEU` is registered");
 }
+
+#[test]
+fn a_metric_is_named_once_under_whatever_name() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let system =
+        json!({"class_name": "Predictor", "model": {}, "metrics": ["Perplexity", "models::Perplexity"]});
+    let failure = prepare(&bench.request(&system)).unwrap_err().failure;
+    assert_eq!(failure.exit, ExitCode::Invalid);
+    assert_eq!(failure.diagnostics.len(), 1, "{failure:#?}");
+    let complaint = &failure.diagnostics[0];
+    assert_eq!(complaint.path.as_deref(), Some("system.metrics[1]"));
+    assert_eq!(complaint.message, "`models::Perplexity` is the same metric as one named before");
+}
