@@ -7,12 +7,19 @@ use crate::{Error, Result};
 
 /// Sentences of several fields, row b of one belonging to row b of the others.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Batch {
     /// The fields: `source`, `target`, and `pe` where post-edits are given.
     pub fields: Vec<Field>,
 }
 
 impl Batch {
+    /// A batch of these fields, which have the same number of rows.
+    #[must_use]
+    pub fn new(fields: Vec<Field>) -> Self {
+        Self { fields }
+    }
+
     /// The field of this name.
     ///
     /// # Errors
@@ -33,6 +40,7 @@ impl Batch {
 
 /// One side of a batch: B sentences `<bos> w1 .. wn <eos>`, padded to T, the longest n + 2.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Field {
     /// Its name.
     pub name: String,

@@ -193,11 +193,20 @@ pub trait Optimizer: Component {
 
 /// Parameters that share a learning rate.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ParameterGroup {
     /// Name of the group, for messages.
     pub name: String,
     /// The parameters, by name.
     pub parameters: NamedTensors,
+}
+
+impl ParameterGroup {
+    /// The group `name` of these parameters.
+    #[must_use]
+    pub fn new(name: impl Into<String>, parameters: NamedTensors) -> Self {
+        Self { name: name.into(), parameters }
+    }
 }
 
 /// Turns what a head reports into one figure over many batches.
@@ -234,6 +243,7 @@ pub enum Ordering {
 
 /// A metric that a head wants for one of its outputs; it goes by the name `{output}_{class_name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct MetricRequest {
     /// Name of the output.
     pub output: String,

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 /// Ids of the special tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SpecialIds {
     /// `<unk>`: a word that is not in the vocabulary.
     pub unk: i64,
@@ -27,6 +28,12 @@ impl Default for SpecialIds {
 }
 
 impl SpecialIds {
+    /// These ids.
+    #[must_use]
+    pub fn new(unk: i64, pad: i64, bos: i64, eos: i64) -> Self {
+        Self { unk, pad, bos, eos }
+    }
+
     /// Whether a loss over words counts a gold token of this id: neither `<pad>`, `<bos>` nor `<eos>`.
     #[must_use]
     pub fn counts(self, id: i64) -> bool {
@@ -36,6 +43,7 @@ impl SpecialIds {
 
 /// What an encoder is told when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EncoderContext {
     /// Size of each field's vocabulary, special tokens included.
     pub vocabulary_sizes: BTreeMap<String, i64>,
@@ -49,6 +57,26 @@ pub struct EncoderContext {
 }
 
 impl EncoderContext {
+    /// A context with vocabularies of these sizes on this device: the usual special ids, every feature wanted.
+    #[must_use]
+    pub fn new(vocabulary_sizes: BTreeMap<String, i64>, device: Device) -> Self {
+        Self { vocabulary_sizes, special: SpecialIds::default(), device: device_name(device), features: None }
+    }
+
+    /// The same with these special ids.
+    #[must_use]
+    pub fn with_special(mut self, special: SpecialIds) -> Self {
+        self.special = special;
+        self
+    }
+
+    /// The same, of which these features are read; `None` for all.
+    #[must_use]
+    pub fn with_features(mut self, features: Option<BTreeSet<String>>) -> Self {
+        self.features = features;
+        self
+    }
+
     /// Whether somebody reads this feature. One that nobody reads need not be computed.
     #[must_use]
     pub fn wants(&self, feature: &str) -> bool {
@@ -77,6 +105,7 @@ impl EncoderContext {
 
 /// What a head is told when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HeadContext {
     /// Last dimension of each feature that the encoder gives.
     pub feature_sizes: BTreeMap<String, i64>,
@@ -91,6 +120,25 @@ pub struct HeadContext {
 }
 
 impl HeadContext {
+    /// A context over an encoder of these features and this hidden size, with the usual special ids.
+    #[must_use]
+    pub fn new(
+        feature_sizes: BTreeMap<String, i64>,
+        hidden_size: i64,
+        vocabulary_sizes: BTreeMap<String, i64>,
+        device: Device,
+    ) -> Self {
+        let (special, device) = (SpecialIds::default(), device_name(device));
+        Self { feature_sizes, hidden_size, vocabulary_sizes, special, device }
+    }
+
+    /// The same with these special ids.
+    #[must_use]
+    pub fn with_special(mut self, special: SpecialIds) -> Self {
+        self.special = special;
+        self
+    }
+
     /// Last dimension of this feature.
     ///
     /// # Errors
@@ -108,6 +156,15 @@ impl HeadContext {
     /// When the device is none that this version knows.
     pub fn device(&self) -> Result<Device> {
         parse_device(&self.device)
+    }
+}
+
+/// The device as contexts name it: `cpu` or `cuda:N`, else as libtorch does.
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 

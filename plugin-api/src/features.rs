@@ -9,6 +9,7 @@ use crate::{Error, Result};
 /// Logits over a vocabulary are the largest tensor of a model. Given as a projection, a head can compute them for the
 /// positions it needs only, fused with its loss; whoever needs the tensor asks for [`Projection::materialize`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Projection {
     /// `[.., K]`.
     pub input: Tensor,
@@ -19,6 +20,12 @@ pub struct Projection {
 }
 
 impl Projection {
+    /// The projection of `input` `[.., K]` by `weight` `[V, K]` and, where there is one, `bias` `[V]`.
+    #[must_use]
+    pub fn new(input: Tensor, weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { input, weight, bias }
+    }
+
     /// The projected tensor `[.., V]`.
     ///
     /// # Errors
@@ -30,6 +37,7 @@ impl Projection {
 
 /// One feature.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Feature {
     /// A tensor.
     Tensor(Tensor),

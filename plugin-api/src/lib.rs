@@ -53,9 +53,10 @@
 //! An encoder or a head can say what it needs before a corpus is read ([`Encoder::needs`], [`Head::needs`]): further fields of a
 //! batch such as post-edits, the longest sentences it can take, the features it reads.
 //!
-//! Below the traits lies the boundary itself, in [`abi`]: the only `unsafe` code here. [`abi::host`] is its other side, used by
-//! the host's engine and by tests that load a plugin.
+//! Below the traits lies the boundary itself, in the module `abi`: the only `unsafe` code here. `abi::host` is its other side, used
+//! by the host's engine. Neither is meant for authors, and neither is shown here.
 
+#[doc(hidden)]
 pub mod abi;
 mod batch;
 mod component;
@@ -92,7 +93,7 @@ pub use transfer::to_device;
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
 
 /// Oldest API version a host must have to run a plugin built with this crate.
-pub const MINIMUM_HOST_API: &str = "0.1.0";
+pub const MINIMUM_HOST_API: &str = "1.0.0";
 
 /// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
 pub mod prelude {

@@ -7,17 +7,46 @@ use crate::{Error, Result};
 
 /// What a head computed for one batch.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct HeadOutput {
     /// Scalar, differentiable: what training minimises.
     pub loss: Tensor,
+    /// Scalar: how many items `loss` is the mean over; `None` where it is a sum. See [`HeadOutput::averaged_over`].
+    pub averaged_over: Option<Tensor>,
     /// One for each output (`target`, `pe`).
     pub outputs: Vec<Output>,
     /// Further scalars for log and progress bar, by name.
     pub scalars: Vec<(String, Tensor)>,
 }
 
+impl HeadOutput {
+    /// A loss that is a sum over the batch, and one output for each of `target`, `pe` and the like.
+    #[must_use]
+    pub fn new(loss: Tensor, outputs: Vec<Output>) -> Self {
+        Self { loss, averaged_over: None, outputs, scalars: Vec::new() }
+    }
+
+    /// The same with a further scalar for log and progress bar.
+    #[must_use]
+    pub fn with_scalar(mut self, name: impl Into<String>, scalar: Tensor) -> Self {
+        self.scalars.push((name.into(), scalar));
+        self
+    }
+
+    /// The same, whose loss is not a sum but the mean over `count` items (a scalar tensor, on the loss's device).
+    ///
+    /// Where several batches make one optimizer step, the gradient is then that of the mean over all their items, however many
+    /// each batch has; the losses of heads that do not say so are each divided by the number of batches.
+    #[must_use]
+    pub fn averaged_over(mut self, count: Tensor) -> Self {
+        self.averaged_over = Some(count);
+        self
+    }
+}
+
 /// The figures of one output of a head, over the N positions that its loss counts.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Output {
     /// Its name, the prefix of its metrics: `target` in `target_PERP`.
     pub name: String,

@@ -9,6 +9,7 @@ pub type NamedTensors = Vec<(String, Tensor)>;
 
 /// One named tensor of a component.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Parameter {
     /// Its name, as `embeddings.source.embedding.weight`: the key in a saved system.
     pub name: String,

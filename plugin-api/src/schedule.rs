@@ -18,6 +18,7 @@ pub enum Warmup {
 /// The keys of `system.optimizer` that a schedule is made of, as the config gives them: what can be checked before any corpus is
 /// read.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ScheduleKeys {
     /// `warmup_steps`.
     pub warmup_steps: Option<Warmup>,
@@ -25,8 +26,17 @@ pub struct ScheduleKeys {
     pub training_steps: Option<u64>,
 }
 
+impl ScheduleKeys {
+    /// These keys.
+    #[must_use]
+    pub fn new(warmup_steps: Option<Warmup>, training_steps: Option<u64>) -> Self {
+        Self { warmup_steps, training_steps }
+    }
+}
+
 /// What a schedule is made of, once the length of the run is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ScheduleContext {
     /// Optimizer steps of warm-up; a share of the training steps is not rounded. `None` where the config says nothing.
     pub warmup_steps: Option<f64>,
@@ -34,6 +44,14 @@ pub struct ScheduleContext {
     pub training_steps: u64,
     /// The encoder's hidden size; of an encoder without one, the most common last dimension of the parameters.
     pub hidden_size: i64,
+}
+
+impl ScheduleContext {
+    /// A schedule of this warm-up and this length over an encoder of this hidden size.
+    #[must_use]
+    pub fn new(warmup_steps: Option<f64>, training_steps: u64, hidden_size: i64) -> Self {
+        Self { warmup_steps, training_steps, hidden_size }
+    }
 }
 
 /// A learning-rate schedule.

@@ -45,13 +45,6 @@ impl Case {
         self
     }
 
-    fn device_name(&self) -> String {
-        match self.device {
-            Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        }
-    }
-
     /// The tensor of this name, if the case has it.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Tensor> {
@@ -94,7 +87,7 @@ impl Case {
             tensors.push((Field::COUNTED.to_owned(), Tensor::from_slice(&counted)));
             Some(Field::new(field, tensors).to_device(self.device).expect("the batch on its device"))
         });
-        Batch { fields: fields.collect() }
+        Batch::new(fields.collect())
     }
 
     /// The part of the config at this JSON pointer.
@@ -119,13 +112,8 @@ impl Case {
     #[must_use]
     pub fn encoder_for(&self, features: Option<&[&str]>) -> EncoderInstance {
         let handle = built::component("encoders", "encoder", "PredictorEncoder");
-        let sizes = self.vocabulary_sizes();
-        let context = EncoderContext {
-            vocabulary_sizes: sizes,
-            special: SpecialIds::default(),
-            device: self.device_name(),
-            features: features.map(|features| features.iter().map(|name| (*name).to_owned()).collect()),
-        };
+        let features = features.map(|features| features.iter().map(|name| (*name).to_owned()).collect());
+        let context = EncoderContext::new(self.vocabulary_sizes(), self.device).with_features(features);
         let mut encoder =
             EncoderInstance::create(&handle, &self.config("/model/encoder"), &context).expect("an encoder");
         let weights = self.below("weight.");
@@ -163,13 +151,9 @@ impl Case {
     pub fn head_with(&self, encoder: &EncoderInstance, config: &Value) -> HeadInstance {
         let handle = built::component("heads", "head", "TLMOutputs");
         let description = encoder.description();
-        let context = HeadContext {
-            feature_sizes: description.feature_sizes.clone(),
-            hidden_size: description.hidden_size,
-            vocabulary_sizes: self.vocabulary_sizes(),
-            special: SpecialIds::default(),
-            device: self.device_name(),
-        };
+        let features = description.feature_sizes.clone();
+        let context =
+            HeadContext::new(features, description.hidden_size, self.vocabulary_sizes(), self.device);
         HeadInstance::create(&handle, config, &context).expect("a head")
     }
 

@@ -21,7 +21,7 @@ fn batch(pairs: &[&Pair]) -> Batch {
         let sentences: Vec<Vec<i64>> = pairs.iter().map(|pair| pair[index].clone()).collect();
         Field::from_sentences(name, &sentences, SpecialIds::default()).unwrap()
     };
-    Batch { fields: FIELDS.iter().enumerate().map(field).collect() }
+    Batch::new(FIELDS.iter().enumerate().map(field).collect())
 }
 
 /// A sentence of up to 12 words, now and then of none; one word in five is spelled like a special token.

@@ -34,12 +34,8 @@ fn config(source: Value, target: Value) -> Value {
 fn encoder(config: &Value) -> EncoderInstance {
     let report = handle().check(config).unwrap();
     assert_eq!(report.errors, [], "{config}");
-    let context = EncoderContext {
-        vocabulary_sizes: [("source".to_owned(), 9), ("target".to_owned(), 8)].into(),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-        features: None,
-    };
+    let sizes = [("source".to_owned(), 9), ("target".to_owned(), 8)];
+    let context = EncoderContext::new(sizes.into(), tch::Device::Cpu);
     EncoderInstance::create(&handle(), &report.config.unwrap(), &context).unwrap()
 }
 
@@ -60,12 +56,8 @@ fn batch() -> Batch {
     let field = |name: &str, sentences: &[Vec<i64>]| {
         Field::from_sentences(name, sentences, SpecialIds::default()).unwrap()
     };
-    Batch {
-        fields: vec![
-            field("source", &[vec![5, 6, 7], vec![8]]),
-            field("target", &[vec![6, 5], vec![7, 5, 6, 6]]),
-        ],
-    }
+    let target = field("target", &[vec![6, 5], vec![7, 5, 6, 6]]);
+    Batch::new(vec![field("source", &[vec![5, 6, 7], vec![8]]), target])
 }
 
 fn parameter(encoder: &mut EncoderInstance, name: &str) -> Parameter {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kiwi_plugin_api::abi::host::EncoderInstance;
 use kiwi_plugin_api::torch_ext::Autocast;
 use kiwi_plugin_api::torch_ext::gradients::{clear_gradients, gradient};
-use kiwi_plugin_api::{Batch, Feature, Features, Field, SpecialIds};
+use kiwi_plugin_api::{Batch, Features, Field, SpecialIds};
 use kiwi_tests::golden::{Case, difference};
 use tch::{Device, Kind, Tensor};
 
@@ -13,10 +13,7 @@ const CASES: [&str; 5] =
     ["encoder_plain", "encoder_shared", "encoder_one_layer", "encoder_target_positions", "encoder_edges"];
 
 fn materialized(features: &Features, name: &str) -> Tensor {
-    match features.get(name).unwrap() {
-        Feature::Tensor(tensor) => tensor.shallow_clone(),
-        Feature::Projection(projection) => projection.materialize().unwrap(),
-    }
+    features.get(name).unwrap().materialize().unwrap()
 }
 
 /// How far logits are off where a loss counts them: elsewhere an encoder of which nothing else is read computes none.
@@ -127,10 +124,9 @@ fn with_and_without_padding_it_is_the_same() {
         let recorded = case.batch("input.");
         let sources = recorded.field("source").unwrap().to_device(Device::Cpu).unwrap();
         let rows = sources.ids().unwrap().size()[0] as usize;
-        let special = SpecialIds { unk: 0, pad: 1, bos: 2, eos: 3 };
+        let special = SpecialIds::default();
         let targets: Vec<Vec<i64>> = even.iter().cycle().take(rows).cloned().collect();
-        let of_even =
-            Batch { fields: vec![sources, Field::from_sentences("target", &targets, special).unwrap()] };
+        let of_even = Batch::new(vec![sources, Field::from_sentences("target", &targets, special).unwrap()]);
         // Quality features are computed without padding only where targets are equally long.
         for (feature, wanted, batch) in
             [("target_logits", Some(["target_logits"].as_slice()), &recorded), ("target", None, &of_even)]

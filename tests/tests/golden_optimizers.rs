@@ -31,7 +31,7 @@ impl Run {
             .filter(|parameter| parameter.trainable)
             .map(|parameter| (parameter.name, parameter.tensor))
             .collect();
-        let group = ParameterGroup { name: "all".to_owned(), parameters };
+        let group = ParameterGroup::new("all", parameters);
         let handle = component("optimizers", "optimizer", class);
         let optimizer = OptimizerInstance::create(&handle, options, &[group]).unwrap();
         Self { encoder, head, optimizer, batches: Case::read("head") }
@@ -94,14 +94,12 @@ fn scheduled(case: &Case, config: &Value) -> Vec<f64> {
     let class = config["class_name"].as_str().unwrap();
     let handle = component("optimizers", "optimizer", class);
     let training_steps = config["training_steps"].as_u64().unwrap_or(10);
-    let context = ScheduleContext {
-        warmup_steps: warmup(config).map(|warmup| match warmup {
-            Warmup::Steps(steps) => steps as f64,
-            Warmup::Share(share) => share * training_steps as f64,
-        }),
-        training_steps,
-        hidden_size: case.config("/model/encoder/hidden_size").as_i64().unwrap(),
-    };
+    let warmup_steps = warmup(config).map(|warmup| match warmup {
+        Warmup::Steps(steps) => steps as f64,
+        Warmup::Share(share) => share * training_steps as f64,
+    });
+    let hidden_size = case.config("/model/encoder/hidden_size").as_i64().unwrap();
+    let context = ScheduleContext::new(warmup_steps, training_steps, hidden_size);
     let mut schedule = ScheduleInstance::create(&handle, &options(class), &context).unwrap();
     let rate = config["learning_rate"].as_f64().unwrap();
     (0..10).map(|step| rate * schedule.factor(step).unwrap()).collect()
@@ -167,8 +165,7 @@ fn what_the_reference_cannot_run_works_or_is_refused() {
         let config = &recorded["optimizer"];
         let class = config["class_name"].as_str().unwrap();
         let handle = component("optimizers", "optimizer", class);
-        let keys =
-            ScheduleKeys { warmup_steps: warmup(config), training_steps: config["training_steps"].as_u64() };
+        let keys = ScheduleKeys::new(warmup(config), config["training_steps"].as_u64());
         let report = handle.check_schedule(&json!({}), &keys).unwrap();
         match name.as_str() {
             "sparse_adam" => {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use kiwi_plugin_api::Feature;
 use kiwi_plugin_api::torch_ext::Autocast;
 use kiwi_tests::golden::{Case, difference};
 use kiwi_tests::gpu;
@@ -350,10 +349,7 @@ fn golden_cases_on_a_gpu() {
             }
         }
         for feature in ["target", "target_logits"] {
-            let found = match features.get(feature).unwrap() {
-                Feature::Tensor(tensor) => tensor.shallow_clone(),
-                Feature::Projection(projection) => projection.materialize().unwrap(),
-            };
+            let found = features.get(feature).unwrap().materialize().unwrap();
             assert_eq!(found.device(), Device::Cuda(0));
             let off = difference(&found, case.expected(&format!("output.{feature}")));
             assert!(off < 2e-5, "{name}: {feature} is off by {off}");

@@ -21,12 +21,8 @@ fn encoder(more: &Value) -> EncoderInstance {
         },
     });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let context = EncoderContext {
-        vocabulary_sizes: [("source".to_owned(), 400), ("target".to_owned(), 500)].into(),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-        features: None,
-    };
+    let sizes = [("source".to_owned(), 400), ("target".to_owned(), 500)];
+    let context = EncoderContext::new(sizes.into(), tch::Device::Cpu);
     tch::manual_seed(20_261_125);
     EncoderInstance::create(&component("encoders", "encoder", "PredictorEncoder"), &config, &context).unwrap()
 }

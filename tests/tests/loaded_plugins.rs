@@ -10,6 +10,7 @@ use kiwi_plugin_api::abi::host::{
 use kiwi_plugin_api::{Batch, EncoderContext, Field, HeadContext, ParameterGroup, SpecialIds};
 use kiwi_tests::built::component;
 use serde_json::{Value, json};
+use tch::Device;
 
 const PLUGIN: &str = "misbehaving";
 
@@ -18,24 +19,15 @@ fn sizes() -> BTreeMap<String, i64> {
 }
 
 fn encoder(fault: &str) -> EncoderInstance {
-    let context = EncoderContext {
-        vocabulary_sizes: sizes(),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-        features: None,
-    };
+    let context = EncoderContext::new(sizes(), Device::Cpu);
     let handle = component(PLUGIN, "encoder", "MisbehavingEncoder");
     EncoderInstance::create(&handle, &json!({"fault": fault}), &context).unwrap()
 }
 
 fn head(fault: &str, encoder: &EncoderInstance) -> HeadInstance {
-    let context = HeadContext {
-        feature_sizes: encoder.description().feature_sizes.clone(),
-        hidden_size: encoder.description().hidden_size,
-        vocabulary_sizes: sizes(),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-    };
+    let description = encoder.description();
+    let features = description.feature_sizes.clone();
+    let context = HeadContext::new(features, description.hidden_size, sizes(), Device::Cpu);
     HeadInstance::create(&component(PLUGIN, "head", "MisbehavingHead"), &json!({"fault": fault}), &context)
         .unwrap()
 }
@@ -47,12 +39,10 @@ fn metric(fault: &str) -> MetricInstance {
 
 fn batch() -> Batch {
     let special = SpecialIds::default();
-    Batch {
-        fields: vec![
-            Field::from_sentences("source", &[vec![5, 6, 7], vec![8, 9]], special).unwrap(),
-            Field::from_sentences("target", &[vec![5, 6], vec![10, 11, 7]], special).unwrap(),
-        ],
-    }
+    Batch::new(vec![
+        Field::from_sentences("source", &[vec![5, 6, 7], vec![8, 9]], special).unwrap(),
+        Field::from_sentences("target", &[vec![5, 6], vec![10, 11, 7]], special).unwrap(),
+    ])
 }
 
 #[test]
@@ -66,7 +56,7 @@ fn no_handle_is_left_over() {
         let parameters: Vec<_> =
             encoder.parameters().unwrap().into_iter().map(|p| (p.name, p.tensor)).collect();
         assert_eq!(parameters.len(), 3);
-        let group = ParameterGroup { name: "all".to_owned(), parameters };
+        let group = ParameterGroup::new("all", parameters);
         let handle = component(PLUGIN, "optimizer", "MisbehavingOptimizer");
         let mut optimizer = OptimizerInstance::create(&handle, &json!({}), &[group]).unwrap();
         let mut losses = Vec::new();

@@ -39,8 +39,7 @@ fn optimizer(class: &str, options: &Value, parameters: NamedTensors) -> Optimize
     let handle = component("optimizers", "optimizer", class);
     let report = handle.check(options).unwrap();
     assert!(report.errors.is_empty(), "{class} {options}: {report:?}");
-    OptimizerInstance::create(&handle, options, &[ParameterGroup { name: "all".to_owned(), parameters }])
-        .unwrap()
+    OptimizerInstance::create(&handle, options, &[ParameterGroup::new("all", parameters)]).unwrap()
 }
 
 /// The gradient of a step: of all rows, or sparse with some rows given twice, half of it each time.

@@ -8,6 +8,7 @@ mod demo;
 mod gpu_bundle;
 mod libtorch;
 mod python;
+mod release_api;
 mod test;
 mod workspace;
 
@@ -36,6 +37,8 @@ enum Command {
     Bench(Box<bench::Options>),
     /// Make a folder that checks this build on a machine with a GPU.
     GpuBundle(gpu_bundle::Options),
+    /// Keep the sources of this version of the plugin API, for the tests of later ones.
+    ReleaseApi,
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
+        Command::ReleaseApi => release_api::release(&workspace),
         Command::Test => test::run_all(&workspace),
     });
     match done {

@@ -38,7 +38,8 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
     if !wanted.post_edits {
         report.warnings(data::unread_post_edits(config, &plan.document));
     }
-    let sparse = checked.encoder.needs.sparse_gradients.clone();
+    let of_both = [&checked.encoder.needs, &checked.head.needs].into_iter();
+    let sparse: Vec<_> = of_both.flat_map(|needs| needs.sparse_gradients.iter().cloned()).collect();
 
     let opened = data::open(config, &plan.document, &wanted)?;
     let mut data = data::read(

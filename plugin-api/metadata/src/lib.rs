@@ -4,8 +4,9 @@
 //! `component` or `system` record for each thing it registers, one after the other. They are written at compile time by
 //! `kiwi-plugin-api`'s macros ([`writer`]) and read from the bytes of the file ([`reader`]): nothing of the plugin runs.
 //!
-//! This crate knows the format and nothing else: no libtorch, no dynamic loading, no policy about compatibility.
+//! [`compatibility`] decides from them whether a host can use a plugin. No libtorch here, and no dynamic loading.
 
+pub mod compatibility;
 pub mod reader;
 pub mod writer;
 

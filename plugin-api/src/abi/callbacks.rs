@@ -13,6 +13,7 @@ use crate::log::Level;
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostCallbacksRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct HostCallbacks {
     /// Takes a message: level, plugin, class (empty if unknown), text.
     pub log: extern "C" fn(u32, RStr<'_>, RStr<'_>, RStr<'_>),

@@ -7,10 +7,17 @@
 //! Everything here is `#[repr(C)]` and checked by abi_stable when a plugin is opened. Tables are *prefix types*: fields are only
 //! ever appended. Structured facts that are not read in every step (contexts, descriptions, configs) cross as JSON, which
 //! can grow without a new layout.
+//!
+//! What is promised of this module is the binary layout, of which `abi/` beside the sources has a description for each minor
+//! version (a test compares them), not the Rust items, which are the host's and may change.
 
 pub mod callbacks;
 pub mod component;
+#[cfg(test)]
+mod documents;
 pub mod guard;
 pub mod host;
+#[cfg(test)]
+mod layout;
 pub mod root;
 pub mod tensor;

@@ -17,6 +17,7 @@ pub const SYMBOL: &[u8] = b"kiwi_plugin_root\0";
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginRootRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct PluginRoot {
     /// Gives the plugin its host's functions and its own name; the first call counts.
     pub connect: extern "C" fn(HostCallbacksRef, RStr<'_>),

@@ -16,6 +16,7 @@ pub(crate) use schema::schema;
 
 /// What is wrong with one value, or worth a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConfigProblem {
     /// Path below the component's part, as `embeddings.source.dim`; empty for the whole part.
     pub path: String,
@@ -59,6 +60,7 @@ fn invalid_value(path: &str) -> String {
 
 /// What a component has to say about its part of a config.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConfigReport {
     /// The config with its defaults filled in; absent if it could not be read at all.
     pub config: Option<Value>,

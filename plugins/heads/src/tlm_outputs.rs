@@ -30,9 +30,8 @@ impl Component for TlmOutputs {
 
 impl Head for TlmOutputs {
     fn needs(config: &Config) -> HeadNeeds {
-        let fields = if config.fine_tune { vec![NeededField::new("pe", "fine_tune")] } else { Vec::new() };
-        let features = outputs(config).iter().map(|output| logits_of(output)).collect();
-        HeadNeeds { fields, features: Some(features) }
+        let needs = HeadNeeds::default().features(outputs(config).iter().map(|output| logits_of(output)));
+        if config.fine_tune { needs.reads("pe", "fine_tune") } else { needs }
     }
 
     fn create(config: Config, context: &HeadContext) -> Result<Self> {
@@ -67,7 +66,7 @@ impl Head for TlmOutputs {
         }
         let loss = loss.ok_or_else(|| Error::new("a head needs at least one output"))?;
         let outputs = outputs.into_iter().map(detached).collect::<Result<_>>()?;
-        Ok(HeadOutput { loss, outputs, scalars: Vec::new() })
+        Ok(HeadOutput::new(loss, outputs))
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use kiwi_plugin_metadata::compatibility;
 use kiwi_plugin_metadata::reader::{self, PluginMetadata};
 use kiwi_plugin_metadata::{SECTION, TARGET};
 use object::elf;
@@ -13,7 +14,7 @@ use object::read::elf::{FileHeader, SectionHeader};
 use object::{Endianness, ReadCache, ReadRef};
 use sha2::{Digest, Sha256};
 
-use super::compatibility::{Host, Rejection, check};
+use super::compatibility::Rejection;
 
 #[cfg(target_pointer_width = "64")]
 type Header = elf::FileHeader64<Endianness>;
@@ -49,7 +50,8 @@ pub fn inspect_bytes(bytes: &[u8]) -> Inspection {
 }
 
 fn judge(metadata: PluginMetadata) -> Inspection {
-    let rejections = check(&metadata, &Host::this());
+    let mismatches = compatibility::check(&metadata, &compatibility::Host::this());
+    let rejections = mismatches.into_iter().map(Rejection::from).collect();
     Inspection { metadata: Some(metadata), rejections }
 }
 
@@ -313,7 +315,10 @@ mod tests {
         let plugin = PluginMetadata { panic: "abort".into(), ..metadata("a") };
         let inspection = inspect(&library(folder.path(), "liba.so", &plugin));
         assert_eq!(inspection.metadata, Some(plugin));
-        assert_eq!(inspection.rejections, [Rejection::Panic { found: "abort".into() }]);
+        assert_eq!(
+            inspection.rejections,
+            [Rejection::from(compatibility::Mismatch::Panic { found: "abort".into() })]
+        );
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub(super) fn groups(
     parameters: NamedTensors,
 ) -> Result<Vec<(ParameterGroup, f64)>, Box<Diagnostic>> {
     let Some(encoder_rate) = section.encoder_learning_rate else {
-        return Ok(vec![(ParameterGroup { name: "all".to_owned(), parameters }, section.learning_rate)]);
+        return Ok(vec![(ParameterGroup::new("all", parameters), section.learning_rate)]);
     };
     let (of_encoder, others): (Vec<_>, Vec<_>) =
         parameters.into_iter().partition(|(name, _)| name.starts_with(ENCODER));
@@ -135,7 +135,5 @@ pub(super) fn groups(
     }
     let groups = [("encoder", of_encoder, encoder_rate), ("others", others, section.learning_rate)];
     let there = groups.into_iter().filter(|(_, parameters, _)| !parameters.is_empty());
-    Ok(there
-        .map(|(name, parameters, rate)| (ParameterGroup { name: name.to_owned(), parameters }, rate))
-        .collect())
+    Ok(there.map(|(name, parameters, rate)| (ParameterGroup::new(name, parameters), rate)).collect())
 }

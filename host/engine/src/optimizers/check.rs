@@ -61,7 +61,7 @@ fn schedule_keys(section: &OptimizerSection) -> ScheduleKeys {
         WarmupSteps::Steps(steps) => Warmup::Steps(steps),
         WarmupSteps::ShareOfTraining(share) => Warmup::Share(share),
     });
-    ScheduleKeys { warmup_steps, training_steps: section.training_steps }
+    ScheduleKeys::new(warmup_steps, section.training_steps)
 }
 
 /// A class that lowers the rate by itself is not also made to by the main metric.

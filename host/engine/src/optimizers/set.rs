@@ -326,7 +326,7 @@ fn own_schedule(
             (Some(steps), format!("; warmup_steps={share:?} is a share, {shown} of {training_steps} steps"))
         }
     };
-    let context = ScheduleContext { warmup_steps, training_steps, hidden_size: system.hidden_size() };
+    let context = ScheduleContext::new(warmup_steps, training_steps, system.hidden_size());
     let mut schedule =
         ScheduleInstance::create(&checked.handle, &checked.config, &context).map_err(|error| {
             let mut failure = Failure::from(Setup(error));

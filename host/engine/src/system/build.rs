@@ -19,7 +19,6 @@ use tch::{Device, Tensor};
 use super::metrics::MetricSet;
 use super::parameters::{self, ENCODER, HEAD};
 use super::{Checked, Components, Setup, freed};
-use crate::torch::device_name;
 
 /// The vocabularies of a system, and how its text is processed.
 pub(crate) struct Vocabulary {
@@ -69,27 +68,17 @@ impl System {
             ("target".to_owned(), vocabulary.vocabularies.target.len() as i64),
         ]);
         let [unk, pad, bos, eos] = [UNK, PAD, BOS, EOS].map(i64::from);
-        let special = SpecialIds { unk, pad, bos, eos };
-        let device_text = device_name(device);
-        let context = EncoderContext {
-            vocabulary_sizes: sizes.clone(),
-            special,
-            device: device_text.clone(),
-            features: parts.features.clone().or_else(|| parts.head.needs.features.clone()),
-        };
+        let special = SpecialIds::new(unk, pad, bos, eos);
+        let read = parts.features.clone().or_else(|| parts.head.needs.features.clone());
+        let context = EncoderContext::new(sizes.clone(), device).with_special(special).with_features(read);
         let mut encoder =
             EncoderInstance::create(&parts.encoder.handle, &parts.encoder.config, &context).map_err(Setup)?;
         let description = encoder.description().clone();
         if parts.features.is_none() {
             refuse_missing_features(&parts, &description.feature_sizes)?;
         }
-        let context = HeadContext {
-            feature_sizes: description.feature_sizes,
-            hidden_size: description.hidden_size,
-            vocabulary_sizes: sizes,
-            special,
-            device: device_text,
-        };
+        let context = HeadContext::new(description.feature_sizes, description.hidden_size, sizes, device)
+            .with_special(special);
         let mut head =
             HeadInstance::create(&parts.head.handle, &parts.head.config, &context).map_err(Setup)?;
         let mut parameters = parameters::prefixed(ENCODER, encoder.parameters().map_err(Setup)?);

@@ -6,11 +6,11 @@ use kiwi_core::diagnostic::{Diagnostic, nearest};
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::Kind;
 use kiwi_plugin_api::abi::host::{CallError, ComponentHandle};
-use kiwi_plugin_api::{EncoderNeeds, HeadNeeds, LongestSentence, NeededField};
+use kiwi_plugin_api::{EncoderNeeds, HeadNeeds, LongestSentence, NeededField, SparseGradient};
 use kiwi_text::Field;
 use serde_json::Value;
 
-use super::parameters::ENCODER;
+use super::parameters::{ENCODER, HEAD};
 
 /// What one component needs; nothing unless it is an encoder or a head.
 #[derive(Debug, Default)]
@@ -79,31 +79,33 @@ impl Needs {
         let mut needs = Self::default();
         match resolved.kind {
             Kind::Encoder => {
-                let EncoderNeeds { fields, longest, sparse_gradients, carries_state } =
+                let EncoderNeeds { fields, longest, sparse_gradients, carries_state, .. } =
                     handle.encoder_needs(config)?;
                 needs.carries_state = Some(carries_state);
                 needs.add_fields(resolved, fields);
                 needs.add_limits(resolved, longest);
-                needs.sparse_gradients = sparse_gradients
-                    .into_iter()
-                    .map(|sparse| SparseParameter {
-                        name: format!("{ENCODER}{}", sparse.parameter),
-                        reason: Reason::new(resolved, sparse.option),
-                    })
-                    .collect();
+                needs.add_sparse(resolved, ENCODER, sparse_gradients);
             }
             Kind::Head => {
-                let HeadNeeds { fields, features } = handle.head_needs(config)?;
+                let HeadNeeds { fields, features, sparse_gradients, .. } = handle.head_needs(config)?;
                 needs.add_fields(resolved, fields);
                 needs.features = features.map(|features| features.into_iter().collect());
+                needs.add_sparse(resolved, HEAD, sparse_gradients);
             }
             Kind::Optimizer | Kind::Metric | Kind::System => {}
         }
         Ok(needs)
     }
 
+    fn add_sparse(&mut self, resolved: &ResolvedComponent, prefix: &str, sparse: Vec<SparseGradient>) {
+        self.sparse_gradients.extend(sparse.into_iter().map(|sparse| SparseParameter {
+            name: format!("{prefix}{}", sparse.parameter),
+            reason: Reason::new(resolved, sparse.option),
+        }));
+    }
+
     fn add_fields(&mut self, resolved: &ResolvedComponent, fields: Vec<NeededField>) {
-        for NeededField { field, option } in fields {
+        for NeededField { field, option, .. } in fields {
             let reason = Reason::new(resolved, option);
             match known(&field) {
                 Some(Field::PostEdit) => self.post_edit = Some(reason),
@@ -114,7 +116,7 @@ impl Needs {
     }
 
     fn add_limits(&mut self, resolved: &ResolvedComponent, longest: Vec<LongestSentence>) {
-        for LongestSentence { field, positions, option } in longest {
+        for LongestSentence { field, positions, option, .. } in longest {
             let reason = Reason::new(resolved, option);
             match known(&field) {
                 Some(field) => self.longest.push(Limit { field, positions, reason }),

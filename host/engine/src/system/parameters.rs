@@ -20,7 +20,10 @@ pub(crate) fn prefixed(prefix: &str, parameters: Vec<Parameter>) -> Vec<Paramete
     parameters
         .into_iter()
         .filter(|parameter| parameter.alias_of.is_none())
-        .map(|parameter| Parameter { name: format!("{prefix}{}", parameter.name), ..parameter })
+        .map(|mut parameter| {
+            parameter.name.insert_str(0, prefix);
+            parameter
+        })
         .collect()
 }
 

@@ -27,8 +27,7 @@ pub(crate) fn refused(
             let error = format!("a sparse gradient could not be made: {error}");
             Failure::new(ExitCode::RunFailed, Diagnostic::error(error))
         })?;
-        let group =
-            ParameterGroup { name: trained.name.clone(), parameters: vec![(parameter.name.clone(), table)] };
+        let group = ParameterGroup::new(&*trained.name, vec![(parameter.name.clone(), table)]);
         let tried = OptimizerInstance::create(&optimizer.handle, &optimizer.config, &[group])
             .and_then(|mut instance| instance.step(&[1.0]).map(|()| instance))
             .and_then(OptimizerInstance::close);

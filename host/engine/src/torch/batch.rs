@@ -11,7 +11,7 @@ pub(crate) fn to_tensors(batch: &TextBatch, device: Device) -> Result<Batch> {
         .filter_map(|field| Some((field, batch.field(field)?)))
         .map(|(field, data)| to_field(field, data)?.to_device(device))
         .collect::<Result<_>>()?;
-    Ok(Batch { fields })
+    Ok(Batch::new(fields))
 }
 
 fn to_field(field: TextField, data: &FieldBatch) -> Result<Field> {

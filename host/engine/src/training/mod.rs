@@ -4,6 +4,7 @@ mod early_stopping;
 mod ending;
 mod events;
 mod groups;
+mod items;
 mod losses;
 mod memory_shortage;
 mod pass;

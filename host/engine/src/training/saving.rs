@@ -10,6 +10,7 @@ use kiwi_core::saved_system::SystemHeader;
 use kiwi_tracking::record::{Kept, Summary};
 
 use super::events::{Event, StopReason};
+use super::items::Items;
 use super::pass::failed;
 use super::state::{Position, TrainingState, copy_gradients, optimizer_states, restore_gradients};
 use super::trainer::Trainer;
@@ -208,6 +209,7 @@ impl Trainer<'_> {
             stopping: self.progress.seen(),
             decided: self.saving.keeper.decided().clone(),
             optimizers: states.to_resume(tensors),
+            items: self.items.saved().map_err(|error| cannot_save(&error))?,
             window: self.window.saved(WINDOW, tensors)?,
             whole: self.whole.saved(WHOLE, tensors)?,
             clock: self.clock.clone(),
@@ -231,6 +233,7 @@ impl Trainer<'_> {
         let tensors = optimizer_states(&archive, state.optimizers())?;
         self.optimizers.go_on(state.optimizers, &tensors)?;
         restore_gradients(self.system.parameters(), &archive, &state.sparse_gradients, device)?;
+        self.items = Items::restored(state.items, device).map_err(failed)?;
         self.window = Window::restored(state.window, WINDOW, &archive, device)?;
         self.whole = Window::restored(state.whole, WHOLE, &archive, device)?;
         if self.saving.keeper.go_on(state.decided) {

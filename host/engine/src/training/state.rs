@@ -14,6 +14,7 @@ use serde_json::Value;
 use tch::{Device, Tensor};
 
 use super::early_stopping::Seen;
+use super::items::SavedItems;
 use super::pass::failed;
 use super::skips::Skips;
 use super::window::{Clock, SavedWindow};
@@ -51,6 +52,8 @@ pub(crate) struct TrainingState {
     pub(super) stopping: Seen,
     pub(super) decided: Decided,
     pub(super) optimizers: SavedProgress,
+    #[serde(default)]
+    pub(super) items: SavedItems,
     pub(super) window: SavedWindow,
     pub(super) whole: SavedWindow,
     pub(super) clock: Clock,

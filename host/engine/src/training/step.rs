@@ -53,13 +53,11 @@ impl Trainer<'_> {
         if let Some(unusable) = self.unread.add(&loss, place)? {
             return self.not_finite(unusable);
         }
-        let scaled =
-            if share > 1 { output.loss.f_div_scalar(share as f64) } else { Ok(output.loss.shallow_clone()) };
-        let pending = match self.pending.take() {
-            Some(pending) => scaled.and_then(|loss| pending.f_add(&loss)),
-            None => scaled,
-        };
-        self.pending = Some(pending.map_err(|error| failed(error.into()))?);
+        let weighed = self.items.weigh(&output.loss, output.averaged_over.as_ref(), share).map_err(failed)?;
+        self.pending = Some(match self.pending.take() {
+            Some(pending) => pending.f_add(&weighed).map_err(|error| failed(error.into()))?,
+            None => weighed,
+        });
         for window in [&mut self.window, &mut self.whole] {
             self.system.metrics.add(&mut window.tally, &output).map_err(|error| running(&error))?;
             window.scalars.add(&output.scalars)?;
@@ -80,6 +78,7 @@ impl Trainer<'_> {
                 self.out_of_memory_or(failure, batch)?;
                 // Some gradients have it and some have not: the step begins anew with the batches that follow.
                 gradients::clear_gradients(&self.parameters).map_err(|error| failed(error.into()))?;
+                self.items.clear();
             }
         }
         self.system.detach_state().map_err(|error| running(&error))
@@ -101,7 +100,9 @@ impl Trainer<'_> {
             // All batches of the step were skipped.
             return Ok(());
         }
-        if self.optimizers.unscale(&self.parameters).map_err(failed)? && self.gradients_are_usable(batch)? {
+        let finite = self.optimizers.unscale(&self.parameters).map_err(failed)?;
+        self.items.divide(&self.parameters).map_err(failed)?;
+        if finite && self.gradients_are_usable(batch)? {
             self.optimizers.step(self.position.step).map_err(|error| running(&error))?;
             self.skips.used();
         }

@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::early_stopping::Progress;
 use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
+use super::items::Items;
 use super::losses::UnreadLosses;
 use super::pass::{self, Mode};
 use super::saving::Saving;
@@ -45,6 +46,8 @@ pub(crate) struct Trainer<'a> {
     pub(super) position: Position,
     /// The loss of batches whose gradients are not computed yet.
     pub(super) pending: Option<Tensor>,
+    /// What the losses of an unfinished optimizer step are means over.
+    pub(super) items: Items,
     /// Losses that may still turn out not to be finite.
     pub(super) unread: UnreadLosses,
     pub(super) skips: Skips,
@@ -85,6 +88,7 @@ impl<'a> Trainer<'a> {
             config,
             position: Position::default(),
             pending: None,
+            items: Items::default(),
             unread: UnreadLosses::default(),
             skips: Skips::default(),
             told_skipped: 0,

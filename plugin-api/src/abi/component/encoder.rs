@@ -14,13 +14,14 @@ use super::{
 };
 use crate::Encoder;
 use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
-use crate::abi::tensor::{NamedOwned, hand_over};
+use crate::abi::tensor::{NamedOwned, OwnedGroup, hand_over};
 
 /// Functions of an encoder. Fields are only ever appended.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = EncoderTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct EncoderTable {
     /// Builds an instance from a config and an [`crate::EncoderContext`] (JSON both).
     pub create: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<Instance>,
@@ -47,6 +48,7 @@ pub struct EncoderTable {
 
 /// What an encoder says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EncoderDescription {
     /// Size of its hidden state.
     pub hidden_size: i64,
@@ -62,6 +64,8 @@ pub struct EncoderOutput {
     pub features: RVec<OwnedFeature>,
     /// Tensors on the way, where they were asked for.
     pub trace: RVec<NamedOwned>,
+    /// None in this version. A group whose name a host does not know is passed over.
+    pub more: RVec<OwnedGroup>,
 }
 
 pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
@@ -119,7 +123,11 @@ extern "C" fn forward<T: Encoder>(
     call(T::CLASS_NAME, instance, |encoder: &mut T| {
         let mut pass = pass.pass();
         let features = encoder.forward(&batch(fields), &mut pass)?;
-        Ok(EncoderOutput { features: hand_over_features(&features), trace: hand_over(pass.into_trace()) })
+        Ok(EncoderOutput {
+            features: hand_over_features(&features),
+            trace: hand_over(pass.into_trace()),
+            more: RVec::new(),
+        })
     })
 }
 

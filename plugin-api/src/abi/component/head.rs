@@ -18,6 +18,7 @@ use crate::{Features, Head, HeadOutput, Output, Result};
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HeadTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct HeadTable {
     /// Builds an instance from a config and a [`crate::HeadContext`] (JSON both).
     pub create: extern "C" fn(RStr<'_>, RStr<'_>) -> AbiResult<Instance>,
@@ -49,12 +50,16 @@ pub struct HeadTable {
 pub struct AbiHeadOutput {
     /// Scalar, differentiable.
     pub loss: OwnedTensor,
+    /// How many items the loss is the mean over.
+    pub averaged_over: ROption<OwnedTensor>,
     /// The outputs, in order.
     pub outputs: RVec<OwnedGroup>,
     /// Further scalars for the log.
     pub scalars: RVec<NamedOwned>,
     /// Tensors on the way, where they were asked for.
     pub trace: RVec<NamedOwned>,
+    /// None in this version. A group whose name a host does not know is passed over.
+    pub more: RVec<OwnedGroup>,
 }
 
 impl AbiHeadOutput {
@@ -70,9 +75,11 @@ impl AbiHeadOutput {
             .collect();
         Self {
             loss: OwnedTensor::new(output.loss),
+            averaged_over: output.averaged_over.map(OwnedTensor::new).into(),
             outputs,
             scalars: hand_over(output.scalars),
             trace: hand_over(trace),
+            more: RVec::new(),
         }
     }
 
@@ -85,6 +92,7 @@ impl AbiHeadOutput {
             .collect();
         let output = HeadOutput {
             loss: self.loss.into_tensor(),
+            averaged_over: self.averaged_over.into_option().map(OwnedTensor::into_tensor),
             outputs,
             scalars: crate::abi::tensor::take_over(self.scalars),
         };

@@ -16,6 +16,7 @@ use crate::{Error, Metric, Ordering, Output};
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = MetricTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct MetricTable {
     /// 0 where smaller values are better, 1 where larger ones are.
     pub ordering: u32,

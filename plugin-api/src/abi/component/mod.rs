@@ -25,6 +25,7 @@ use optimizer::OptimizerTableRef;
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ComponentTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct ComponentTable {
     /// One of [`kiwi_plugin_metadata::kind`].
     pub kind: RStr<'static>,

@@ -15,6 +15,7 @@ use crate::{ConfigReport, Optimizer, ParameterGroup, Schedule};
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = OptimizerTableRef)))]
 #[sabi(missing_field(option))]
+#[non_exhaustive]
 pub struct OptimizerTable {
     /// Builds an instance from a config (JSON) over groups of parameters.
     pub create: extern "C" fn(RStr<'_>, RSlice<'_, BorrowedGroup<'_>>) -> AbiResult<Instance>,

@@ -9,6 +9,7 @@ use crate::abi::guard::{AbiError, AbiResult, FailureKind};
 
 /// What a component was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Its JSON Schema was asked for.
     Schema,

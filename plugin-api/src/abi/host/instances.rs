@@ -287,6 +287,11 @@ impl HeadInstance {
             let message = format!("its loss must be a scalar, not of shape {:?}", output.loss.size());
             return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
         }
+        if let Some(count) = output.averaged_over.as_ref().filter(|count| count.numel() != 1) {
+            let message =
+                format!("what its loss is averaged over must be a scalar, not of shape {:?}", count.size());
+            return Err(CallError::new(&self.owned.origin, Phase::Forward, message));
+        }
         Ok(output)
     }
 

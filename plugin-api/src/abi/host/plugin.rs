@@ -15,6 +15,7 @@ use crate::{ConfigReport, EncoderNeeds, HeadNeeds};
 
 /// Why a file could not be opened as a plugin.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The dynamic loader refused it.
     #[error("the dynamic loader cannot open {}: {reason}", .file.display())]

@@ -116,27 +116,23 @@ impl Config {
     pub(crate) fn needs(&self) -> EncoderNeeds {
         let fields = self.fields();
         let with_positions = fields.iter().filter(|(_, field)| field.use_position_embeddings);
-        let mut longest: Vec<_> = with_positions
-            .map(|(name, field)| LongestSentence {
-                field: (*name).to_owned(),
-                positions: field.max_position_embeddings,
-                option: format!("embeddings.{name}.max_position_embeddings"),
-            })
-            .collect();
-        // A post-edit is embedded as a target.
-        let post_edit = longest.iter().find(|limit| limit.field == "target").cloned();
-        longest.extend(post_edit.map(|limit| LongestSentence { field: "pe".to_owned(), ..limit }));
+        let mut needs = EncoderNeeds::default();
+        for (name, field) in with_positions {
+            let option = format!("embeddings.{name}.max_position_embeddings");
+            needs = needs.longest(*name, field.max_position_embeddings, &*option);
+            if *name == "target" {
+                // A post-edit is embedded as a target.
+                needs = needs.longest("pe", field.max_position_embeddings, option);
+            }
+        }
         // The logits give a shared table a dense gradient, and the sum of the two is dense.
         let sparse = fields.iter().filter(|(name, field)| {
             field.sparse_embeddings && !field.freeze && !(self.share_embeddings && *name == "target")
         });
-        let sparse_gradients = sparse
-            .map(|(name, _)| SparseGradient {
-                parameter: format!("embeddings.{name}.embedding.weight"),
-                option: format!("embeddings.{name}.sparse_embeddings"),
-            })
-            .collect();
-        EncoderNeeds { longest, sparse_gradients, ..EncoderNeeds::default() }
+        sparse.fold(needs, |needs, (name, _)| {
+            let parameter = format!("embeddings.{name}.embedding.weight");
+            needs.sparse_gradient(parameter, format!("embeddings.{name}.sparse_embeddings"))
+        })
     }
 
     fn fields(&self) -> [(&'static str, &FieldEmbedding); 2] {

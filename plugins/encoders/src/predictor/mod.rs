@@ -235,11 +235,7 @@ impl PredictorEncoder {
 
     /// O f, left for the head to compute where it is needed.
     fn logits(&self, predicted: Tensor) -> Feature {
-        Feature::Projection(Projection {
-            input: predicted,
-            weight: self.output_table.shallow_clone(),
-            bias: None,
-        })
+        Feature::Projection(Projection::new(predicted, self.output_table.shallow_clone(), None))
     }
 
     /// `[B, T, o + 2h]`: O[y] * f, its first and last position replaced by learned vectors, beside the states.

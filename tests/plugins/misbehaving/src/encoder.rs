@@ -76,17 +76,14 @@ impl Component for MisbehavingEncoder {
 impl Encoder for MisbehavingEncoder {
     fn needs(config: &Config) -> EncoderNeeds {
         config.fault.in_needs();
-        let longest = config.longest.map(|positions| LongestSentence {
-            field: "target".to_owned(),
-            positions,
-            option: "longest".to_owned(),
-        });
-        EncoderNeeds {
-            fields: config.reads.iter().map(|field| NeededField::new(field, "reads")).collect(),
-            longest: longest.into_iter().collect(),
-            carries_state: config.carries,
-            ..EncoderNeeds::default()
+        let mut needs = EncoderNeeds::default();
+        if let Some(positions) = config.longest {
+            needs = needs.longest("target", positions, "longest");
         }
+        if let Some(field) = &config.reads {
+            needs = needs.reads(field, "reads");
+        }
+        if config.carries { needs.carries_state() } else { needs }
     }
 
     fn create(config: Config, context: &EncoderContext) -> Result<Self> {
@@ -195,7 +192,7 @@ impl Encoder for MisbehavingEncoder {
             // Adds 0, whose derivative is 0 times infinity.
             input = input.f_add(&input.f_sub(&input.f_detach()?)?.f_sqrt()?.f_mul_scalar(0.0)?)?;
         }
-        let logits = Projection { input, weight: self.output.shallow_clone(), bias: None };
+        let logits = Projection::new(input, self.output.shallow_clone(), None);
         self.config.fault.after_work();
         Ok(Features::new().with("target_logits", Feature::Projection(logits)))
     }

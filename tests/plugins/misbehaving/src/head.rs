@@ -32,7 +32,7 @@ impl Head for MisbehavingHead {
     fn needs(config: &Config) -> HeadNeeds {
         config.fault.in_needs();
         let feature = if config.fault == Fault::OtherFeature { "target_logit" } else { "target_logits" };
-        HeadNeeds { features: Some(vec![feature.to_owned()]), ..HeadNeeds::default() }
+        HeadNeeds::default().features([feature])
     }
 
     fn create(config: Config, context: &HeadContext) -> Result<Self> {
@@ -75,12 +75,16 @@ impl Head for MisbehavingHead {
             ]
         };
         fault.after_work();
-        let scalars = match fault {
-            Fault::ScalarNotScalar => vec![("all".to_owned(), found.nll.shallow_clone())],
-            Fault::TellsHalfLoss => vec![("half_loss".to_owned(), loss.f_div_scalar(2.0)?)],
-            _ => Vec::new(),
+        let scalar = match fault {
+            Fault::ScalarNotScalar => Some(("all", found.nll.shallow_clone())),
+            Fault::TellsHalfLoss => Some(("half_loss", loss.f_div_scalar(2.0)?)),
+            _ => None,
         };
-        Ok(HeadOutput { loss, outputs: vec![Output::new("target", figures)], scalars })
+        let output = HeadOutput::new(loss, vec![Output::new("target", figures)]);
+        Ok(match scalar {
+            Some((name, scalar)) => output.with_scalar(name, scalar),
+            None => output,
+        })
     }
 }
 
