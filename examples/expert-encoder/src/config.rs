@@ -58,12 +58,8 @@ impl Default for Config {
 impl Config {
     /// Positions limit the length of a sentence in every field that is read.
     pub(crate) fn needs(&self) -> EncoderNeeds {
-        let longest = ["source", "target", "pe"].map(|field| LongestSentence {
-            field: field.to_owned(),
-            positions: self.max_positions,
-            option: "max_positions".to_owned(),
-        });
-        EncoderNeeds { longest: longest.into(), ..EncoderNeeds::default() }
+        let limited = |needs: EncoderNeeds, field| needs.longest(field, self.max_positions, "max_positions");
+        ["source", "target", "pe"].into_iter().fold(EncoderNeeds::default(), limited)
     }
 
     /// Everything that types alone do not say. The bounds are beyond any model, and keep products of sizes within 64 bits.

@@ -204,11 +204,11 @@ impl ExpertEncoder {
     /// The logits of the words, left for the head to compute where it is needed; of the positions that no loss counts those of a
     /// row of zeros.
     fn logits(&self, field: &Field, predicted: &Predicted) -> Result<Feature> {
-        Ok(Feature::Projection(Projection {
-            input: self.spread(field, &predicted.positions, &predicted.merged)?,
-            weight: self.output_table.shallow_clone(),
-            bias: Some(self.output_bias.shallow_clone()),
-        }))
+        Ok(Feature::Projection(Projection::new(
+            self.spread(field, &predicted.positions, &predicted.merged)?,
+            self.output_table.shallow_clone(),
+            Some(self.output_bias.shallow_clone()),
+        )))
     }
 
     /// `[B, T, 3 H]`: of each word the product of its row of the output table and what that is multiplied with, beside both ways'

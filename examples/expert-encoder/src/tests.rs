@@ -22,14 +22,9 @@ fn small() -> Config {
 }
 
 fn context(features: Option<&[&str]>) -> EncoderContext {
-    EncoderContext {
-        vocabulary_sizes: BTreeMap::from(
-            ["source", "target", "pe"].map(|field| (field.to_owned(), VOCABULARY)),
-        ),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-        features: features.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>()),
-    }
+    let sizes = BTreeMap::from(["source", "target", "pe"].map(|field| (field.to_owned(), VOCABULARY)));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    EncoderContext::new(sizes, Device::Cpu).with_features(features.map(names))
 }
 
 /// libtorch's generator, which all tests of this process share, seeded. Nobody else draws while the guard lives.
@@ -59,7 +54,7 @@ fn in_double(config: Config) -> ExpertEncoder {
 fn batch(source: &[Vec<i64>], target: &[Vec<i64>]) -> Batch {
     let field =
         |name: &str, sentences| Field::from_sentences(name, sentences, SpecialIds::default()).unwrap();
-    Batch { fields: vec![field("source", source), field("target", target)] }
+    Batch::new(vec![field("source", source), field("target", target)])
 }
 
 /// Pairs of different lengths, and one of no words.

@@ -60,9 +60,8 @@ impl Component for LabelSmoothing {
 
 impl Head for LabelSmoothing {
     fn needs(config: &Config) -> HeadNeeds {
-        let fields = if config.fine_tune { vec![NeededField::new("pe", "fine_tune")] } else { Vec::new() };
-        let features = outputs(config).iter().map(|output| logits_of(output)).collect();
-        HeadNeeds { fields, features: Some(features) }
+        let needs = HeadNeeds::default().features(outputs(config).iter().map(|output| logits_of(output)));
+        if config.fine_tune { needs.reads("pe", "fine_tune") } else { needs }
     }
 
     fn create(config: Config, context: &HeadContext) -> Result<Self> {
@@ -92,7 +91,7 @@ impl Head for LabelSmoothing {
             outputs.push(output);
         }
         let loss = Tensor::f_stack(&losses, 0)?.f_sum(losses[0].kind())?;
-        Ok(HeadOutput { loss, outputs, scalars: Vec::new() })
+        Ok(HeadOutput::new(loss, outputs))
     }
 }
 

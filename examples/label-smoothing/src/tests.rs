@@ -14,7 +14,7 @@ fn batch() -> Batch {
     // The second sentence has a word that is spelled like a special token, which is not counted.
     let target = vec![vec![5, 9, 22, 0], vec![special.pad, 11], vec![]];
     let post_edit = vec![vec![8, 8], vec![12, 13, 14], vec![21]];
-    Batch { fields: vec![field("source", &source), field("target", &target), field("pe", &post_edit)] }
+    Batch::new(vec![field("source", &source), field("target", &target), field("pe", &post_edit)])
 }
 
 /// Logits of the fields, of the same table, without and with a bias.
@@ -28,11 +28,8 @@ fn features(batch: &Batch, bias: Option<&Tensor>) -> (Features, [Tensor; 3]) {
     };
     let (target, pe) = (input("target"), input("pe"));
     let logits = |input: &Tensor| {
-        Feature::Projection(Projection {
-            input: input.shallow_clone(),
-            weight: weight.shallow_clone(),
-            bias: bias.map(Tensor::shallow_clone),
-        })
+        let bias = bias.map(Tensor::shallow_clone);
+        Feature::Projection(Projection::new(input.shallow_clone(), weight.shallow_clone(), bias))
     };
     let features = Features::new().with("target_logits", logits(&target)).with("pe_logits", logits(&pe));
     (features, [target, pe, weight])
@@ -40,13 +37,7 @@ fn features(batch: &Batch, bias: Option<&Tensor>) -> (Features, [Tensor; 3]) {
 
 fn head(smoothing: f64, fine_tune: bool) -> LabelSmoothing {
     let sizes = ["target_logits", "pe_logits"].map(|name| (name.to_owned(), VOCABULARY));
-    let context = HeadContext {
-        feature_sizes: BTreeMap::from(sizes),
-        hidden_size: SIZE,
-        vocabulary_sizes: BTreeMap::new(),
-        special: SpecialIds::default(),
-        device: "cpu".to_owned(),
-    };
+    let context = HeadContext::new(BTreeMap::from(sizes), SIZE, BTreeMap::new(), Device::Cpu);
     LabelSmoothing::create(Config { smoothing, fine_tune }, &context).unwrap()
 }
 
@@ -131,7 +122,7 @@ fn what_metrics_read_is_not_smoothed() {
 fn a_batch_without_words_has_no_loss() {
     let special = SpecialIds::default();
     let field = |name: &str| Field::from_sentences(name, &[vec![], vec![]], special).unwrap();
-    let batch = Batch { fields: vec![field("source"), field("target"), field("pe")] };
+    let batch = Batch::new(vec![field("source"), field("target"), field("pe")]);
     let (features, [target, ..]) = features(&batch, None);
     let output = head(0.1, true).forward(&features, &batch, &mut Pass::new(true, false)).unwrap();
     assert_eq!(output.loss.double_value(&[]), 0.0);

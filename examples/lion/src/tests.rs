@@ -23,9 +23,9 @@ fn groups(seed: i64) -> Vec<ParameterGroup> {
     };
     let all: Vec<_> = SHAPES.iter().map(parameter).collect();
     let (first, second) = all.split_at(2);
-    let group = |name: &str, parameters: &[(String, Tensor)]| ParameterGroup {
-        name: name.to_owned(),
-        parameters: parameters.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect(),
+    let group = |name: &str, parameters: &[(String, Tensor)]| {
+        let shared = parameters.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        ParameterGroup::new(name, shared.collect())
     };
     vec![group("first", first), group("second", second)]
 }
@@ -163,8 +163,7 @@ fn sparse_gradients_and_a_wrong_number_of_rates_are_refused() {
     let table = Tensor::ones([6, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let before = numbers(&table.to_kind(Kind::Double));
     let parameters = vec![("table".to_owned(), table.shallow_clone())];
-    let mut lion =
-        Lion::create(Config::default(), vec![ParameterGroup { name: "all".to_owned(), parameters }]).unwrap();
+    let mut lion = Lion::create(Config::default(), vec![ParameterGroup::new("all", parameters)]).unwrap();
     Tensor::embedding(&table, &Tensor::from_slice(&[1_i64, 4]), -1, false, true).sum(Kind::Float).backward();
     let error = lion.step(&[0.1]).unwrap_err().to_string();
     assert!(error.starts_with("the gradient of `table` is sparse, which `lion` cannot use"), "{error}");

@@ -2,9 +2,10 @@
 //!
 //! A failed check does not keep the others from running; a failed build does, since what follows needs it. [`runner`] runs
 //! the tests, [`readme`] the commands of the README, [`coverage`] checks which tests there must be, [`skipped`] collects what
-//! tests say they left out.
+//! tests say they left out, [`examples`] is about the plugins in `examples/`.
 
 mod coverage;
+mod examples;
 mod readme;
 mod runner;
 mod skipped;
@@ -105,6 +106,9 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     });
     steps.step("commands of the README", Need::Check, || readme::run_commands(workspace));
     steps.step("doc tests", Need::Check, || runner::doc_tests(workspace, &mut tally));
+    steps.step("style of the example plugins", Need::Check, || examples::check_style(workspace));
+    steps.step("build of the example plugins", Need::Check, || examples::build(workspace));
+    steps.step("tests of the example plugins", Need::Check, || examples::tests(workspace, &mut tally));
     steps.step("packages for Python", Need::Check, || python::setup_packages(workspace));
     steps.step("tests", Need::Check, || runner::tests(workspace, &mut tally));
 
