@@ -140,7 +140,8 @@ fn all_four_train_together_and_the_largest_accuracy_is_the_best() {
 
     // The accuracy does not depend on which sentences lie in a batch.
     let of = |size: &str| {
-        let outcome = of_validation_pairs(&work, "evaluate", &run.best(), &["--batch-size", size]);
+        let more = ["--batch-size", size, "--set", "system.metrics=[\"WordAccuracy\"]"];
+        let outcome = of_validation_pairs(&work, "evaluate", &run.best(), &more);
         let found = figures(&outcome).into_iter().find(|(name, _)| name == "target_WordAccuracy");
         found.unwrap().1.parse::<f64>().unwrap()
     };
