@@ -79,6 +79,26 @@ pub trait Encoder: Component {
         Ok(())
     }
 
+    /// The state that it carries in training, of which [`Encoder::detach_state`] has cut the history: what a resume point keeps, so
+    /// that a run can be resumed within an epoch. `None`, the answer of a class that does not say, lets runs that carry state be
+    /// resumed from the ends of epochs only. The tensors may be the encoder's own: the host reads them before it calls it again.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    #[cfg(feature = "v1_1")]
+    fn carried_state(&self) -> Result<Option<NamedTensors>> {
+        Ok(None)
+    }
+
+    /// Takes over what [`Encoder::carried_state`] gave, on the encoder's device.
+    ///
+    /// # Errors
+    /// When a tensor is missing, of another shape, or of an unknown name, which is the answer of a class that carries nothing.
+    #[cfg(feature = "v1_1")]
+    fn load_carried_state(&mut self, _state: NamedTensors) -> Result<()> {
+        Err(Error::new("it was saved with carried state, and this version of the class keeps none"))
+    }
+
     /// What a saved system must hold of it besides parameters and buffers, as JSON: counters, statistics, names. Asked whenever a
     /// system is saved; `None` for nothing.
     ///

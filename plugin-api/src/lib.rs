@@ -92,8 +92,9 @@ pub use transfer::to_device;
 /// Version of this crate, which is the version of the ABI.
 pub const API_VERSION: &str = kiwi_plugin_metadata::API_VERSION;
 
-/// Oldest API version a host must have to run a plugin built with this crate.
-pub const MINIMUM_HOST_API: &str = "1.0.0";
+/// Oldest API version a host must have to run a plugin built with this crate: that of the newest `v1_x` feature which is on. What
+/// an author may call without a feature, every host of the major version can do.
+pub const MINIMUM_HOST_API: &str = if cfg!(feature = "v1_1") { "1.1.0" } else { "1.0.0" };
 
 /// What nearly every plugin needs: `use kiwi_plugin_api::prelude::*;`.
 pub mod prelude {

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use kiwi_tests::interrupted::{differences, results};
-use kiwi_tests::trained::all_files;
+use kiwi_tests::trained::{Trained, all_files, tensors};
 use kiwi_tests::workplace::Workplace;
 use serde_json::{Value, json};
 
@@ -432,4 +432,39 @@ fn state_that_is_carried_from_batch_to_batch_is_resumed_from_where_there_is_none
     let mut resumed = work.begin("stopped", &changes, &["--resume"]);
     assert_eq!(resumed.end(), 0, "{}", resumed.said());
     assert_eq!(differences(&whole.directory, &work.at("stopped")), [""; 0]);
+}
+
+#[test]
+fn state_that_an_encoder_can_save_is_resumed_within_an_epoch() {
+    let work = Workplace::new();
+    let changes = |steps: u64, saves: bool| {
+        let encoder =
+            json!({"class_name": "MisbehavingEncoder", "dim": 8, "carries": true, "saves_carried": saves});
+        [
+            ("trainer.epochs", json!(9)),
+            ("trainer.max_steps", json!(steps)),
+            ("trainer.truncated_bptt_steps", json!(2)),
+            ("trainer.gradient_accumulation_steps", json!(2)),
+            ("system.model.encoder", encoder),
+            ("system.model.tlm_outputs", json!({"class_name": "MisbehavingHead"})),
+        ]
+    };
+    let last = |run: &Trained| tensors(&run.directory.join(run.index()["last"].as_str().unwrap()));
+    for saves in [true, false] {
+        let whole = work.train(&format!("whole-{saves}"), &changes(11, saves));
+        let name = format!("stopped-{saves}");
+        // 8 batches an epoch make 4 steps: the end lies within an epoch.
+        let stopped = work.train(&name, &changes(6, saves));
+        let mut resumed = work.begin(&name, &changes(11, saves), &["--resume"]);
+        assert_eq!(resumed.end(), 0, "{}", resumed.said());
+        let place = if saves {
+            "after 6 optimizer steps: epoch 1, after 4 batches"
+        } else {
+            "after 4 optimizer steps: epoch 0, after 8"
+        };
+        assert!(resumed.said().contains(place), "{}", resumed.said());
+        for (tensor_name, tensor) in last(&whole) {
+            assert!(tensor.equal(&last(&stopped)[&tensor_name]), "{tensor_name}");
+        }
+    }
 }

@@ -10,7 +10,8 @@ use kiwi_core::saved_system::archive::Archive;
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
 use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
 use kiwi_plugin_api::{
-    Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, Parameter, SpecialIds,
+    Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Parameter,
+    SpecialIds,
 };
 use kiwi_text::{BOS, EOS, PAD, UNK, Vocabularies};
 use serde_json::Value;
@@ -144,9 +145,25 @@ impl System {
         Ok((self.encoder.extra()?, self.head.extra()?))
     }
 
-    /// Whether its encoder carries state from batch to batch, which no file has.
+    /// Whether its encoder carries state from batch to batch.
     pub(crate) fn carries_state(&self) -> bool {
         self.carries_state
+    }
+
+    /// The state that its encoder carries in training; `None` where it carries none or cannot save it.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        if self.carries_state { self.encoder.carried_state() } else { Ok(None) }
+    }
+
+    /// Hands its encoder the state that it carried.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), Failure> {
+        self.encoder.load_carried_state(state).map_err(Setup).map_err(Into::into)
     }
 
     /// What a file of this system says about it, without how it was trained.

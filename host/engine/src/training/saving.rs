@@ -12,7 +12,9 @@ use kiwi_tracking::record::{Kept, Summary};
 use super::events::{Event, StopReason};
 use super::items::Items;
 use super::pass::failed;
-use super::state::{Position, TrainingState, copy_gradients, optimizer_states, restore_gradients};
+use super::state::{
+    CARRIED, Position, TrainingState, copy_gradients, optimizer_states, restore_gradients, tensors_below,
+};
 use super::trainer::Trainer;
 use super::window::Window;
 use crate::checkpoint::{
@@ -138,7 +140,7 @@ impl Trainer<'_> {
 
     /// Copies what is to be written, and has it written.
     fn save(&mut self, slot: Option<&Slot>, resume: bool) -> Result<(), Failure> {
-        let resume = resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here();
+        let resume = resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here()?;
         if slot.is_none() && !resume {
             return Ok(());
         }
@@ -152,11 +154,20 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// No file has the state that an encoder carries from batch to batch: only at an epoch's end there is none.
-    fn can_be_resumed_here(&self) -> bool {
-        let carries = self.system.carries_state() && self.mode.carry;
+    /// Not where gradients will still reach back, nor with state that an encoder carries from batch to batch and cannot save: at an
+    /// epoch's end there is none.
+    fn can_be_resumed_here(&mut self) -> Result<bool, Failure> {
+        if !self.carries_now() {
+            return Ok(true);
+        }
+        let saved = self.system.carried_state().map_err(|error| running(&error))?;
+        Ok(saved.is_some() && self.pending.is_none())
+    }
+
+    /// Whether the next batch goes on with state of the last.
+    fn carries_now(&self) -> bool {
         let between_epochs = self.position.batch == 0 || self.epoch_is_done();
-        !carries || between_epochs
+        self.system.carries_state() && self.mode.carry && !between_epochs
     }
 
     fn epoch_is_done(&self) -> bool {
@@ -204,8 +215,16 @@ impl Trainer<'_> {
         let (encoder_extra, head_extra) = self.system.extras().map_err(|error| running(&error))?;
         let sparse_gradients =
             copy_gradients(self.system.parameters(), tensors).map_err(|error| cannot_save(&error))?;
+        let carried = if self.carries_now() {
+            self.system.carried_state().map_err(|error| running(&error))?.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let carried = CopiedTensors::of(carried.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+        tensors.extend(CARRIED, &carried.map_err(|error| cannot_save(&error))?);
         Ok(TrainingState {
             position: self.position,
+            carries: self.carries_now(),
             stopping: self.progress.seen(),
             decided: self.saving.keeper.decided().clone(),
             optimizers: states.to_resume(tensors),
@@ -230,6 +249,9 @@ impl Trainer<'_> {
         let ResumePoint { state, archive, .. } = point;
         let device = self.system.device();
         self.system.go_on(&archive, state.encoder_extra.as_ref(), state.head_extra.as_ref())?;
+        if state.carries {
+            self.system.load_carried_state(&tensors_below(&archive, CARRIED, device)?)?;
+        }
         let tensors = optimizer_states(&archive, state.optimizers())?;
         self.optimizers.go_on(state.optimizers, &tensors)?;
         restore_gradients(self.system.parameters(), &archive, &state.sparse_gradients, device)?;

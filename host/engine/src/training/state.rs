@@ -27,6 +27,8 @@ const GRADIENT: &str = "gradient.";
 /// The same for the parts of a sparse one.
 const INDICES: &str = "gradient_indices.";
 const VALUES: &str = "gradient_values.";
+/// The same for the state that an encoder carries from batch to batch.
+pub(super) const CARRIED: &str = "carried.";
 
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,9 @@ pub(crate) struct TrainingState {
     pub(super) elapsed: Duration,
     pub(super) encoder_extra: Option<Value>,
     pub(super) head_extra: Option<Value>,
+    /// Whether the next batch goes on with carried state.
+    #[serde(default)]
+    pub(super) carries: bool,
     /// The parameters that have a sparse gradient, and whether it is coalesced.
     pub(super) sparse_gradients: BTreeMap<String, bool>,
 }
@@ -142,15 +147,23 @@ pub(super) fn restore_gradients(
 /// # Errors
 /// When one cannot be read.
 pub(super) fn optimizer_states(archive: &Archive, count: usize) -> Result<Vec<NamedTensors>, Failure> {
-    let of_one = |index: usize| {
-        let prefix = format!("{OPTIMIZER}{index}.");
-        let tensors = archive.tensors().filter_map(|data| {
-            let name = data.name.strip_prefix(&prefix)?.to_owned();
-            Some(tensor_from(&data).map(|tensor| (name, tensor)))
-        });
-        tensors.collect::<kiwi_plugin_api::Result<_>>().map_err(|error| unreadable(archive, &error))
-    };
-    (0..count).map(of_one).collect()
+    (0..count).map(|index| tensors_below(archive, &format!("{OPTIMIZER}{index}."), Device::Cpu)).collect()
+}
+
+/// The tensors whose names begin with `prefix`, without it, on a device.
+///
+/// # Errors
+/// When one cannot be read.
+pub(super) fn tensors_below(
+    archive: &Archive,
+    prefix: &str,
+    device: Device,
+) -> Result<NamedTensors, Failure> {
+    let tensors = archive.tensors().filter_map(|data| {
+        let name = data.name.strip_prefix(prefix)?.to_owned();
+        Some(tensor_from(&data).and_then(|tensor| Ok((name, tensor.f_to(device)?))))
+    });
+    tensors.collect::<kiwi_plugin_api::Result<_>>().map_err(|error| unreadable(archive, &error))
 }
 
 /// A tensor of a resume point on a device, if it is there.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use abi_stable::StableAbi;
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::{ROption, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use kiwi_plugin_metadata::kind;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::Encoder;
 use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
-use crate::abi::tensor::{NamedOwned, OwnedGroup, hand_over};
+use crate::abi::tensor::{NamedBorrowed, NamedOwned, OwnedGroup, hand_over};
 
 /// Functions of an encoder. Fields are only ever appended.
 #[repr(C)]
@@ -44,6 +44,10 @@ pub struct EncoderTable {
     /// Cuts the state carried in training from how it came about.
     #[sabi(last_prefix_field)]
     pub detach_state: extern "C" fn(&mut Instance) -> AbiResult<()>,
+    /// Since 1.1: the state carried in training, where it can be saved.
+    pub carried_state: extern "C" fn(&mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>>,
+    /// Since 1.1: takes over what `carried_state` gave.
+    pub load_carried_state: extern "C" fn(&mut Instance, RSlice<'_, NamedBorrowed<'_>>) -> AbiResult<()>,
 }
 
 /// What an encoder says about itself.
@@ -81,6 +85,8 @@ pub(crate) fn table<T: Encoder>() -> ComponentTableRef {
             load_extra: load_extra::<T>,
             reset_state: reset_state::<T>,
             detach_state: detach_state::<T>,
+            carried_state: carried_state::<T>,
+            load_carried_state: load_carried_state::<T>,
         })));
     let mut table = ComponentTable::new::<T>(kind::ENCODER);
     table.encoder = ROption::RSome(EncoderTableRef(functions.static_as_prefix()));
@@ -145,4 +151,32 @@ extern "C" fn reset_state<T: Encoder>(instance: &mut Instance, training: bool) -
 
 extern "C" fn detach_state<T: Encoder>(instance: &mut Instance) -> AbiResult<()> {
     call(T::CLASS_NAME, instance, |encoder: &mut T| encoder.detach_state())
+}
+
+#[cfg(feature = "v1_1")]
+extern "C" fn carried_state<T: Encoder>(instance: &mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| Ok(encoder.carried_state()?.map(hand_over).into()))
+}
+
+#[cfg(not(feature = "v1_1"))]
+extern "C" fn carried_state<T: Encoder>(_instance: &mut Instance) -> AbiResult<ROption<RVec<NamedOwned>>> {
+    enter(T::CLASS_NAME, || Ok(ROption::RNone))
+}
+
+#[cfg(feature = "v1_1")]
+extern "C" fn load_carried_state<T: Encoder>(
+    instance: &mut Instance,
+    state: RSlice<'_, NamedBorrowed<'_>>,
+) -> AbiResult<()> {
+    call(T::CLASS_NAME, instance, |encoder: &mut T| {
+        encoder.load_carried_state(crate::abi::tensor::clone_all(state))
+    })
+}
+
+#[cfg(not(feature = "v1_1"))]
+extern "C" fn load_carried_state<T: Encoder>(
+    _instance: &mut Instance,
+    _state: RSlice<'_, NamedBorrowed<'_>>,
+) -> AbiResult<()> {
+    enter(T::CLASS_NAME, || Err(crate::Error::new("the plugin was built without the feature `v1_1`")))
 }

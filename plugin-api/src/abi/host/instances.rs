@@ -166,6 +166,30 @@ impl EncoderInstance {
         self.owned.call(Phase::LoadState, |instance| (table.load_extra())(instance, RStr::from_str(&text)))
     }
 
+    /// The state that it carries in training; `None` where it cannot be saved.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
+        let Some(carried_state) = self.table.carried_state() else { return Ok(None) };
+        let state = self.owned.call(Phase::SaveState, |instance| carried_state(instance))?;
+        Ok(state.into_option().map(take_over))
+    }
+
+    /// Hands it what [`Self::carried_state`] gave.
+    ///
+    /// # Errors
+    /// When the plugin fails.
+    pub fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {
+        let Some(load_carried_state) = self.table.load_carried_state() else {
+            let message =
+                "it was saved with carried state, and this version of the plugin cannot take it over";
+            return Err(CallError::new(&self.owned.origin, Phase::LoadState, message));
+        };
+        let lent = lend(state);
+        self.owned.call(Phase::LoadState, |instance| load_carried_state(instance, RSlice::from_slice(&lent)))
+    }
+
     /// Has it forget the state that it carries in training, or in evaluation.
     ///
     /// # Errors

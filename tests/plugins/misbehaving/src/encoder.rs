@@ -20,6 +20,8 @@ pub(crate) struct Config {
     reads: Option<String>,
     /// Carry the mean of the sources from batch to batch.
     carries: bool,
+    /// Let resume points have what is carried.
+    saves_carried: bool,
     /// Keep the number of batches that were trained on in saved systems.
     counts: bool,
     /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
@@ -40,6 +42,7 @@ impl Default for Config {
             longest: None,
             reads: None,
             carries: false,
+            saves_carried: false,
             counts: false,
             evaluates: None,
             out_of_memory: Vec::new(),
@@ -123,6 +126,16 @@ impl Encoder for MisbehavingEncoder {
 
     fn reset_state(&mut self, training: bool) -> Result<()> {
         self.carried[usize::from(training)] = None;
+        Ok(())
+    }
+
+    fn carried_state(&self) -> Result<Option<NamedTensors>> {
+        let carried = self.carried[1].iter().map(|tensor| ("mean".to_owned(), tensor.shallow_clone()));
+        Ok(self.config.saves_carried.then(|| carried.collect()))
+    }
+
+    fn load_carried_state(&mut self, state: NamedTensors) -> Result<()> {
+        self.carried[1] = state.into_iter().next().map(|(_, tensor)| tensor);
         Ok(())
     }
 
