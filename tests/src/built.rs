@@ -73,6 +73,25 @@ pub fn allocating_optimizer() -> PathBuf {
     folder().join("examples/liballocating_optimizer.so")
 }
 
+/// The files of the plugins in `examples/`, built by that workspace's own command as their author builds them, in a target folder
+/// beside this one's.
+///
+/// # Panics
+/// When they do not build.
+#[must_use]
+pub fn example_plugins() -> Vec<PathBuf> {
+    let target = folder().parent().expect("a profile lies in a target folder").join("example-plugins");
+    let plugins = ["expert_encoder", "label_smoothing", "lion", "word_accuracy"];
+    let files = plugins.map(|name| target.join(format!("debug/libkiwi_example_{name}.so")));
+    if std::env::var_os(ALREADY_BUILT).is_none() || !files.iter().all(|file| file.exists()) {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked"]).current_dir(root().join("examples"));
+        cargo.env("CARGO_TARGET_DIR", target);
+        assert!(cargo.status().expect("cargo runs").success(), "the example plugins must build");
+    }
+    files.into()
+}
+
 /// The libtorch that everything was built against.
 ///
 /// # Panics

@@ -100,7 +100,7 @@ fn add_report(text: &str, tally: &mut Tally) -> Result<()> {
 }
 
 /// Runs a `cargo test … -- --show-output` and shows what it prints, without the output of tests that passed.
-fn cargo_test(mut command: Command, tally: &mut Tally) -> Result<()> {
+pub(super) fn cargo_test(mut command: Command, tally: &mut Tally) -> Result<()> {
     let line = display(&command);
     println!("$ {line}");
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run `{line}`"))?;

@@ -146,9 +146,9 @@ impl Registry {
                 Outcome { used: none.registered.iter().find(is_it).cloned(), ..none }
             }
             Err(LookupError::NotRegistered { nearest, reasons, .. }) => Outcome { nearest, reasons, ..none },
-            Err(
-                LookupError::Ambiguous { .. } | LookupError::Changed { .. } | LookupError::Locked { .. },
-            ) => none,
+            Err(LookupError::Ambiguous { .. } | LookupError::Changed { .. } | LookupError::Locked { .. }) => {
+                none
+            }
         }
     }
 
