@@ -32,7 +32,7 @@ fn weighed(batch: &Batch, features: &Features, weights: &mut BTreeMap<String, Te
 }
 
 /// Compares the gradients of a fresh encoder.
-fn compared(subject: &Subject<'_>, opened: &mut Opened, precision: Precision) -> Checked<Compared> {
+fn compared(subject: &Subject<'_>, opened: &mut Opened, precision: Precision) -> Checked<Option<Compared>> {
     let batch = opened.batch(subject, UNEQUAL, 1)?;
     let variables = opened.trainable()?.into_iter().map(|one| (one.name, one.tensor)).collect();
     let mut weights = BTreeMap::new();
@@ -57,12 +57,14 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
             .iter()
             .all(|(_, feature)| feature.materialize().is_ok_and(|tensor| tensor.kind() == Kind::Double))
     });
-    let compared = if doubles {
-        compared(subject, &mut opened, DOUBLE)?
-    } else {
-        compared(subject, &mut open(subject, 1)?, SINGLE)?
+    let exact = if doubles { compared(subject, &mut opened, DOUBLE)? } else { None };
+    let compared = match exact {
+        Some(exact) => Some(exact),
+        None => compared(subject, &mut open(subject, 1)?, SINGLE)?,
     };
-    Ok(compared.seen("parameters"))
+    compared
+        .map(|compared| compared.seen("parameters"))
+        .ok_or_else(|| Stop::skip("its values are too coarse"))
 }
 
 /// Which parameters get a gradient when all features are read.

@@ -19,7 +19,7 @@ fn compared(
     opened: &mut Opened,
     (batch, made): (&Batch, &Made),
     precision: Precision,
-) -> Checked<Compared> {
+) -> Checked<Option<Compared>> {
     let mut variables: Vec<(String, Tensor)> =
         opened.trainable()?.into_iter().map(|one| (one.name, one.tensor)).collect();
     let features = made.leaves().into_iter().map(|(name, tensor)| (format!("the feature {name}"), tensor));
@@ -37,11 +37,12 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
     let doubles = opened
         .seeded_forward(&double, &batch, true, 3)
         .is_ok_and(|output| output.loss.kind() == Kind::Double);
-    let compared = if doubles {
-        compared(subject, &mut opened, (&batch, &double), DOUBLE)?
-    } else {
-        compared(subject, &mut open(subject, 1)?, (&batch, &made), SINGLE)?
+    let exact = if doubles { compared(subject, &mut opened, (&batch, &double), DOUBLE)? } else { None };
+    let compared = match exact {
+        Some(exact) => Some(exact),
+        None => compared(subject, &mut open(subject, 1)?, (&batch, &made), SINGLE)?,
     };
+    let compared = compared.ok_or_else(|| Stop::skip("its values are too coarse"))?;
     if compared.without.is_empty() {
         return Ok(compared.seen("features and parameters"));
     }
