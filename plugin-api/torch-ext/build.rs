@@ -37,6 +37,7 @@ fn build() -> Result<(), String> {
         "guard",
         "handles",
         "state",
+        "facts",
         "lists",
         "function",
         "projection",

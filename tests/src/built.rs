@@ -67,6 +67,12 @@ pub fn swapped_optimizer() -> PathBuf {
     folder().join("examples/libswapped_optimizer.so")
 }
 
+/// The same with an allocator of its own.
+#[must_use]
+pub fn allocating_optimizer() -> PathBuf {
+    folder().join("examples/liballocating_optimizer.so")
+}
+
 /// The libtorch that everything was built against.
 ///
 /// # Panics

@@ -7,6 +7,7 @@ pub mod golden;
 pub mod gpu;
 pub mod interrupted;
 pub mod outcome;
+pub mod plugin_files;
 pub mod python;
 pub mod small_disk;
 pub mod toy_corpus;

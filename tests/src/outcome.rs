@@ -1,6 +1,7 @@
 //! How a run of the program ended, and what a user may expect of any end.
 
 use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 /// Exit code and what was printed.
@@ -8,6 +9,8 @@ use std::process::Command;
 pub struct Outcome {
     /// `None` if a signal ended the program.
     pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
     command: String,
@@ -21,19 +24,41 @@ impl Outcome {
     #[must_use]
     #[track_caller]
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        let outcome = Self {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            command: format!("{command:?}"),
-        };
-        assert!(outcome.code.is_some(), "ended by {}: {outcome}", output.status);
+        let outcome = Self::however_it_ends(command);
+        assert!(outcome.code.is_some(), "ended by signal {:?}: {outcome}", outcome.signal);
         for never in ["stack backtrace", "RUST_BACKTRACE", "frame #", "Exception raised from", "thread '"] {
             assert!(!outcome.stderr.contains(never), "{never:?} is nothing for users: {outcome}");
         }
         outcome
+    }
+
+    /// Runs a command to its end, which may be a signal.
+    ///
+    /// # Panics
+    /// When it cannot be started, or prints what is not UTF-8.
+    #[must_use]
+    #[track_caller]
+    pub fn however_it_ends(command: &mut Command) -> Self {
+        let output = command.output().expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code(),
+            signal: output.status.signal(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            command: format!("{command:?}"),
+        }
+    }
+
+    /// The same, if this signal ended it.
+    ///
+    /// # Panics
+    /// When it ended otherwise.
+    #[must_use]
+    #[track_caller]
+    pub fn ended_by(self, signal: i32) -> Self {
+        assert_eq!(self.signal, Some(signal), "{self}");
+        self
     }
 
     /// The same, if the exit code is this.

@@ -40,12 +40,10 @@ fn encoder(fault: &str) -> EncoderInstance {
 
 fn batch() -> Batch {
     let special = SpecialIds::default();
-    Batch {
-        fields: vec![
-            Field::from_sentences("source", &[vec![5, 6, 7], vec![8, 9]], special).unwrap(),
-            Field::from_sentences("target", &[vec![5, 6], vec![10, 11, 7]], special).unwrap(),
-        ],
-    }
+    Batch::new(vec![
+        Field::from_sentences("source", &[vec![5, 6, 7], vec![8, 9]], special).unwrap(),
+        Field::from_sentences("target", &[vec![5, 6], vec![10, 11, 7]], special).unwrap(),
+    ])
 }
 
 fn output() -> Output {

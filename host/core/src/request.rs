@@ -34,6 +34,22 @@ pub enum Request {
     CheckPlugin(PluginCheckRequest),
 }
 
+impl Request {
+    /// The command as it is typed; empty for what is a part of several.
+    #[must_use]
+    pub const fn command(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Check(_) => "check",
+            // A plugin that is checked is watched from outside.
+            Self::CheckOptions(_) | Self::CheckPlugin(_) => "",
+            Self::Evaluate(_) => "evaluate",
+            Self::Score(_) => "score",
+            Self::Features(_) => "features",
+        }
+    }
+}
+
 /// `kiwi-host train CONFIG`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

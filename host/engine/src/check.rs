@@ -129,7 +129,7 @@ fn forward(system: &mut System, batch: &Batch, mode: Mode, training: bool) -> Re
     let mut tally = Tally::default();
     system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;
     if training {
-        output.loss.f_backward().map_err(|error| failed(error.into()))?;
+        system.backward(&output.loss)?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The one function that the program calls: JSON in, messages out, an exit code back. With `outlet` it holds
-//! all `unsafe` of the engine.
+//! The one function that the program calls: JSON in, messages out, an exit code back. With `outlet`, `machine` and
+//! `sudden_end` it holds all `unsafe` of the engine.
 
 use std::ffi::c_void;
 
@@ -9,7 +9,7 @@ use kiwi_core::request::Request;
 use kiwi_plugin_api::torch_ext::{Caught, guard, install_panic_hook};
 
 use crate::outlet::{Outlet, Send};
-use crate::{check, evaluate, features, options, plugin_check, score, train};
+use crate::{check, evaluate, features, options, patience, plugin_check, score, sudden_end, train};
 
 /// Runs a [`Request`] (JSON, `length` bytes at `request`) and returns an exit code. Calls `send(context, message, length)` with a
 /// [`kiwi_core::request::Message`] (JSON) for all it has to say, from the calling thread.
@@ -28,7 +28,14 @@ pub unsafe extern "C" fn kiwi_engine_run(
     // SAFETY: the caller promises that `send` may be called with `context` for as long as this function runs.
     let outlet = unsafe { Outlet::new(send, context) };
     install_panic_hook();
-    let outcome = guard(|| run(request, &outlet)).unwrap_or_else(|caught| Err(bug(&caught)));
+    let code = carry_out(request, &outlet);
+    patience::over();
+    sudden_end::done(code);
+    code
+}
+
+fn carry_out(request: &[u8], outlet: &Outlet) -> i32 {
+    let outcome = guard(|| run(request, outlet)).unwrap_or_else(|caught| Err(bug(&caught)));
     match outcome {
         Ok(code) => code.number(),
         Err(failure) => {
@@ -39,7 +46,16 @@ pub unsafe extern "C" fn kiwi_engine_run(
 }
 
 fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
-    match serde_json::from_slice(request) {
+    let request = serde_json::from_slice(request);
+    // A plugin that is checked is watched from outside by the program, which is to see how the process ends.
+    if !matches!(request, Ok(Request::CheckPlugin(_))) {
+        sudden_end::take_care(request.as_ref().map_or("", Request::command));
+        patience::watch().map_err(|error| {
+            let message = format!("no thread to watch over plugins with: {error}");
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+        })?;
+    }
+    match request {
         Ok(Request::Train(request)) => train::train(&request, outlet),
         Ok(Request::Check(request)) => check::check(&request, outlet),
         Ok(Request::CheckOptions(request)) => options::check(request, outlet),

@@ -18,11 +18,14 @@ mod machine;
 mod optimizers;
 mod options;
 mod outlet;
+mod patience;
 mod plugin_check;
 mod report;
 mod resume;
 mod score;
 mod signals;
+#[cfg_attr(not(all(target_os = "linux", target_env = "gnu")), path = "sudden_end/elsewhere.rs")]
+mod sudden_end;
 mod system;
 mod torch;
 mod train;

@@ -110,8 +110,8 @@ fn run_engine(
                     lost.get_or_insert(error);
                 }
                 if output.is_closed() && when_closed == WhenClosed::Leave {
-                    // Nobody wants the rest. The engine has nothing to save.
-                    std::process::exit(ExitCode::Success.number());
+                    // Nobody wants the rest. The engine has nothing to save, and takes an `exit` in its middle for one of a plugin.
+                    signal_hook::low_level::exit(ExitCode::Success.number());
                 }
             }
             Message::SignalsTaken => signals::leave_to_the_engine(),

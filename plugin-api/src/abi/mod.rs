@@ -19,7 +19,6 @@ pub mod component;
 mod documents;
 pub mod guard;
 pub mod host;
-#[cfg(test)]
 mod layout;
 pub mod root;
 pub mod tensor;

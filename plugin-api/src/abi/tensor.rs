@@ -25,6 +25,11 @@ impl<'a> BorrowedTensor<'a> {
         Self { pointer: tensor.as_ptr().cast(), lifetime: PhantomData }
     }
 
+    /// Where it lies.
+    pub(crate) fn address(self) -> usize {
+        self.pointer.addr()
+    }
+
     /// A handle of its own to the same tensor.
     pub fn to_tensor(self) -> Tensor {
         // SAFETY: the pointer comes from a live `Tensor` that outlives `'a`; a shallow clone owns itself.
@@ -51,6 +56,17 @@ impl OwnedTensor {
         let mut tensor = std::mem::ManuallyDrop::new(tensor);
         callbacks::count_handles(1);
         Self { pointer: tensor.as_mut_ptr().cast() }
+    }
+
+    /// Where it lies.
+    pub(crate) fn address(&self) -> usize {
+        self.pointer.addr()
+    }
+
+    /// One that was never handed over, as by a plugin that mistakes what it was lent for its own. Dropping it frees it twice.
+    #[cfg(test)]
+    pub(crate) fn mistaken(lent: BorrowedTensor<'_>) -> Self {
+        Self { pointer: lent.pointer.cast_mut() }
     }
 
     /// Takes it over.

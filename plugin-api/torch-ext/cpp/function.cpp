@@ -107,6 +107,12 @@ extern "C" bool kiwi_torch_needs_graph(TensorPointers tensors, size_t n) {
   return false;
 }
 
+// Gradients of a scalar. What an operation's backward throws ends here, whatever its type, so far as it is computed on this
+// thread: that of a GPU is not.
+extern "C" char* kiwi_torch_backward(const at::Tensor* loss) {
+  return kiwi::caught([&] { loss->backward(); });
+}
+
 // Makes `outputs`, computed without grad, the results of a node with that backward: `out` receives them. Takes over the
 // closure, whatever comes of it.
 extern "C" char* kiwi_torch_attach_backward(TensorPointers inputs, size_t inputs_length, TensorPointers outputs,

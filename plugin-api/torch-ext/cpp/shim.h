@@ -6,10 +6,13 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <cxxabi.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <string>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,24 @@ namespace kiwi {
 
 inline char* copy(const char* text) {
   return strdup(text == nullptr ? "" : text);
+}
+
+// What an exception is that says nothing of itself. Only within a handler.
+inline char* unspoken() noexcept {
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  if (type == nullptr) {
+    return copy("an exception of another language");
+  }
+  int status = 0;
+  char* demangled = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  char* message = nullptr;
+  try {
+    message = copy(("a C++ exception of the type " + std::string(demangled != nullptr ? demangled : type->name())).c_str());
+  } catch (...) {
+    message = copy("a C++ exception that is no std::exception");
+  }
+  free(demangled);
+  return message;
 }
 
 // Runs `body`; the message of what it threw, or null.
@@ -30,7 +51,7 @@ char* caught(Body&& body) noexcept {
   } catch (const std::exception& error) {
     return copy(error.what());
   } catch (...) {
-    return copy("a C++ exception that is not a std::exception");
+    return unspoken();
   }
 }
 

@@ -39,6 +39,22 @@ pub(crate) struct RawState {
 }
 
 #[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RawFacts {
+    pub(crate) elements: i64,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) rank: i32,
+    pub(crate) device_index: i16,
+    pub(crate) device_type: i8,
+    pub(crate) scalar_type: i8,
+    pub(crate) defined: bool,
+    pub(crate) dense: bool,
+    pub(crate) leaf: bool,
+    pub(crate) requires_grad: bool,
+}
+
+#[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RawAutocast {
     pub(crate) device: i8,
@@ -162,6 +178,9 @@ unsafe extern "C" {
         drop: unsafe extern "C" fn(*mut c_void),
         out: Out,
     ) -> Message;
+    pub(crate) fn kiwi_torch_backward(loss: *const C_tensor) -> Message;
+    pub(crate) fn kiwi_torch_facts(tensor: *const C_tensor, facts: *mut RawFacts) -> Message;
+    pub(crate) fn kiwi_torch_described(tensor: *const C_tensor) -> Message;
     pub(crate) fn kiwi_torch_projection_cross_entropy(
         input: *const C_tensor,
         weight: *const C_tensor,

@@ -1,4 +1,4 @@
-//! The gradients of leaf tensors: reading, setting, clearing to none, clipping, unscaling.
+//! The gradients of leaf tensors: computing, reading, setting, clearing to none, clipping, unscaling.
 
 use std::ptr;
 
@@ -6,6 +6,14 @@ use tch::Tensor;
 
 use crate::TorchError;
 use crate::ffi;
+
+/// Computes the gradients of `loss`, a scalar, and adds them to those that leaf tensors have, as tch's `f_backward`; but no
+/// exception of C++ passes through, whatever its type. Only what a GPU's own thread throws, and is no `std::exception`, ends the
+/// process all the same.
+pub fn backward(loss: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: a live tensor.
+    unsafe { ffi::check(ffi::kiwi_torch_backward(loss.as_ptr())) }
+}
 
 /// Scales the gradients of `parameters` down so that their total 2-norm is at most `max_norm`, and returns the norm from
 /// before, as a scalar on their device. Nothing waits for the device. Parameters without a gradient count as zero; a sparse

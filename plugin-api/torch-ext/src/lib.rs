@@ -2,6 +2,7 @@
 //!
 //! - [`guard`]: runs a closure so that neither a Rust panic nor a C++ exception leaves it.
 //! - [`GlobalState`]: the modes, autocast, current device and seed that libtorch keeps for the process or thread.
+//! - [`TensorFacts`], [`described`]: what a tensor is, of whatever type and on whatever device.
 //! - [`generator`]: seeding all devices, saving and restoring the CPU generator.
 //! - [`use_count`]: how many handles a tensor has.
 //! - [`Autocast`]: automatic mixed precision for a scope, on the CPU as well.
@@ -17,6 +18,7 @@ mod attention;
 mod autocast;
 mod dropout;
 mod error;
+mod facts;
 mod ffi;
 pub mod foreach;
 mod function;
@@ -34,6 +36,7 @@ pub use attention::{AdditiveAttention, additive_attention};
 pub use autocast::Autocast;
 pub use dropout::dropout_factors;
 pub use error::TorchError;
+pub use facts::{TensorFacts, described};
 pub use function::{Evaluated, custom_function};
 pub use guard::{Caught, guard, install_panic_hook};
 pub use handles::use_count;

@@ -168,6 +168,20 @@ fn a_panic_in_backward_is_an_error_of_backward() {
 }
 
 #[test]
+fn whatever_an_operation_of_cpp_throws_in_backward_is_an_error() {
+    let x = leaf(&[2]);
+    let loss = kiwi_torch_ext_throwing::in_backward(&x).sum(Kind::Double);
+    let error = gradients::backward(&loss).unwrap_err().to_string();
+    assert!(error.contains("a C++ exception of the type int"), "{error}");
+    // And one of libtorch's own is told as before; one that goes well counts.
+    let error = gradients::backward(&x).unwrap_err().to_string();
+    assert!(error.contains("grad can be implicitly created only for scalar outputs"), "{error}");
+    let y = leaf(&[3]);
+    gradients::backward(&y.square().sum(Kind::Double)).unwrap();
+    assert!(y.grad().allclose(&(&y.detach() * 2.0), 1e-12, 0.0, false));
+}
+
+#[test]
 fn wrong_gradients_are_an_error_of_backward() {
     let x = leaf(&[2]);
     let fails = |gradients: fn() -> Vec<Option<Tensor>>| {

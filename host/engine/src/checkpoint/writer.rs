@@ -16,7 +16,7 @@ use kiwi_core::saved_system::Error;
 use super::files::write_text;
 use super::resume_point;
 use super::snapshot::Snapshot;
-use crate::signals;
+use crate::{signals, sudden_end};
 
 /// Between two tries of what cannot be written.
 const RETRY: Duration = Duration::from_secs(5);
@@ -148,6 +148,7 @@ impl Writer {
             state.notices.extend(given_up.into_iter().map(Notice::GivenUp));
         }
         state.hurry = true;
+        sudden_end::set_unwritten(true);
         self.shared.changed.notify_all();
     }
 
@@ -203,6 +204,7 @@ fn run(shared: &Shared, resume_points: &Path) {
             if state.ending && state.pending.is_empty() {
                 return;
             }
+            sudden_end::set_unwritten(false);
             let before = Instant::now();
             state = shared.wait(state, if failing { RETRY } else { Duration::from_secs(3600) });
             if failing && before.elapsed() >= RETRY {

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::sudden_end;
+
 /// The log of a run; kept in memory until there is a file to write to.
 #[derive(Default)]
 pub(super) struct LogFile {
@@ -21,7 +23,9 @@ impl LogFile {
     /// Writes to `path` from now on, what was said before first.
     pub(super) fn attach(&mut self, path: &Path, save_interval: u64) -> io::Result<()> {
         self.save_interval = save_interval;
-        let mut file = BufWriter::new(File::options().create(true).append(true).open(path)?);
+        let file = File::options().create(true).append(true).open(path)?;
+        sudden_end::log_to(&file);
+        let mut file = BufWriter::new(file);
         for line in self.pending.drain(..) {
             writeln!(file, "{line}")?;
         }

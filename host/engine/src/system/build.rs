@@ -9,6 +9,7 @@ use kiwi_core::plugins::{Kind, Registry};
 use kiwi_core::saved_system::archive::Archive;
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
 use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
+use kiwi_plugin_api::torch_ext::gradients;
 use kiwi_plugin_api::{
     Batch, EncoderContext, Features, HeadContext, HeadOutput, MetricRequest, NamedTensors, Parameter,
     SpecialIds,
@@ -230,6 +231,22 @@ impl System {
             return Err(CallError::new(&origin, Phase::Forward, message));
         }
         Ok(output)
+    }
+
+    /// Gradients of a loss that [`Self::forward`] gave. Operations of both components are run backward; which one failed, only its
+    /// message may tell.
+    ///
+    /// # Errors
+    /// When libtorch fails, or an operation of a component.
+    pub(crate) fn backward(&self, loss: &Tensor) -> Result<(), Failure> {
+        gradients::backward(loss).map_err(|error| {
+            let error = kiwi_plugin_api::Error::from(error);
+            let [encoder, head] = [&self.encoder_part, &self.head_part]
+                .map(|part| format!("`{}` of the plugin `{}`", part.class_name, part.plugin.name));
+            let diagnostic = Diagnostic::error(format!("backward failed: {error}"))
+                .note(format!("in what {encoder} or {head} computed in forward"));
+            Failure::new(ExitCode::RunFailed, diagnostic)
+        })
     }
 
     /// The features of a batch, in evaluation mode.

@@ -72,7 +72,7 @@ impl Trainer<'_> {
         if let Some(loss) = self.pending.take() {
             let started = Instant::now();
             let scaled = self.optimizers.scale(loss).map_err(failed);
-            let done = scaled.and_then(|loss| loss.f_backward().map_err(|error| failed(error.into())));
+            let done = scaled.and_then(|loss| self.system.backward(&loss));
             self.clock.backward += started.elapsed();
             if let Err(failure) = done {
                 self.out_of_memory_or(failure, batch)?;

@@ -6,12 +6,15 @@ use std::fmt;
 use abi_stable::std_types::{RErr, ROk};
 use kiwi_torch_ext::{GlobalState, StateChange, TorchError};
 
+use super::calling::{Calling, Slot};
 use crate::abi::guard::{AbiError, AbiResult, FailureKind};
 
 /// What a component was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// The plugin was opened.
+    Open,
     /// Its JSON Schema was asked for.
     Schema,
     /// Its config was checked.
@@ -40,9 +43,30 @@ pub enum Phase {
     Drop,
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Phase {
+    /// All of them, in order.
+    pub(super) const ALL: [Self; 14] = [
+        Self::Open,
+        Self::Schema,
+        Self::Check,
+        Self::Needs,
+        Self::Create,
+        Self::Describe,
+        Self::Parameters,
+        Self::Forward,
+        Self::Schedule,
+        Self::Step,
+        Self::SaveState,
+        Self::LoadState,
+        Self::Value,
+        Self::Drop,
+    ];
+
+    /// Its name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
             Self::Schema => "schema",
             Self::Check => "check",
             Self::Needs => "needs",
@@ -56,7 +80,13 @@ impl fmt::Display for Phase {
             Self::LoadState => "load state",
             Self::Value => "value",
             Self::Drop => "drop",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -217,7 +247,10 @@ pub(super) fn guarded<T>(
     let state = |error: TorchError| CallError::new(origin, phase, error.to_string());
     tell(&Observation::Entering { origin, phase });
     let before = GlobalState::capture().map_err(state)?;
-    let result = f();
+    let result = {
+        let _under_way = Calling::begin(Slot::of(&origin.plugin, &origin.class), phase);
+        f()
+    };
     let after = GlobalState::capture().map_err(state)?;
     if before != after {
         tell(&Observation::StateChanged { origin, phase, changes: &before.changes(&after) });

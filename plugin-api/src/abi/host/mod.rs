@@ -9,9 +9,12 @@
 
 mod c;
 mod call;
+mod calling;
 mod instances;
+mod ownership;
 mod plugin;
 mod schedule;
+mod validate;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -20,9 +23,11 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
 
 pub use call::{CallError, Observation, Observer, Observing, Origin, Phase, observe};
+pub use calling::{CallUnderWay, call_under_way};
 pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
 pub use plugin::{ComponentHandle, OpenError, Plugin};
 pub use schedule::ScheduleInstance;
+pub use validate::allowing_float64;
 
 use super::callbacks::{HostCallbacks, HostCallbacksRef};
 use crate::log::Level;

@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 
 use super::c;
 use super::call::{CallError, Origin, Phase, guarded};
+use super::calling::{Calling, Slot};
 use crate::abi::c::KiwiPlugin;
 use crate::abi::component::ComponentTableRef;
 use crate::abi::guard::AbiResult;
+use crate::abi::layout::misfits;
 use crate::abi::root::{PluginRootRef, SYMBOL};
 use crate::{ConfigReport, EncoderNeeds, HeadNeeds};
 
@@ -85,6 +87,7 @@ impl Plugin {
     /// # Errors
     /// When the loader refuses it, or it is no plugin, or one of another binary interface.
     pub fn open(file: &Path, name: &str) -> Result<Self, OpenError> {
+        let _under_way = Calling::begin(Slot::of(name, ""), Phase::Open);
         // SAFETY: running a library's constructors is what opening a plugin means; whether this file may be opened was
         // decided by the caller from its metadata.
         let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
@@ -99,10 +102,16 @@ impl Plugin {
         std::mem::forget(library);
         let components = match (header, in_c) {
             (Ok(header), _) => {
-                let root = header
-                    .upgrade()
-                    .and_then(|header| header.init_root_module::<PluginRootRef>())
-                    .map_err(|error| layout(error.to_string()))?;
+                let header = header.upgrade().map_err(|error| layout(error.to_string()))?;
+                let theirs = header.layout().ok_or_else(|| layout("it does not say which".to_owned()))?;
+                let misfits = misfits(theirs);
+                if !misfits.is_empty() {
+                    return Err(layout(misfits.join("; ")));
+                }
+                // SAFETY: all types that both sides have are the same, but for fields at the ends of tables, of which each side
+                // asks before it reads one.
+                let root = unsafe { header.init_root_module_with_unchecked_layout::<PluginRootRef>() };
+                let root = root.map_err(|error| layout(error.to_string()))?;
                 (root.connect())(super::callbacks(), RStr::from_str(name));
                 (root.components())().into_iter().map(Sort::Rust).collect()
             }

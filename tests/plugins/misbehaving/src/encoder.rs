@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_torch_ext_throwing as throwing;
 
 use crate::fault::Fault;
 
@@ -71,7 +72,7 @@ impl Component for MisbehavingEncoder {
     const SUMMARY: &'static str = "Embeddings only; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        config.fault.check(&[Fault::MissingFeature], report);
+        config.fault.check(&[Fault::MissingFeature, Fault::Twice, Fault::ThrowInBackward], report);
         report.require(config.dim >= 1, "dim", config.dim, "an integer of at least 1");
     }
 }
@@ -147,10 +148,13 @@ impl Encoder for MisbehavingEncoder {
     }
 
     fn extra(&self) -> Result<Option<kiwi_plugin_api::serde_json::Value>> {
-        Ok(self.config.counts.then(|| self.trained.into()))
+        self.config.fault.in_save();
+        let counts = self.config.counts || self.config.fault == Fault::PanicInLoad;
+        Ok(counts.then(|| self.trained.into()))
     }
 
     fn load_extra(&mut self, extra: kiwi_plugin_api::serde_json::Value) -> Result<()> {
+        self.config.fault.in_load();
         self.trained =
             extra.as_u64().ok_or_else(|| Error::new(format!("{extra} is no number of batches")))?;
         Ok(())
@@ -205,9 +209,18 @@ impl Encoder for MisbehavingEncoder {
             // Adds 0, whose derivative is 0 times infinity.
             input = input.f_add(&input.f_sub(&input.f_detach()?)?.f_sqrt()?.f_mul_scalar(0.0)?)?;
         }
-        let logits = Projection::new(input, self.output.shallow_clone(), None);
-        self.config.fault.after_work();
-        Ok(Features::new().with("target_logits", Feature::Projection(logits)))
+        let fault = self.config.fault;
+        if fault == Fault::ThrowInBackward {
+            input = throwing::in_backward(&input);
+        }
+        let weight = fault.bend(self.output.shallow_clone())?;
+        let logits = Projection::new(input.shallow_clone(), weight, None);
+        fault.after_work();
+        let features = Features::new().with("target_logits", Feature::Projection(logits));
+        Ok(match fault {
+            Fault::Twice => features.with("target_logits", Feature::Tensor(input)),
+            _ => features,
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! What can go wrong, and making it so.
 
 use kiwi_plugin_api::prelude::*;
+use kiwi_plugin_api::torch_ext::Autocast;
+use kiwi_torch_ext_throwing as throwing;
 
-use crate::throwing;
+use crate::sudden;
 
 /// How a component misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -33,14 +35,38 @@ pub(crate) enum Fault {
     TorchError,
     /// Leaves grad mode off after its work.
     GradModeOff,
+    /// Leaves autocast on after its work.
+    AutocastOn,
     /// Seeds libtorch's random generator at its work.
     Reseed,
     /// Logs from a thread of its own at its work.
     LogFromThread,
     /// Logs, then panics at its work.
     LogThenPanic,
+    /// Ends the process by `exit(0)` when it is created.
+    ExitInCreate,
+    /// Ends the process by `exit(0)` at its work, once it has worked for as many batches as an epoch has.
+    ExitAtWork,
+    /// Calls `abort` at its work.
+    AbortAtWork,
+    /// Writes to memory that is not there at its work.
+    CrashAtWork,
+    /// Calls itself without end at its work.
+    OverflowAtWork,
+    /// A thread of its own writes to memory that is not there at its work, which waits for it.
+    CrashInThread,
+    /// Has a thread of its own that computes for as long as the process lives.
+    ThreadForEver,
+    /// Crashes in an exit handler.
+    CrashAtExit,
+    /// Keeps all tensors that it makes.
+    KeepsTensors,
     /// Panics when it is freed.
     PanicInDrop,
+    /// Panics when its state is saved: that of an optimizer, or what a component keeps besides parameters.
+    PanicInSave,
+    /// Panics when its state is loaded.
+    PanicInLoad,
     /// Of an optimizer: panics when its schedule is asked.
     PanicInSchedule,
     /// Of an optimizer: has no schedule for any run.
@@ -49,6 +75,26 @@ pub(crate) enum Fault {
     FactorNotANumber,
     /// Of an encoder: gives no logits, though it says that it does.
     MissingFeature,
+    /// What it returns is of another size than it says, or than before.
+    WrongSize,
+    /// What it returns has another number of dimensions.
+    WrongRank,
+    /// What it returns is of another type of number.
+    WrongKind,
+    /// What it returns is on libtorch's device `meta`.
+    WrongDevice,
+    /// What it returns is no tensor at all.
+    Undefined,
+    /// What it returns is there twice.
+    Twice,
+    /// Of an optimizer: its state is sparse.
+    SparseState,
+    /// Of an encoder: an operation of its own throws an `int` in backward.
+    ThrowInBackward,
+    /// Of a head: leaves out an output that it asked metrics of.
+    MissingOutput,
+    /// Of a head: its loss is an integer.
+    LossNotFloating,
     /// Of a head: gives a loss for each word.
     LossNotScalar,
     /// Of a head: gives a loss that depends on no parameter.
@@ -67,7 +113,12 @@ impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 10] = [
+        const OF_ONE_SORT: [Fault; 15] = [
+            Fault::Twice,
+            Fault::SparseState,
+            Fault::ThrowInBackward,
+            Fault::MissingOutput,
+            Fault::LossNotFloating,
             Fault::MissingFeature,
             Fault::LossNotScalar,
             Fault::LossWithoutHistory,
@@ -98,9 +149,15 @@ impl Fault {
     pub(crate) fn in_create(self) -> Result<()> {
         match self {
             Self::PanicInCreate => panic!("asked to panic in create"),
-            Self::ErrorInCreate => Err(Error::new("asked to fail in create").context("it cannot be created")),
-            _ => Ok(()),
+            Self::ExitInCreate => std::process::exit(0),
+            Self::ThreadForEver => sudden::compute_for_ever(),
+            Self::CrashAtExit => sudden::crash_at_exit(),
+            Self::ErrorInCreate => {
+                return Err(Error::new("asked to fail in create").context("it cannot be created"));
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// What goes wrong at a component's work: forward, step or contribution.
@@ -112,6 +169,12 @@ impl Fault {
             Self::ThrowRuntimeError => throwing::runtime_error(),
             Self::TorchPanic => drop(misfit().matmul(&misfit())),
             Self::TorchError => drop(misfit().f_matmul(&misfit())?),
+            Self::ExitAtWork => sudden::exit_after_a_while(),
+            Self::AbortAtWork => std::process::abort(),
+            Self::CrashAtWork => sudden::crash(),
+            Self::OverflowAtWork => drop(sudden::overflow(1)),
+            Self::CrashInThread => drop(std::thread::spawn(sudden::crash).join()),
+            Self::KeepsTensors => sudden::keep(Tensor::f_zeros([1000], (Kind::Float, Device::Cpu))?),
             Self::Reseed => tch::manual_seed(20_261_125),
             Self::LogFromThread => {
                 let thread = std::thread::spawn(|| log::info("a word from another thread"));
@@ -128,9 +191,44 @@ impl Fault {
 
     /// What a component leaves behind after its work.
     pub(crate) fn after_work(self) {
-        if self == Self::GradModeOff {
-            std::mem::forget(tch::no_grad_guard());
+        match self {
+            Self::GradModeOff => std::mem::forget(tch::no_grad_guard()),
+            Self::AutocastOn => {
+                if let Ok(autocast) = Autocast::cpu(Kind::BFloat16) {
+                    std::mem::forget(autocast);
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// What goes wrong when a state is saved.
+    pub(crate) fn in_save(self) {
+        if self == Self::PanicInSave {
+            panic!("asked to panic in save");
+        }
+    }
+
+    /// What goes wrong when a state is loaded.
+    pub(crate) fn in_load(self) {
+        if self == Self::PanicInLoad {
+            panic!("asked to panic in load");
+        }
+    }
+
+    /// What becomes of a tensor that is returned.
+    pub(crate) fn bend(self, tensor: Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::WrongSize => tensor.f_narrow(0, 0, tensor.size()[0] - 1)?,
+            Self::WrongRank => tensor.f_unsqueeze(0)?,
+            Self::WrongKind => {
+                let other = if tensor.kind() == Kind::Double { Kind::Float } else { Kind::Double };
+                tensor.f_to_kind(other)?
+            }
+            Self::WrongDevice => throwing::on_meta(&tensor),
+            Self::Undefined => Tensor::new(),
+            _ => tensor,
+        })
     }
 
     /// What goes wrong when a component is freed.

@@ -23,6 +23,9 @@ impl Component for MisbehavingHead {
             Fault::OtherFeature,
             Fault::ScalarNotScalar,
             Fault::TellsHalfLoss,
+            Fault::Twice,
+            Fault::MissingOutput,
+            Fault::LossNotFloating,
         ];
         config.fault.check(&own, report);
     }
@@ -61,6 +64,7 @@ impl Head for MisbehavingHead {
         let found = projection_cross_entropy(&input, &logits.weight, None, &gold)?;
         let loss = match fault {
             Fault::LossNotScalar => found.nll.shallow_clone(),
+            Fault::LossNotFloating => found.nll.f_sum(Kind::Float)?.f_to_kind(Kind::Int64)?,
             Fault::LossWithoutHistory => found.nll.f_sum(Kind::Float)?.f_detach()?,
             _ => found.nll.f_sum(Kind::Float)?,
         };
@@ -69,7 +73,7 @@ impl Head for MisbehavingHead {
         } else {
             vec![
                 (Output::POSITIONS.to_owned(), positions.shallow_clone()),
-                (Output::NLL.to_owned(), found.nll.f_detach()?),
+                (Output::NLL.to_owned(), fault.bend(found.nll.f_detach()?)?),
                 (Output::PROBABILITY.to_owned(), found.probability.f_detach()?),
                 (Output::CORRECT.to_owned(), found.correct.f_detach()?),
             ]
@@ -80,7 +84,13 @@ impl Head for MisbehavingHead {
             Fault::TellsHalfLoss => Some(("half_loss", loss.f_div_scalar(2.0)?)),
             _ => None,
         };
-        let output = HeadOutput::new(loss, vec![Output::new("target", figures)]);
+        let mut outputs = vec![Output::new("target", figures)];
+        match fault {
+            Fault::MissingOutput => outputs.clear(),
+            Fault::Twice => outputs.push(Output::new("target", Vec::new())),
+            _ => {}
+        }
+        let output = HeadOutput::new(loss, outputs);
         Ok(match scalar {
             Some((name, scalar)) => output.with_scalar(name, scalar),
             None => output,

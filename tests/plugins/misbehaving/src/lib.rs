@@ -1,14 +1,14 @@
 //! A plugin whose components work, and on demand misbehave: the option `fault` of each says how. For the tests of the
 //! program; nobody trains anything with it.
 //!
-//! The only plugin with `unsafe` code: it calls C++ functions that throw.
+//! The only plugin with `unsafe` code: it crashes.
 
 mod encoder;
 mod fault;
 mod head;
 mod metric;
 mod optimizer;
-mod throwing;
+mod sudden;
 
 use kiwi_plugin_api::prelude::*;
 

@@ -16,7 +16,13 @@ impl Component for MisbehavingOptimizer {
     const SUMMARY: &'static str = "Plain gradient descent; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        let own = [Fault::PanicInSchedule, Fault::ErrorInSchedule, Fault::FactorNotANumber];
+        let own = [
+            Fault::PanicInSchedule,
+            Fault::ErrorInSchedule,
+            Fault::FactorNotANumber,
+            Fault::Twice,
+            Fault::SparseState,
+        ];
         config.fault.check(&own, report);
     }
 }
@@ -57,10 +63,30 @@ impl Optimizer for MisbehavingOptimizer {
     }
 
     fn state(&self) -> Result<NamedTensors> {
-        Ok(Vec::new())
+        let fault = self.config.fault;
+        fault.in_save();
+        let entry = |name: &str| -> Result<(String, Tensor)> {
+            let zeros = Tensor::f_zeros([2, 2], (Kind::Float, Device::Cpu))?;
+            let tensor = match fault {
+                Fault::WrongKind => zeros.f_to_kind(Kind::ComplexFloat)?,
+                Fault::SparseState => zeros.f_to_sparse(None, None::<&[i64]>, None)?,
+                fault => fault.bend(zeros)?,
+            };
+            Ok((name.to_owned(), tensor))
+        };
+        match fault {
+            Fault::Twice => ["odd", "odd"].into_iter().map(entry).collect(),
+            Fault::WrongKind
+            | Fault::WrongDevice
+            | Fault::Undefined
+            | Fault::SparseState
+            | Fault::PanicInLoad => Ok(vec![entry("odd")?]),
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn load_state(&mut self, state: NamedTensors) -> Result<()> {
+        self.config.fault.in_load();
         match state.first() {
             None => Ok(()),
             Some((name, _)) => {

@@ -26,6 +26,7 @@ pub(in crate::abi::host) struct Component {
     pub(in crate::abi::host) kind: &'static str,
     pub(in crate::abi::host) class: &'static str,
     pub(super) schema: &'static str,
+    #[cfg_attr(not(feature = "host"), expect(dead_code, reason = "only a host checks options"))]
     pub(super) check: Option<Check>,
     /// What checks its options, made when they are first checked.
     #[cfg(feature = "host")]

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+#[cfg(feature = "host")]
 use super::call::call;
 use super::lend;
 use super::open::Component;

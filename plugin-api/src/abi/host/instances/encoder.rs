@@ -1,14 +1,19 @@
 //! An encoder, as the host calls it.
 
+use std::collections::BTreeSet;
+
 use abi_stable::std_types::{RSlice, RStr};
 use serde_json::Value;
+use tch::Device;
 
-use super::{Owned, fields, json};
+use super::{Owned, fields, json, known_device, wrong};
 use crate::abi::component::encoder::{EncoderDescription, EncoderTableRef};
-use crate::abi::component::{AbiPass, ComponentTableRef, feature, take_over_parameters};
+use crate::abi::component::{AbiPass, ComponentTableRef, feature};
 use crate::abi::host::c;
 use crate::abi::host::call::{CallError, Origin, Phase, guarded};
+use crate::abi::host::ownership::LentHandles;
 use crate::abi::host::plugin::{ComponentHandle, Sort};
+use crate::abi::host::validate;
 use crate::abi::tensor::{lend, take_over};
 use crate::{Batch, EncoderContext, Features, NamedTensors, Parameter};
 
@@ -33,8 +38,12 @@ pub(in crate::abi::host) trait EncoderCalls: Send {
 
 /// An encoder.
 pub struct EncoderInstance {
+    origin: Origin,
     calls: Box<dyn EncoderCalls>,
     description: EncoderDescription,
+    /// The features that somebody reads, where that is known.
+    wanted: Option<BTreeSet<String>>,
+    device: Device,
 }
 
 impl EncoderInstance {
@@ -48,12 +57,14 @@ impl EncoderInstance {
         context: &EncoderContext,
     ) -> Result<Self, CallError> {
         let origin = &handle.origin;
+        let device = known_device(origin, context.device())?;
         let mut calls: Box<dyn EncoderCalls> = match &handle.sort {
             Sort::Rust(table) => Box::new(RustEncoder::create(*table, origin, config, context)?),
             Sort::C(component) => Box::new(c::Encoder::create(component, origin, config, context)?),
         };
         let description = calls.describe()?;
-        Ok(Self { calls, description })
+        let (origin, wanted) = (origin.clone(), context.features.clone());
+        Ok(Self { origin, calls, description, wanted, device })
     }
 
     /// Its hidden size and the sizes of its features.
@@ -65,9 +76,11 @@ impl EncoderInstance {
     /// Its parameters and buffers: handles to its own tensors.
     ///
     /// # Errors
-    /// When the plugin fails.
+    /// When the plugin fails, or one of them cannot be used.
     pub fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
-        self.calls.parameters()
+        let parameters = self.calls.parameters()?;
+        validate::parameters(&parameters, self.device).map_err(wrong(&self.origin, Phase::Parameters))?;
+        Ok(parameters)
     }
 
     /// The features of a batch.
@@ -75,7 +88,7 @@ impl EncoderInstance {
     /// # Errors
     /// When the plugin fails.
     pub fn forward(&mut self, batch: &Batch, training: bool) -> Result<Features, CallError> {
-        Ok(self.calls.forward(batch, training, false)?.0)
+        Ok(self.run(batch, training, false)?.0)
     }
 
     /// The features of a batch, and the tensors on the way.
@@ -87,7 +100,19 @@ impl EncoderInstance {
         batch: &Batch,
         training: bool,
     ) -> Result<(Features, NamedTensors), CallError> {
-        self.calls.forward(batch, training, true)
+        self.run(batch, training, true)
+    }
+
+    fn run(
+        &mut self,
+        batch: &Batch,
+        training: bool,
+        traced: bool,
+    ) -> Result<(Features, NamedTensors), CallError> {
+        let (features, trace) = self.calls.forward(batch, training, traced)?;
+        validate::features(&features, &self.description, self.wanted.as_ref(), batch, self.device)
+            .map_err(wrong(&self.origin, Phase::Forward))?;
+        Ok((features, trace))
     }
 
     /// What a saved system holds of it besides parameters and buffers; `None` for nothing.
@@ -111,7 +136,11 @@ impl EncoderInstance {
     /// # Errors
     /// When the plugin fails.
     pub fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
-        self.calls.carried_state()
+        let state = self.calls.carried_state()?;
+        if let Some(state) = &state {
+            validate::state(state).map_err(wrong(&self.origin, Phase::SaveState))?;
+        }
+        Ok(state)
     }
 
     /// Hands it what [`Self::carried_state`] gave.
@@ -184,7 +213,7 @@ impl EncoderCalls for RustEncoder {
     fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
         let table = self.table;
         let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
-        Ok(take_over_parameters(parameters))
+        self.owned.parameters(parameters)
     }
 
     fn forward(
@@ -200,6 +229,7 @@ impl EncoderCalls for RustEncoder {
         let output = self.owned.call(Phase::Forward, |instance| {
             (table.forward())(instance, RSlice::from_slice(&groups), pass)
         })?;
+        let output = LentHandles::of(&groups).own(&self.owned.origin, Phase::Forward, output)?;
         let mut features = Features::new();
         for entry in output.features {
             let tensors = entry.tensors.into_iter().map(|tensor| tensor.into_tensor()).collect();
@@ -226,7 +256,7 @@ impl EncoderCalls for RustEncoder {
     fn carried_state(&mut self) -> Result<Option<NamedTensors>, CallError> {
         let Some(carried_state) = self.table.carried_state() else { return Ok(None) };
         let state = self.owned.call(Phase::SaveState, |instance| carried_state(instance))?;
-        Ok(state.into_option().map(take_over))
+        state.into_option().map(|state| self.owned.state(state)).transpose()
     }
 
     fn load_carried_state(&mut self, state: &NamedTensors) -> Result<(), CallError> {

@@ -2,15 +2,16 @@
 
 use abi_stable::std_types::{RSlice, RStr};
 use serde_json::Value;
+use tch::Device;
 
-use super::{Owned, fields, json};
+use super::{Owned, fields, json, known_device, wrong};
 use crate::abi::component::head::HeadTableRef;
-use crate::abi::component::{
-    AbiPass, BorrowedFeature, ComponentTableRef, feature_parts, take_over_parameters,
-};
+use crate::abi::component::{AbiPass, BorrowedFeature, ComponentTableRef, feature_parts};
 use crate::abi::host::c;
 use crate::abi::host::call::{CallError, Origin, Phase, guarded};
+use crate::abi::host::ownership::LentHandles;
 use crate::abi::host::plugin::{ComponentHandle, Sort};
+use crate::abi::host::validate;
 use crate::{Batch, Features, HeadContext, HeadOutput, MetricRequest, Parameter};
 
 /// What a head is asked, whatever it is written in.
@@ -32,6 +33,9 @@ pub(in crate::abi::host) trait HeadCalls: Send {
 pub struct HeadInstance {
     origin: Origin,
     calls: Box<dyn HeadCalls>,
+    /// The outputs that it asked for metrics of.
+    asked: Vec<String>,
+    device: Device,
 }
 
 impl HeadInstance {
@@ -45,19 +49,22 @@ impl HeadInstance {
         context: &HeadContext,
     ) -> Result<Self, CallError> {
         let origin = handle.origin.clone();
+        let device = known_device(&origin, context.device())?;
         let calls: Box<dyn HeadCalls> = match &handle.sort {
             Sort::Rust(table) => Box::new(RustHead::create(*table, &origin, config, context)?),
             Sort::C(component) => Box::new(c::Head::create(component, &origin, config, context)?),
         };
-        Ok(Self { origin, calls })
+        Ok(Self { origin, calls, asked: Vec::new(), device })
     }
 
     /// Its parameters and buffers: handles to its own tensors.
     ///
     /// # Errors
-    /// When the plugin fails.
+    /// When the plugin fails, or one of them cannot be used.
     pub fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
-        self.calls.parameters()
+        let parameters = self.calls.parameters()?;
+        validate::parameters(&parameters, self.device).map_err(wrong(&self.origin, Phase::Parameters))?;
+        Ok(parameters)
     }
 
     /// The metrics it wants.
@@ -65,13 +72,16 @@ impl HeadInstance {
     /// # Errors
     /// When the plugin fails.
     pub fn metrics(&mut self) -> Result<Vec<MetricRequest>, CallError> {
-        self.calls.metrics()
+        let requests = self.calls.metrics()?;
+        self.asked = requests.iter().map(|request| request.output.clone()).collect();
+        self.asked.dedup();
+        Ok(requests)
     }
 
     /// Loss and figures of a batch.
     ///
     /// # Errors
-    /// When the plugin fails, or its loss is no scalar.
+    /// When the plugin fails, or gives what cannot be used.
     pub fn forward(
         &mut self,
         features: &Features,
@@ -79,20 +89,8 @@ impl HeadInstance {
         training: bool,
     ) -> Result<HeadOutput, CallError> {
         let output = self.calls.forward(features, batch, training)?;
-        if let Some((name, scalar)) = output.scalars.iter().find(|(_, scalar)| scalar.numel() != 1) {
-            let message =
-                format!("its scalar `{name}` must be a single number, not of shape {:?}", scalar.size());
-            return Err(CallError::new(&self.origin, Phase::Forward, message));
-        }
-        if output.loss.numel() != 1 {
-            let message = format!("its loss must be a scalar, not of shape {:?}", output.loss.size());
-            return Err(CallError::new(&self.origin, Phase::Forward, message));
-        }
-        if let Some(count) = output.averaged_over.as_ref().filter(|count| count.numel() != 1) {
-            let message =
-                format!("what its loss is averaged over must be a scalar, not of shape {:?}", count.size());
-            return Err(CallError::new(&self.origin, Phase::Forward, message));
-        }
+        validate::head_output(&output, &self.asked, self.device)
+            .map_err(wrong(&self.origin, Phase::Forward))?;
         Ok(output)
     }
 
@@ -151,7 +149,7 @@ impl HeadCalls for RustHead {
     fn parameters(&mut self) -> Result<Vec<Parameter>, CallError> {
         let table = self.table;
         let parameters = self.owned.call(Phase::Parameters, |instance| (table.parameters())(instance))?;
-        Ok(take_over_parameters(parameters))
+        self.owned.parameters(parameters)
     }
 
     fn metrics(&mut self) -> Result<Vec<MetricRequest>, CallError> {
@@ -193,7 +191,8 @@ impl HeadCalls for RustHead {
                 AbiPass::new(training, false),
             )
         })?;
-        Ok(output.into_parts().0)
+        let lent = LentHandles::of(&groups).and(&borrowed);
+        Ok(lent.own(&self.owned.origin, Phase::Forward, output)?.into_parts().0)
     }
 
     fn extra(&mut self) -> Result<Option<Value>, CallError> {

@@ -4,12 +4,14 @@ use abi_stable::std_types::{RSlice, RStr};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::Owned;
+use super::{Owned, wrong};
 use crate::abi::component::ComponentTableRef;
 use crate::abi::component::metric::MetricTableRef;
 use crate::abi::host::c;
 use crate::abi::host::call::{CallError, Origin, Phase, guarded};
+use crate::abi::host::ownership::LentHandles;
 use crate::abi::host::plugin::{ComponentHandle, Sort};
+use crate::abi::host::validate;
 use crate::abi::tensor::{BorrowedGroup, lend};
 use crate::{Ordering, Output};
 
@@ -25,6 +27,8 @@ pub(in crate::abi::host) trait MetricCalls: Send {
 pub struct MetricInstance {
     origin: Origin,
     calls: Box<dyn MetricCalls>,
+    /// How many numbers it added for the batch before.
+    length: Option<i64>,
 }
 
 impl MetricInstance {
@@ -38,7 +42,7 @@ impl MetricInstance {
             Sort::Rust(table) => Box::new(RustMetric::create(*table, &origin, config)?),
             Sort::C(component) => Box::new(c::Metric::create(component, &origin, config)?),
         };
-        Ok(Self { origin, calls })
+        Ok(Self { origin, calls, length: None })
     }
 
     /// Which values are better.
@@ -56,9 +60,12 @@ impl MetricInstance {
     /// What one batch adds, `[K]` float64.
     ///
     /// # Errors
-    /// When the plugin fails.
+    /// When the plugin fails, or gives what cannot be added.
     pub fn contribution(&mut self, output: &Output) -> Result<Tensor, CallError> {
-        self.calls.contribution(output)
+        let contribution = self.calls.contribution(output)?;
+        let length = validate::contribution(&contribution, self.length, output);
+        self.length = Some(length.map_err(wrong(&self.origin, Phase::Forward))?);
+        Ok(contribution)
     }
 
     /// The figure, from the sum of all contributions.
@@ -108,7 +115,8 @@ impl MetricCalls for RustMetric {
         let table = self.table;
         let contribution =
             self.owned.call(Phase::Forward, |instance| (table.contribution())(instance, group))?;
-        Ok(contribution.into_tensor())
+        let lent = LentHandles::of(&[group]);
+        Ok(lent.own(&self.owned.origin, Phase::Forward, contribution)?.into_tensor())
     }
 
     fn value(&mut self, total: &[f64]) -> Result<Option<f64>, CallError> {

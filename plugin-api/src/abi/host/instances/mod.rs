@@ -8,8 +8,6 @@ mod head;
 mod metric;
 mod optimizer;
 
-use serde::Serialize;
-
 pub(in crate::abi::host) use encoder::EncoderCalls;
 pub use encoder::EncoderInstance;
 pub(in crate::abi::host) use head::HeadCalls;
@@ -19,10 +17,16 @@ pub use metric::MetricInstance;
 pub(in crate::abi::host) use optimizer::OptimizerCalls;
 pub use optimizer::OptimizerInstance;
 
+use abi_stable::std_types::RVec;
+use serde::Serialize;
+use tch::Device;
+
 use super::call::{CallError, Origin, Phase, guarded};
-use crate::Batch;
+use super::ownership::LentHandles;
+use crate::abi::component::{AbiParameter, take_over_parameters};
 use crate::abi::guard::{AbiResult, Instance};
-use crate::abi::tensor::Lent;
+use crate::abi::tensor::{Lent, NamedOwned, take_over};
+use crate::{Batch, NamedTensors, Parameter};
 
 /// What owns an instance: frees it when dropped.
 pub(in crate::abi::host) struct Owned {
@@ -42,6 +46,17 @@ impl Owned {
             Some(instance) => guarded(origin, phase, || f(instance)),
             None => Err(CallError::new(origin, phase, "it was freed")),
         }
+    }
+
+    /// Takes over parameters that are its own to give.
+    fn parameters(&self, parameters: RVec<AbiParameter>) -> Result<Vec<Parameter>, CallError> {
+        let parameters = LentHandles::default().own(&self.origin, Phase::Parameters, parameters)?;
+        Ok(take_over_parameters(parameters))
+    }
+
+    /// Takes over a state that is its own to give.
+    fn state(&self, state: RVec<NamedOwned>) -> Result<NamedTensors, CallError> {
+        Ok(take_over(LentHandles::default().own(&self.origin, Phase::SaveState, state)?))
     }
 
     fn free(&mut self) -> Result<(), CallError> {
@@ -65,6 +80,15 @@ pub(in crate::abi::host) fn json(
     value: &impl Serialize,
 ) -> Result<String, CallError> {
     serde_json::to_string(value).map_err(|error| CallError::new(origin, phase, error.to_string()))
+}
+
+/// The error that what a component returned cannot be used.
+fn wrong(origin: &Origin, phase: Phase) -> impl Fn(String) -> CallError {
+    move |message| CallError::new(origin, phase, message)
+}
+
+fn known_device(origin: &Origin, device: crate::Result<Device>) -> Result<Device, CallError> {
+    device.map_err(|error| CallError::new(origin, Phase::Create, error.to_string()))
 }
 
 fn fields(batch: &Batch) -> Lent<'_> {

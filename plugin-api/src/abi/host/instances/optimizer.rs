@@ -4,13 +4,14 @@ use abi_stable::std_types::{RSlice, RStr};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::Owned;
+use super::{Owned, wrong};
 use crate::abi::component::ComponentTableRef;
 use crate::abi::component::optimizer::OptimizerTableRef;
 use crate::abi::host::c;
 use crate::abi::host::call::{CallError, Origin, Phase, guarded};
 use crate::abi::host::plugin::{ComponentHandle, Sort};
-use crate::abi::tensor::{BorrowedGroup, Lent, lend, take_over};
+use crate::abi::host::validate;
+use crate::abi::tensor::{BorrowedGroup, Lent, lend};
 use crate::{NamedTensors, ParameterGroup};
 
 /// What an optimizer is asked, whatever it is written in.
@@ -23,6 +24,7 @@ pub(in crate::abi::host) trait OptimizerCalls: Send {
 
 /// An optimizer.
 pub struct OptimizerInstance {
+    origin: Origin,
     calls: Box<dyn OptimizerCalls>,
 }
 
@@ -38,6 +40,7 @@ impl OptimizerInstance {
     ) -> Result<Self, CallError> {
         let origin = &handle.origin;
         Ok(Self {
+            origin: origin.clone(),
             calls: match &handle.sort {
                 Sort::Rust(table) => Box::new(RustOptimizer::create(*table, origin, config, groups)?),
                 Sort::C(component) => Box::new(c::Optimizer::create(component, origin, config, groups)?),
@@ -56,9 +59,11 @@ impl OptimizerInstance {
     /// Everything the next step depends on, besides parameters and gradients.
     ///
     /// # Errors
-    /// When the plugin fails.
+    /// When the plugin fails, or no file can hold its state.
     pub fn state(&mut self) -> Result<NamedTensors, CallError> {
-        self.calls.state()
+        let state = self.calls.state()?;
+        validate::state(&state).map_err(wrong(&self.origin, Phase::SaveState))?;
+        Ok(state)
     }
 
     /// Takes over what [`OptimizerInstance::state`] gave.
@@ -114,7 +119,8 @@ impl OptimizerCalls for RustOptimizer {
 
     fn state(&mut self) -> Result<NamedTensors, CallError> {
         let table = self.table;
-        Ok(take_over(self.owned.call(Phase::SaveState, |instance| (table.state())(instance))?))
+        let state = self.owned.call(Phase::SaveState, |instance| (table.state())(instance))?;
+        self.owned.state(state)
     }
 
     fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<(), CallError> {

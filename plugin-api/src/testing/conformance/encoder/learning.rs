@@ -9,6 +9,7 @@ use super::super::finding::{Checked, Complaint, Seen, Stop};
 use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, compare, to_double};
 use super::super::subject::{Subject, seed};
 use super::{Opened, of_words, open};
+use crate::abi::host::allowing_float64;
 use crate::{Batch, Features};
 
 /// A scalar that every number of every feature at a word is part of, each with a weight of its own.
@@ -52,12 +53,14 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
     let all = opened.instance.parameters()?;
     to_double(&all)?;
     let batch = opened.batch(subject, UNEQUAL, 1)?;
-    let doubles = opened.fresh_forward(&batch, true, 3).is_ok_and(|features| {
-        features
-            .iter()
-            .all(|(_, feature)| feature.materialize().is_ok_and(|tensor| tensor.kind() == Kind::Double))
-    });
-    let exact = if doubles { compared(subject, &mut opened, DOUBLE)? } else { None };
+    let exact = allowing_float64(|| {
+        let doubles = opened.fresh_forward(&batch, true, 3).is_ok_and(|features| {
+            features
+                .iter()
+                .all(|(_, feature)| feature.materialize().is_ok_and(|tensor| tensor.kind() == Kind::Double))
+        });
+        if doubles { compared(subject, &mut opened, DOUBLE) } else { Ok(None) }
+    })?;
     let compared = match exact {
         Some(exact) => Some(exact),
         None => compared(subject, &mut open(subject, 1)?, SINGLE)?,

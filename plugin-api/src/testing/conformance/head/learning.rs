@@ -13,6 +13,7 @@ use super::features::Made;
 use super::forward::everything;
 use super::{Opened, open};
 use crate::Batch;
+use crate::abi::host::allowing_float64;
 
 fn compared(
     subject: &Subject<'_>,
@@ -34,10 +35,11 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
     let (batch, made) = opened.input(subject, UNEQUAL)?;
     let double = made.doubled()?;
     to_double(&opened.instance.parameters()?)?;
-    let doubles = opened
-        .seeded_forward(&double, &batch, true, 3)
-        .is_ok_and(|output| output.loss.kind() == Kind::Double);
-    let exact = if doubles { compared(subject, &mut opened, (&batch, &double), DOUBLE)? } else { None };
+    let exact = allowing_float64(|| {
+        let output = opened.seeded_forward(&double, &batch, true, 3);
+        let doubles = output.is_ok_and(|output| output.loss.kind() == Kind::Double);
+        if doubles { compared(subject, &mut opened, (&batch, &double), DOUBLE) } else { Ok(None) }
+    })?;
     let compared = match exact {
         Some(exact) => Some(exact),
         None => compared(subject, &mut open(subject, 1)?, (&batch, &made), SINGLE)?,

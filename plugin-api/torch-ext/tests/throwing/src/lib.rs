@@ -1,4 +1,4 @@
-//! C++ functions that throw, for the tests of kiwi-torch-ext: a crate of its own so that nobody else compiles them.
+//! C++ functions that throw, and a tensor that tch cannot make, for the tests of kiwi-torch-ext and of the host: a crate of its own so that nobody else compiles them.
 //! Whoever calls one of them outside a guard loses the process.
 
 use std::ffi::c_void;
@@ -12,6 +12,8 @@ unsafe extern "C-unwind" {
     fn throwing_string();
     fn throwing_unprintable();
     fn throwing_product(a: *const C_tensor, b: *const C_tensor);
+    fn throwing_in_backward(x: *const C_tensor) -> *mut C_tensor;
+    fn throwing_on_meta(like: *const C_tensor) -> *mut C_tensor;
     fn throwing_uncaught_exceptions() -> i32;
     fn throwing_in_handler(call: extern "C-unwind" fn(*mut c_void), data: *mut c_void) -> bool;
 }
@@ -44,6 +46,18 @@ pub fn unprintable() {
 pub fn product(a: &Tensor, b: &Tensor) {
     // SAFETY: live tensors; it unwinds, which its declaration allows.
     unsafe { throwing_product(a.as_ptr(), b.as_ptr()) }
+}
+
+/// The same as `x`; its backward throws the `int` 42.
+pub fn in_backward(x: &Tensor) -> Tensor {
+    // SAFETY: a live tensor going in, and an owned one coming out that nobody else has.
+    unsafe { Tensor::from_ptr(throwing_in_backward(x.as_ptr())) }
+}
+
+/// A tensor like `like` that has no memory: on libtorch's device `meta`.
+pub fn on_meta(like: &Tensor) -> Tensor {
+    // SAFETY: a live tensor going in, and an owned one coming out that nobody else has.
+    unsafe { Tensor::from_ptr(throwing_on_meta(like.as_ptr())) }
 }
 
 /// How many exceptions of this thread the C++ runtime takes to be on their way.
