@@ -188,7 +188,7 @@ pub(super) fn choose(subject: &Subject<'_>) -> Checked<Chosen> {
         };
         return Err(complaints(what, &report, help));
     }
-    let warnings = report.warnings.iter().map(|problem| said(problem)).collect();
+    let warnings = report.warnings.iter().map(said).collect();
     let filled = report.config.ok_or_else(|| {
         Stop::from(
             Complaint::new("it accepts its options without giving them back")
