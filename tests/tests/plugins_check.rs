@@ -180,7 +180,8 @@ fn errors_are_found_with_their_causes() {
 
 #[test]
 fn what_a_component_does_to_libtorch_is_found() {
-    for class in [ENCODER, HEAD, OPTIMIZER, METRIC] {
+    // A step of an optimizer and the work of a metric are within a scope of their own already.
+    for class in [ENCODER, HEAD] {
         finds(class, "grad_mode_off", "state_of_libtorch", &["grad mode was on and is off"]);
     }
     finds(HEAD, "reseed", "work", &["reseeded libtorch's random generator"]);
@@ -188,11 +189,34 @@ fn what_a_component_does_to_libtorch_is_found() {
 
 #[test]
 fn what_a_component_gives_is_looked_at() {
-    finds(ENCODER, "missing_feature", "work", &["the feature `something_else`, which it does not describe"]);
+    finds(ENCODER, "missing_feature", "work", &["target_logits", "something_else"]);
     finds(HEAD, "loss_not_scalar", "work", &["its loss must be a scalar"]);
     finds(HEAD, "loss_without_history", "work", &["nothing can be trained"]);
     finds(HEAD, "scalar_not_scalar", "work", &["its scalar `all` must be a single number"]);
     finds(HEAD, "other_feature", "create", &["no feature `target_logits`, only target_logit"]);
+}
+
+#[test]
+fn ends_of_the_process_are_found_and_the_other_checks_go_on() {
+    finds(ENCODER, "exit_in_create", "create", &["it ended the process in create", "exit code 0"]);
+    finds(HEAD, "abort_at_work", "work", &["crashed in forward", "SIGABRT"]);
+    finds(OPTIMIZER, "crash_at_work", "work", &["crashed in step", "SIGSEGV"]);
+    finds(METRIC, "crash_in_thread", "work", &["crashed in forward", "SIGSEGV"]);
+    finds(METRIC, "crash_at_exit", "exit", &["crashed at its exit, after all was checked"]);
+    finds(OPTIMIZER, "panic_in_load", "saved_state", &["panicked in load state"]);
+
+    let work = Workplace::new();
+    let report = with_fault(&work, OPTIMIZER, &json!({"fault": "abort_at_work"}));
+    assert_eq!(report.failed(), ["work"], "{}", report.outcome);
+    assert_eq!(report.finding("schedule")["outcome"], "pass", "it needs no work: {}", report.outcome);
+    assert_eq!(report.finding("rates")["message"], "`work` failed", "{}", report.outcome);
+}
+
+#[test]
+fn what_a_component_leaves_behind_is_found() {
+    finds(HEAD, "keeps_tensors", "memory", &["memory grows with each call"]);
+    finds(METRIC, "thread_for_ever", "threads", &["computes on though all its instances are freed"]);
+    finds(ENCODER, "autocast_on", "state_of_libtorch", &["autocast on the CPU was off and is on"]);
 }
 
 #[test]
@@ -271,7 +295,11 @@ fn whatever_a_plugin_does_when_it_is_opened_is_a_finding() {
     let eats = "for (;;) { char *p = malloc(1 << 24); if (p) memset(p, 1, 1 << 24); }";
     opening(eats, &["--memory-limit", "1024"], &["took more memory than it may in open", "at most 1024 MiB"]);
     // What it prints is not taken for what the check says.
-    opening("printf(\"{\\\"message\\\": 1}\"); fflush(stdout);", &[], &["exports no `kiwi_plugin_root`"]);
+    opening(
+        "printf(\"{\\\"message\\\": 1}\"); fflush(stdout);",
+        &[],
+        &["is a shared library but no kiwi-host plugin"],
+    );
 }
 
 #[test]

@@ -47,11 +47,14 @@ fn carry_out(request: &[u8], outlet: &Outlet) -> i32 {
 
 fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
     let request = serde_json::from_slice(request);
-    sudden_end::take_care(request.as_ref().map_or("", Request::command));
-    patience::watch().map_err(|error| {
-        let message = format!("no thread to watch over plugins with: {error}");
-        Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
-    })?;
+    // A plugin that is checked is watched from outside by the program, which is to see how the process ends.
+    if !matches!(request, Ok(Request::CheckPlugin(_))) {
+        sudden_end::take_care(request.as_ref().map_or("", Request::command));
+        patience::watch().map_err(|error| {
+            let message = format!("no thread to watch over plugins with: {error}");
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+        })?;
+    }
     match request {
         Ok(Request::Train(request)) => train::train(&request, outlet),
         Ok(Request::Check(request)) => check::check(&request, outlet),

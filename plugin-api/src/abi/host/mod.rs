@@ -27,6 +27,7 @@ pub use calling::{CallUnderWay, call_under_way};
 pub use instances::{EncoderInstance, HeadInstance, MetricInstance, OptimizerInstance};
 pub use plugin::{ComponentHandle, OpenError, Plugin};
 pub use schedule::ScheduleInstance;
+pub use validate::allowing_float64;
 
 use super::callbacks::{HostCallbacks, HostCallbacksRef};
 use crate::log::Level;

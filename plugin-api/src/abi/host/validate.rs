@@ -1,6 +1,7 @@
 //! What a component returned, held against what it said before and what the host can use: tensors of another shape, type, device or
 //! number are named here, with the component, before they do harm elsewhere. Nothing here reads an element or waits for a device.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -101,7 +102,28 @@ fn feature_tensor(
 
 /// Whether features are computed in its type. Where one of them is float64, what is computed from several would fail elsewhere.
 fn computed(facts: &TensorFacts) -> bool {
-    matches!(facts.kind(), Some(Kind::Float | Kind::Half | Kind::BFloat16))
+    match facts.kind() {
+        Some(Kind::Float | Kind::Half | Kind::BFloat16) => true,
+        Some(Kind::Double) => FLOAT64.get(),
+        _ => false,
+    }
+}
+
+thread_local! {
+    static FLOAT64: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, within which components that were made to compute in float64 may give it where float32 is expected: for whoever
+/// compares gradients with finite differences.
+pub fn allowing_float64<T>(f: impl FnOnce() -> T) -> T {
+    struct PutBack(bool);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            FLOAT64.set(self.0);
+        }
+    }
+    let _put_back = PutBack(FLOAT64.replace(true));
+    f()
 }
 
 /// What a head gives: a loss and scalars of one element, the figures of each output as [`Output`] says, and each output that it asked
@@ -164,7 +186,8 @@ fn figures(output: &Output, device: Device) -> Result<(), Wrong> {
         let what = format_args!("its figure `{name}` of the output `{}`", output.name);
         let facts = expect_usable(what, tensor, device)?;
         let Some((_, kind, expected)) = KNOWN.iter().find(|(known, _, _)| known == name) else { continue };
-        if facts.kind() != Some(*kind) || facts.rank() != 1 {
+        let doubled = *kind == Kind::Float && facts.kind() == Some(Kind::Double) && FLOAT64.get();
+        if facts.kind() != Some(*kind) && !doubled || facts.rank() != 1 {
             return Err(format!("{what} is {}, expected {expected} of one dimension", described(tensor)));
         }
         match first {

@@ -13,6 +13,9 @@ const GRACE: Duration = Duration::from_millis(300);
 /// How long a thread is watched to see whether it computes.
 const WATCHED: Duration = Duration::from_millis(100);
 
+/// Nanoseconds of a processor within [`WATCHED`] from which on it does: more than waking up and waiting again takes.
+const BUSY: u64 = 500_000;
+
 /// The threads of this process at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Threads {
@@ -64,7 +67,7 @@ pub(super) fn left(subject: &Subject<'_>) -> Checked {
     thread::sleep(WATCHED);
     let busy: Vec<String> = at_first
         .iter()
-        .filter(|(number, time)| time_of(number) > *time)
+        .filter(|(number, time)| time_of(number) > time + BUSY)
         .filter_map(|(number, _)| left.get(number).map(|name| format!("`{name}`")))
         .collect();
     let names: Vec<String> = left.values().map(|name| format!("`{name}`")).collect();
@@ -84,10 +87,8 @@ pub(super) fn left(subject: &Subject<'_>) -> Checked {
         .into())
 }
 
-/// Ticks of the processor that a thread has used.
+/// Nanoseconds of a processor that a thread has used.
 fn processor_time(number: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{number}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    let used = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).ok()?;
+    used.split_whitespace().next()?.parse().ok()
 }

@@ -9,6 +9,7 @@ use super::super::finding::{Checked, Complaint, Seen, Stop};
 use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, compare, to_double};
 use super::super::subject::{Subject, seed};
 use super::{Opened, of_words, open};
+use crate::abi::host::allowing_float64;
 use crate::{Batch, Features};
 
 /// A scalar that every number of every feature at a word is part of, each with a weight of its own.
@@ -32,7 +33,7 @@ fn weighed(batch: &Batch, features: &Features, weights: &mut BTreeMap<String, Te
 }
 
 /// Compares the gradients of a fresh encoder.
-fn compared(subject: &Subject<'_>, opened: &mut Opened, precision: Precision) -> Checked<Compared> {
+fn compared(subject: &Subject<'_>, opened: &mut Opened, precision: Precision) -> Checked<Option<Compared>> {
     let batch = opened.batch(subject, UNEQUAL, 1)?;
     let variables = opened.trainable()?.into_iter().map(|one| (one.name, one.tensor)).collect();
     let mut weights = BTreeMap::new();
@@ -52,17 +53,21 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
     let all = opened.instance.parameters()?;
     to_double(&all)?;
     let batch = opened.batch(subject, UNEQUAL, 1)?;
-    let doubles = opened.fresh_forward(&batch, true, 3).is_ok_and(|features| {
-        features
-            .iter()
-            .all(|(_, feature)| feature.materialize().is_ok_and(|tensor| tensor.kind() == Kind::Double))
-    });
-    let compared = if doubles {
-        compared(subject, &mut opened, DOUBLE)?
-    } else {
-        compared(subject, &mut open(subject, 1)?, SINGLE)?
+    let exact = allowing_float64(|| {
+        let doubles = opened.fresh_forward(&batch, true, 3).is_ok_and(|features| {
+            features
+                .iter()
+                .all(|(_, feature)| feature.materialize().is_ok_and(|tensor| tensor.kind() == Kind::Double))
+        });
+        if doubles { compared(subject, &mut opened, DOUBLE) } else { Ok(None) }
+    })?;
+    let compared = match exact {
+        Some(exact) => Some(exact),
+        None => compared(subject, &mut open(subject, 1)?, SINGLE)?,
     };
-    Ok(compared.seen("parameters"))
+    compared
+        .map(|compared| compared.seen("parameters"))
+        .ok_or_else(|| Stop::skip("its values are too coarse"))
 }
 
 /// Which parameters get a gradient when all features are read.

@@ -13,13 +13,14 @@ use super::features::Made;
 use super::forward::everything;
 use super::{Opened, open};
 use crate::Batch;
+use crate::abi::host::allowing_float64;
 
 fn compared(
     subject: &Subject<'_>,
     opened: &mut Opened,
     (batch, made): (&Batch, &Made),
     precision: Precision,
-) -> Checked<Compared> {
+) -> Checked<Option<Compared>> {
     let mut variables: Vec<(String, Tensor)> =
         opened.trainable()?.into_iter().map(|one| (one.name, one.tensor)).collect();
     let features = made.leaves().into_iter().map(|(name, tensor)| (format!("the feature {name}"), tensor));
@@ -34,14 +35,16 @@ pub(in super::super) fn gradients(subject: &Subject<'_>) -> Checked {
     let (batch, made) = opened.input(subject, UNEQUAL)?;
     let double = made.doubled()?;
     to_double(&opened.instance.parameters()?)?;
-    let doubles = opened
-        .seeded_forward(&double, &batch, true, 3)
-        .is_ok_and(|output| output.loss.kind() == Kind::Double);
-    let compared = if doubles {
-        compared(subject, &mut opened, (&batch, &double), DOUBLE)?
-    } else {
-        compared(subject, &mut open(subject, 1)?, (&batch, &made), SINGLE)?
+    let exact = allowing_float64(|| {
+        let output = opened.seeded_forward(&double, &batch, true, 3);
+        let doubles = output.is_ok_and(|output| output.loss.kind() == Kind::Double);
+        if doubles { compared(subject, &mut opened, (&batch, &double), DOUBLE) } else { Ok(None) }
+    })?;
+    let compared = match exact {
+        Some(exact) => Some(exact),
+        None => compared(subject, &mut open(subject, 1)?, (&batch, &made), SINGLE)?,
     };
+    let compared = compared.ok_or_else(|| Stop::skip("its values are too coarse"))?;
     if compared.without.is_empty() {
         return Ok(compared.seen("features and parameters"));
     }
