@@ -75,17 +75,21 @@ fn a_plugin_that_is_replaced_again_and_again_is_taken_whole_or_refused() {
             let directory = format!("run-{run}");
             let arguments = ["train", "config.json", "--threads", "1", "--output-dir", &directory];
             // No crash, whatever it met.
-            let outcome = work.run(&arguments);
-            if outcome.code == Some(3) {
+            ended.push(work.run(&arguments));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    for outcome in ended {
+        match outcome.code {
+            Some(0) => {}
+            _ => {
+                let outcome = outcome.ends_with(3);
                 let told =
                     ["has changed", "replaced by another", "is no longer what it was", "no optimizer named"];
                 assert!(told.iter().any(|text| outcome.stderr.contains(text)), "{outcome}");
             }
-            ended.push(outcome.code);
         }
-        done.store(true, Ordering::Relaxed);
-    });
-    assert!(ended.iter().all(|code| matches!(code, Some(0 | 3))), "{ended:?}");
+    }
 }
 
 #[test]

@@ -48,7 +48,10 @@ pub enum Error {
         /// Why.
         reason: Rejection,
     },
-    /// The copy says of itself what the file did not.
+    /// The copy is not of the bytes that were looked at before.
+    #[error("the file has changed since it was looked at: run the command again")]
+    Changed,
+    /// How it is linked cannot be read.
     #[error("it {0}")]
     Rejected(Rejection),
     /// The folder cannot be made.
@@ -75,13 +78,16 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Copies the plugin of this file, and what it carries.
+    /// Copies the plugin of this file, whose bytes must have this SHA-256, and what it carries.
     ///
     /// # Errors
     ///
-    /// Something cannot be copied, or a library would bring a second libtorch.
-    pub fn of(file: &Path) -> Result<Self, Error> {
+    /// The bytes are others, something cannot be copied, or a library would bring a second libtorch.
+    pub fn of(file: &Path, sha256: &str) -> Result<Self, Error> {
         let plugin = SealedCopy::of(file).map_err(Error::Copy)?;
+        if plugin.sha256() != sha256 {
+            return Err(Error::Changed);
+        }
         let linkage = inspect::linkage(plugin.path()).map_err(Error::Rejected)?;
         let mut ready = Self { plugin, libraries: Vec::new(), folder: None, linkage };
         ready.gather(file)?;
@@ -92,12 +98,6 @@ impl Ready {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.as_ref().map_or(self.plugin.path(), |(_, path)| path)
-    }
-
-    /// SHA-256 of the plugin's bytes, in lower-case hexadecimal.
-    #[must_use]
-    pub fn sha256(&self) -> &str {
-        self.plugin.sha256()
     }
 
     /// How the plugin is linked.
@@ -245,6 +245,10 @@ mod tests {
         assert!(cc.status().unwrap().success());
     }
 
+    fn ready(file: &Path) -> Result<Ready, Error> {
+        Ready::of(file, &inspect::sha256(&fs::read(file).unwrap()))
+    }
+
     #[test]
     fn what_a_plugin_carries_lies_around_its_copy_as_it_does_around_the_plugin() {
         let folder = tempfile::tempdir().unwrap();
@@ -255,7 +259,7 @@ mod tests {
         library(&near, &[], "/nowhere");
         library(&at("plugins/libplugin.so"), &[&near, &far], "$ORIGIN:/nowhere:${ORIGIN}/../lib");
 
-        let ready = Ready::of(&at("plugins/libplugin.so")).unwrap();
+        let ready = ready(&at("plugins/libplugin.so")).unwrap();
         let shown = ready.path().to_owned();
         assert_eq!(shown.file_name().unwrap(), "libplugin.so");
         let (origin, bytes) = (shown.parent().unwrap(), |path: &Path| fs::read(path).unwrap());
@@ -280,9 +284,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("libplugin.so");
         library(&path, &[], "$ORIGIN:$ORIGIN/../lib");
-        let ready = Ready::of(&path).unwrap();
+        let found = Ready::of(&path, &"0".repeat(64)).unwrap_err();
+        assert!(matches!(found, Error::Changed), "{found}");
+        let ready = ready(&path).unwrap();
         assert!(ready.path().starts_with("/proc"), "{}", ready.path().display());
-        assert_eq!(ready.sha256(), inspect::sha256(&fs::read(&path).unwrap()));
         assert_eq!(ready.linkage().search.len(), 2);
     }
 
@@ -294,7 +299,7 @@ mod tests {
         library(&torch, &[], "/nowhere");
         library(&helper, &[&torch], "$ORIGIN");
         library(&at("libplugin.so"), &[&helper], "$ORIGIN/libs");
-        let error = Ready::of(&at("libplugin.so")).unwrap_err().to_string();
+        let error = ready(&at("libplugin.so")).unwrap_err().to_string();
         assert!(
             error.contains("libs/libhelper.so, which it carries, needs `libtorch_cpu-12ab34cd.so`"),
             "{error}"
@@ -303,7 +308,7 @@ mod tests {
         let plain = at("libs/libc10.so");
         library(&plain, &[], "/nowhere");
         library(&at("libplugin.so"), &[&plain], "$ORIGIN/libs");
-        assert!(Ready::of(&at("libplugin.so")).unwrap().path().starts_with("/proc"));
+        assert!(ready(&at("libplugin.so")).unwrap().path().starts_with("/proc"));
     }
 
     #[test]

@@ -145,13 +145,8 @@ pub(crate) fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, 
 
 /// Opens the plugin of a component: the very bytes that have the hash it was resolved with.
 fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
-    let ready = Ready::of(&component.file).map_err(|error| refused(component, error.to_string()))?;
-    if ready.sha256() != component.sha256 {
-        return Err(refused(
-            component,
-            "the file has changed since it was looked at: run the command again".to_owned(),
-        ));
-    }
+    let ready = Ready::of(&component.file, &component.sha256)
+        .map_err(|error| refused(component, error.to_string()))?;
     let folder = component.file.parent().unwrap_or(Path::new("."));
     if let Some(library) = ready.linkage().foreign_library(folder, &opened_libraries()) {
         let reason = format!(
