@@ -62,7 +62,7 @@ impl Judges {
             Ok(loaded) => loaded,
             Err(invalid) => return errors(invalid.complaints),
         };
-        let plan = match plan::resolve(&loaded.config, &loaded.document, self.registry.clone()) {
+        let plan = match plan::resolve(&loaded.config, &loaded.document, self.registry.clone(), false) {
             Ok(plan) => plan,
             Err(unprepared) => return errors(unprepared.failure.diagnostics),
         };
