@@ -1,9 +1,11 @@
 //! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
 
+mod held;
 mod interchange;
 mod mlflow;
 mod plugins;
 mod report;
+mod schema;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,15 +17,18 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
+pub(crate) use held::HeldArguments;
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
 };
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{
-    CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, PluginsArguments, PluginsCommand,
+    CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, LockArguments, NewArguments,
+    PluginsArguments, PluginsCommand,
 };
 pub(crate) use report::ReportArguments;
+pub(crate) use schema::{ProbeArguments, SchemaArguments};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
@@ -50,6 +55,9 @@ pub(crate) enum Command {
     Export(ExportArguments),
     Mlflow(MlflowArguments),
     Plugins(PluginsArguments),
+    Schema(SchemaArguments),
+    #[command(hide = true)]
+    Probe(ProbeArguments),
 }
 
 /// Train a system as a config says.
@@ -60,7 +68,8 @@ Examples:
   kiwi-host train config.json
   kiwi-host train config.json --set trainer.epochs=3 --set system.optimizer.learning_rate=0.001
   kiwi-host train config.json --output-dir runs/first --plugin-dir ~/my-plugins
-  kiwi-host train config.json --output-dir runs/first --resume")]
+  kiwi-host train config.json --output-dir runs/first --resume
+  kiwi-host train config.json --locked")]
 pub(crate) struct TrainArguments {
     /// The config, a JSON file.
     #[arg(required_unless_present = "example")]
@@ -80,12 +89,15 @@ pub(crate) struct TrainArguments {
     /// there are more epochs or steps to do.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// With --resume: go on even if config, corpora or plugins have changed since.
+    /// With --resume: go on even if config, corpora or plugins have changed since. With `system.load`: load the system even if
+    /// a plugin is of a version that is not compatible with the one it was saved with.
     #[arg(long, conflicts_with = "example")]
     pub(crate) allow_changed: bool,
     /// Print a small config to begin with, and do nothing else.
-    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume"])]
+    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume", "locked", "lock"])]
     pub(crate) example: bool,
+    #[command(flatten)]
+    pub(crate) held: HeldArguments,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
@@ -111,6 +123,8 @@ pub(crate) struct CheckArguments {
     /// How the findings are printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) held: HeldArguments,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
@@ -142,6 +156,11 @@ pub(crate) struct CorpusArguments {
     /// Where to compute: cpu, cuda (the first GPU) or cuda:N (the GPU of number N, counted from 0).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
+    /// Run the system even if a plugin is of a version that is not compatible with the one it was saved with.
+    #[arg(long)]
+    pub(crate) allow_changed: bool,
+    #[command(flatten)]
+    pub(crate) held: HeldArguments,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
@@ -272,7 +291,11 @@ impl Command {
                 PluginsCommand::Inspect(_) => "plugins inspect",
                 PluginsCommand::Check(_) => "plugins check",
                 PluginsCommand::CheckInProcess => "plugins check-in-process",
+                PluginsCommand::New(_) => "plugins new",
+                PluginsCommand::Lock(_) => "plugins lock",
             },
+            Self::Schema(_) => "schema",
+            Self::Probe(_) => "probe",
         }
     }
 }
@@ -304,7 +327,11 @@ impl Arguments {
                 PluginsCommand::Inspect(arguments) => &arguments.common,
                 PluginsCommand::Check(arguments) => &arguments.common,
                 PluginsCommand::CheckInProcess => before,
+                PluginsCommand::New(arguments) => &arguments.common,
+                PluginsCommand::Lock(arguments) => &arguments.common,
             },
+            Command::Schema(arguments) => &arguments.common,
+            Command::Probe(arguments) => &arguments.common,
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
         CommonOptions {
@@ -349,7 +376,7 @@ impl From<FormatArgument> for Format {
     }
 }
 
-fn parse_override(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse_override(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("there is no path before `=`".to_owned()),
         Some((path, value)) => Ok((path.trim().to_owned(), value.to_owned())),
@@ -372,6 +399,7 @@ Examples:
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
+  kiwi-host schema -o kiwi-host.schema.json
 
 Exit codes:
 "

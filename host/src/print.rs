@@ -1,4 +1,4 @@
-//! Complaints as people read them, on standard error. The only place where a [`Diagnostic`] becomes text.
+//! Complaints as people read them, and word of what was done, on standard error. The only place where a [`Diagnostic`] becomes text.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,6 +16,13 @@ const MESSAGE: Style = Style::new().bold();
 pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
     // Written in one piece, so that lines of several threads and processes do not mix.
     let text: String = diagnostics.iter().map(render).collect();
+    let mut stderr = anstream::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Says what was done, where no log does.
+pub(crate) fn lines(lines: &[String]) {
+    let text: String = lines.iter().map(|line| format!("{}\n", clean(line))).collect();
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }

@@ -17,6 +17,10 @@ use crate::{
 pub trait Component: Sized + Send + 'static {
     /// The options under the component's part of the config. Every key that is not a field is refused by the host, whether or
     /// not the type says `deny_unknown_fields`; defaults come from `#[serde(default)]`.
+    ///
+    /// Its JSON Schema is what editors complete and check a config by, and must not refuse what is accepted: ranges that
+    /// [`Component::check`] demands are told by `#[schemars(range(min = 0.0))]`, and a type with an alias of serde, which schemars does not
+    /// see, says so by `#[schemars(extend("additionalProperties" = true))]`.
     type Config: Serialize + DeserializeOwned + JsonSchema;
 
     /// The `class_name` in a config.

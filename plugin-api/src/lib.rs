@@ -53,6 +53,9 @@
 //! An encoder or a head can say what it needs before a corpus is read ([`Encoder::needs`], [`Head::needs`]): further fields of a
 //! batch such as post-edits, the longest sentences it can take, the features it reads.
 //!
+//! [`testing`] runs components without a host, for an author's own tests. The guide for authors is `docs/plugins.md`, and `kiwi-host
+//! plugins new` writes a plugin to begin with.
+//!
 //! Below the traits lies the boundary itself, in the module `abi`: the only `unsafe` code here. `abi::host` is its other side, used
 //! by the host's engine. Neither is meant for authors, and neither is shown here.
 
@@ -110,6 +113,11 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use tch::{Device, Kind, Tensor};
 }
+
+/// The guide for authors, whose examples are tested as those here.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+mod guide {}
 
 /// What the macros expand to; no part of the API.
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Runs that something ends before their time, and what is the same of two runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -29,12 +29,30 @@ impl Workplace {
     /// When the program cannot be started.
     #[must_use]
     pub fn begin(&self, output: &str, changes: &[(&str, Value)], arguments: &[&str]) -> Running {
+        self.begin_with(output, changes, arguments, &[])
+    }
+
+    /// The same with these variables.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[must_use]
+    pub fn begin_with(
+        &self,
+        output: &str,
+        changes: &[(&str, Value)],
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Running {
         let config = format!("{output}.json");
         self.write(&config, &format!("{:#}\n", config_with(changes)));
         let said = self.write(&format!("{output}.said"), "");
         let own = ["train", &config, "--output-dir", output, "--threads", "1"];
         let mut command = self.command(&[&own[..], arguments].concat());
-        command.stdout(Stdio::null()).stderr(fs::File::create(&said).expect("a file"));
+        command
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&said).expect("a file"));
         Running { child: command.spawn().expect("the program starts"), said }
     }
 }
@@ -84,6 +102,13 @@ impl Running {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// The files that it has mapped, as the system names them.
+    #[must_use]
+    pub fn mapped(&self) -> BTreeSet<String> {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap_or_default();
+        maps.lines().filter_map(|line| line.find('/').map(|at| line[at..].to_owned())).collect()
     }
 
     /// Whether it has ended within this time.

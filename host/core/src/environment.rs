@@ -24,7 +24,7 @@ pub const KIWI_PLUGIN_PATH: Variable = Variable {
 /// Where what is made of large corpora is kept.
 pub const KIWI_CACHE_DIR: Variable = Variable {
     name: "KIWI_CACHE_DIR",
-    meaning: "Directory where the encoded form of large corpora is kept, in place of kiwi-host in the user's cache directory.",
+    meaning: "Directory where the encoded form of large corpora and what plugins say of their options are kept, in place of kiwi-host in the user's cache directory.",
 };
 
 /// No colours.
@@ -81,6 +81,12 @@ pub const XDG_DATA_HOME: Variable = Variable {
 pub const HOME: Variable =
     Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
 
+/// Where temporary files go.
+pub const TMPDIR: Variable = Variable {
+    name: "TMPDIR",
+    meaning: "Where links to the libraries that a plugin carries beside it lie while it is opened; /tmp unless set.",
+};
+
 /// Where runs are tracked.
 pub const MLFLOW_TRACKING_URI: Variable = Variable {
     name: "MLFLOW_TRACKING_URI",
@@ -128,7 +134,7 @@ pub const MLFLOW_EXPERIMENT_NAME: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 21] = [
+pub const ALL: [Variable; 22] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
@@ -142,6 +148,7 @@ pub const ALL: [Variable; 21] = [
     PATH,
     XDG_DATA_HOME,
     HOME,
+    TMPDIR,
     MLFLOW_TRACKING_URI,
     MLFLOW_TRACKING_USERNAME,
     MLFLOW_TRACKING_PASSWORD,

@@ -7,6 +7,7 @@ mod names;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use crate::config::{self, Document, RunConfig};
 use crate::device::AskedDevice;
@@ -17,6 +18,7 @@ use crate::request::{Common, TrainRequest, Verbosity};
 
 pub use crate::plugins::ResolvedComponent;
 pub use saved::{SavedParts, SystemPlan, prepare_system, resolve_saved};
+pub use trust::doubts;
 
 use names::resolve_system;
 
@@ -84,7 +86,7 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Unprepared> {
         Ok(loaded) if errors.is_empty() => {
             let mut config = loaded.config;
             apply_command_line(&mut config, request);
-            let mut plan = resolve(&config, &loaded.document, registry)?;
+            let mut plan = resolve(&config, &loaded.document, registry, request.allow_changed)?;
             plan.warnings.splice(0..0, loaded.warnings);
             Ok(plan)
         }
@@ -94,7 +96,7 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Unprepared> {
             let (mut components, mut document) = (Vec::new(), None);
             if let Some((readable, system)) = invalid.readable.map(|readable| *readable) {
                 // The names are looked up all the same, so that all is said at once.
-                let resolved = resolve_system(&system, &readable, &registry);
+                let resolved = resolve_system(&system, &readable, &registry, request.allow_changed);
                 diagnostics.extend(resolved.complaints.iter().cloned());
                 components = resolved.components();
                 document = Some(Box::new(readable));
@@ -107,10 +109,15 @@ pub fn prepare(request: &TrainRequest) -> Result<Plan, Unprepared> {
     }
 }
 
-/// The plugins that a command finds.
+/// The plugins that a command finds, held to its lock.
 #[must_use]
 pub fn discover(common: &Common) -> Registry {
-    Registry::discover(&SearchPath::of_command(&common.plugin_directories, &common.program))
+    let mut registry =
+        Registry::discover(&SearchPath::of_command(&common.plugin_directories, &common.program));
+    if let Some(choice) = &common.lock {
+        registry.hold_to(choice);
+    }
+    registry
 }
 
 /// Puts what the command line says in place of what the config says.
@@ -127,14 +134,20 @@ fn apply_command_line(config: &mut RunConfig, request: &TrainRequest) {
     };
 }
 
-/// Resolves the names of a config.
+/// Resolves the names of a config. With `allow_changed` a saved system may be loaded with any version of its plugins.
 ///
 /// # Errors
 ///
 /// Every name that is not registered, or that more than one plugin registers; or what is wrong with a saved system.
-pub fn resolve(config: &RunConfig, document: &Document, registry: Registry) -> Result<Plan, Unprepared> {
-    let resolved = resolve_system(&config.system, document, &registry);
-    let warnings = [registry.diagnostics.clone(), resolved.warnings.clone()].concat();
+pub fn resolve(
+    config: &RunConfig,
+    document: &Document,
+    registry: Registry,
+    allow_changed: bool,
+) -> Result<Plan, Unprepared> {
+    let resolved = resolve_system(&config.system, document, &registry, allow_changed);
+    let doubts = doubts(&registry, &resolved.used());
+    let warnings = [registry.diagnostics.clone(), resolved.warnings.clone(), doubts].concat();
     let sound = resolved.complaints.is_empty();
     match &resolved.parts {
         Some((system, encoder, head)) if sound => Ok(Plan {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 use crate::plugin_check::PluginCheckRequest;
-use crate::plugins::ResolvedComponent;
+use crate::plugins::{LockChoice, ResolvedComponent};
 
 /// Name of the engine's one exported function.
 pub const ENGINE_ENTRY: &str = "kiwi_engine_run";
@@ -24,6 +24,8 @@ pub enum Request {
     Check(CheckRequest),
     /// Have components check what a config says to them, and do nothing else.
     CheckOptions(OptionsRequest),
+    /// Ask the components of one plugin what only they can say of themselves; in a process of its own.
+    Probe(ProbeRequest),
     /// Compute the metrics of a saved system on a parallel corpus.
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
@@ -42,7 +44,7 @@ impl Request {
             Self::Train(_) => "train",
             Self::Check(_) => "check",
             // A plugin that is checked is watched from outside.
-            Self::CheckOptions(_) | Self::CheckPlugin(_) => "",
+            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",
@@ -62,7 +64,7 @@ pub struct TrainRequest {
     pub output_dir: Option<PathBuf>,
     /// Go on with the run in the directory, as `trainer.resume` says.
     pub resume: bool,
-    /// Go on even if config, corpora or plugins are not those of the run.
+    /// Go on even if config, corpora or plugins are not those of the run, or plugins not those of the loaded system.
     pub allow_changed: bool,
     /// What holds for every command.
     pub common: Common,
@@ -86,6 +88,14 @@ pub struct OptionsRequest {
     pub components: Vec<ResolvedComponent>,
 }
 
+/// The components of one plugin, to be asked for what a [`crate::plugins::probe::PluginProbe`] holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRequest {
+    /// The components.
+    pub components: Vec<ResolvedComponent>,
+}
+
 /// `kiwi-host evaluate SYSTEM` and `kiwi-host score SYSTEM`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +114,8 @@ pub struct SystemRequest {
     pub overrides: Vec<(String, String)>,
     /// Where to compute: `cpu`, `cuda` or `cuda:N`.
     pub device: String,
+    /// Take plugins of other versions than the system was saved with, compatible or not.
+    pub allow_changed: bool,
     /// Whether data is printed for people or as JSON.
     pub format: Format,
     /// What holds for every command.
@@ -136,6 +148,8 @@ pub struct Common {
     pub interactive: bool,
     /// Whether standard error takes colours.
     pub color: bool,
+    /// The lock of plugins that counts for the command, if one does.
+    pub lock: Option<LockChoice>,
 }
 
 /// How data is printed.

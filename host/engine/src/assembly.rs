@@ -70,6 +70,7 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
         features: None,
     };
     let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, device)?;
+    report.warnings(components.take_doubts(&plan.warnings));
     if let Some(saved) = loaded {
         system.load(saved)?;
     }

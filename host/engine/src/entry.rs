@@ -9,7 +9,7 @@ use kiwi_core::request::Request;
 use kiwi_plugin_api::torch_ext::{Caught, guard, install_panic_hook};
 
 use crate::outlet::{Outlet, Send};
-use crate::{check, evaluate, features, options, patience, plugin_check, score, sudden_end, train};
+use crate::{check, evaluate, features, options, patience, plugin_check, probe, score, sudden_end, train};
 
 /// Runs a [`Request`] (JSON, `length` bytes at `request`) and returns an exit code. Calls `send(context, message, length)` with a
 /// [`kiwi_core::request::Message`] (JSON) for all it has to say, from the calling thread.
@@ -59,6 +59,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
         Ok(Request::Train(request)) => train::train(&request, outlet),
         Ok(Request::Check(request)) => check::check(&request, outlet),
         Ok(Request::CheckOptions(request)) => options::check(request, outlet),
+        Ok(Request::Probe(request)) => probe::probe(&request, outlet),
         Ok(Request::Evaluate(request)) => evaluate::evaluate(&request, outlet),
         Ok(Request::Score(request)) => score::score(&request, outlet),
         Ok(Request::Features(request)) => features::features(&request, outlet),

@@ -114,6 +114,7 @@ pub(crate) fn open(
     let parts = Parts { class: header.class_name.clone(), encoder, head, metrics, features };
     let vocabulary = Vocabulary { vocabularies, data_processing: header.data_processing.clone() };
     let mut system = System::build(parts, vocabulary, &mut components, &plan.registry, device)?;
+    report.warnings(components.take_doubts(&plan.warnings));
     system.load(&plan.saved)?;
     // Nothing random is drawn in evaluation.
     let mode =

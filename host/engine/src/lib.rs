@@ -20,6 +20,7 @@ mod options;
 mod outlet;
 mod patience;
 mod plugin_check;
+mod probe;
 mod report;
 mod resume;
 mod score;

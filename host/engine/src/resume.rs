@@ -7,7 +7,7 @@ use kiwi_core::config::RunConfig;
 use kiwi_core::config::changes::{Change, changes};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::plan::Plan;
+use kiwi_core::plan::{Plan, ResolvedComponent};
 use kiwi_text::Vocabularies;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,20 +52,23 @@ struct Changed {
 }
 
 impl Identity {
-    /// That of a run.
+    /// That of a run. `unnamed` are the components that the config does not name, by the names of their metrics.
     ///
     /// # Errors
     /// When the config cannot be written as JSON.
     pub(crate) fn new(
         run_id: &str,
         plan: &Plan,
+        unnamed: &[(String, ResolvedComponent)],
         data: &TrainingData,
         threads: u64,
     ) -> Result<Self, serde_json::Error> {
+        let mut components = components(plan);
+        components.extend(unnamed.iter().map(|(name, one)| (format!("metric {name}"), component(one))));
         Ok(Self {
             run_id: run_id.to_owned(),
             config: config_of(&plan.config)?,
-            components: components(plan),
+            components,
             corpora: data.hashes.clone(),
             files: files(&plan.config),
             vocabularies: hash_of(&data.vocabularies),
@@ -119,18 +122,7 @@ pub(crate) fn find(
             now: now.unwrap_or_else(absent),
         })
         .collect();
-    let components = components(plan);
-    for (role, before) in &point.identity.components {
-        match components.get(role) {
-            // That there is another component or none is told by the config.
-            Some(now) if now.class == before.class && now != before => changed.push(Changed {
-                what: format!("the plugin of the {role} `{}`", before.class),
-                before: described(before),
-                now: described(now),
-            }),
-            _ => {}
-        }
-    }
+    changed.extend(changed_plugins(&point.identity.components, &components(plan)));
     let mut warnings: Vec<_> = broken
         .iter()
         .map(|one| {
@@ -167,7 +159,12 @@ pub(crate) fn compare(
     plan: &Plan,
     allow_changed: bool,
 ) -> Result<Vec<Diagnostic>, Failure> {
-    let mut changed = Vec::new();
+    // Those that the config names were compared before anything was read.
+    let compared = components(plan);
+    let mut unnamed = before.components.clone();
+    unnamed.retain(|role, _| !compared.contains_key(role));
+    let mut changed = changed_plugins(&unnamed, &now.components);
+    let before_corpora = changed.len();
     for (what, hash) in &before.corpora {
         let found = now.corpora.get(what).map_or("absent", String::as_str);
         if found != hash {
@@ -190,7 +187,7 @@ pub(crate) fn compare(
             });
         }
     }
-    if changed.is_empty() && before.vocabularies != now.vocabularies {
+    if changed.len() == before_corpora && before.vocabularies != now.vocabularies {
         let short = |hash: &str| hash.chars().take(16).collect::<String>();
         changed.push(Changed {
             what: "the vocabularies".to_owned(),
@@ -249,13 +246,26 @@ fn components(plan: &Plan) -> BTreeMap<String, Component> {
     let metrics = plan.metrics.iter().enumerate().map(|(i, one)| (format!("metric {i}"), one));
     let parts = [("encoder".to_owned(), &plan.encoder), ("head".to_owned(), &plan.head)];
     let all = parts.into_iter().chain(optimizers).chain(metrics);
-    let component = |one: &kiwi_core::plan::ResolvedComponent| Component {
-        class: one.class.clone(),
-        plugin: one.plugin.clone(),
-        version: one.version.clone(),
-        sha256: one.sha256.clone(),
-    };
     all.map(|(role, one)| (role, component(one))).collect()
+}
+
+fn component(resolved: &ResolvedComponent) -> Component {
+    Component {
+        class: resolved.class.clone(),
+        plugin: resolved.plugin.clone(),
+        version: resolved.version.clone(),
+        sha256: resolved.sha256.clone(),
+    }
+}
+
+/// The components that now come from other plugins. That there is another component or none is told by the config.
+fn changed_plugins(before: &BTreeMap<String, Component>, now: &BTreeMap<String, Component>) -> Vec<Changed> {
+    let changed = before.iter().filter_map(|(role, before)| {
+        let now = now.get(role).filter(|now| now.class == before.class && *now != before)?;
+        let what = format!("the plugin of the {role} `{}`", before.class);
+        Some(Changed { what, before: described(before), now: described(now) })
+    });
+    changed.collect()
 }
 
 /// Hashes of the files that a config begins from; one that cannot be read any more has none.

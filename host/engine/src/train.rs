@@ -52,12 +52,14 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
 /// The directory to begin or to go on in.
 fn directory(plan: &Plan, allow_changed: bool) -> Result<RunDirectory, Failure> {
     let config = &plan.config;
-    match (config.trainer.resume, allow_changed) {
+    // A system that is loaded may be one of other plugins.
+    let nothing_to_compare = allow_changed && config.system.load.is_none();
+    match (config.trainer.resume, nothing_to_compare) {
         (true, _) => RunDirectory::to_resume(config),
         (false, false) => RunDirectory::choose(config),
         (false, true) => Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("--allow-changed is for a run that is resumed")
+            Diagnostic::error("--allow-changed is for a run that is resumed, or that loads a system")
                 .help("give --resume as well, or leave it out"),
         )),
     }
@@ -90,7 +92,7 @@ fn run(
     describe(&system, plan, report);
     let run_id = point.as_ref().map_or(directory.run_id(), |point| point.identity.run_id()).to_owned();
     let threads = tch::get_num_threads().unsigned_abs().into();
-    let identity = Identity::new(&run_id, plan, &data, threads).map_err(|error| {
+    let identity = Identity::new(&run_id, plan, &system.unnamed, &data, threads).map_err(|error| {
         Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("the config cannot be kept: {error}")))
     })?;
     if let Some(point) = &point {

@@ -1,13 +1,14 @@
-//! Arguments of the commands that look at plugins.
+//! Arguments of the commands that look at plugins, and of the one that makes them.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use kiwi_core::plugins::Kind;
 
-use super::{CommonArguments, FormatArgument};
+use super::{CommonArguments, FormatArgument, parse_override};
 
-/// See which plugins are installed and what they say about themselves, and check one.
+/// See which plugins are installed and what they say about themselves, check one, agree on them, and begin a new one.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]
@@ -16,11 +17,11 @@ pub(crate) struct PluginsArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginsCommand {
-    /// List plugins and what they register, and files that cannot be used with the reason.
+    /// List plugins and what they register, and files that cannot be used with the reason. Nothing of them is run.
     ///
     /// With --verbose also the directories searched, in order, and what was passed over there.
     List(ListArguments),
-    /// Show everything that one plugin says about itself, and whether this host can use it.
+    /// Show everything that one plugin says about itself, and whether this host can use it. Nothing of it is run.
     ///
     /// Exits with 3 if it cannot.
     Inspect(InspectArguments),
@@ -29,13 +30,34 @@ pub(crate) enum PluginsCommand {
     /// Open a plugin as `plugins check` asks on standard input.
     #[command(name = "check-in-process", hide = true)]
     CheckInProcess,
+    New(NewArguments),
+    /// Write down which plugins a config uses, by version and SHA-256, for `--locked` to hold commands to.
+    ///
+    /// Without a config, all that are installed. Metrics are asked for by heads, so that all plugins that register metrics are
+    /// among those of a config. The lock is JSON to be reviewed and kept with the config. A lock that says something else is
+    /// shown with what differs, and replaced only with --force.
+    Lock(LockArguments),
 }
 
 /// How the program runs itself to open a plugin.
 pub(crate) const IN_PROCESS: [&str; 2] = ["plugins", "check-in-process"];
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins list
+  kiwi-host plugins list --why adam
+  kiwi-host plugins list --why kiwi-encoders::PredictorEncoder --kind encoder --format json")]
 pub(crate) struct ListArguments {
+    /// Show how a class is looked up: where, what became of each file there, and which component it stands for.
+    ///
+    /// CLASS is `Class` or `plugin::Class`, as for `class_name` in a config. Exits with 3 if it stands for no component, or for more
+    /// than one.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) why: Option<String>,
+    /// What the class is to be, where classes of several kinds have one name.
+    #[arg(long, value_enum, requires = "why")]
+    pub(crate) kind: Option<AnyKindArgument>,
     /// How the list is printed.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: FormatArgument,
@@ -97,4 +119,112 @@ pub(crate) struct CheckPluginArguments {
     pub(crate) format: FormatArgument,
     #[command(flatten)]
     pub(crate) common: CommonArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins lock config.json
+  kiwi-host train config.json --locked
+  kiwi-host plugins lock --output team.lock")]
+pub(crate) struct LockArguments {
+    /// The config whose plugins are locked.
+    pub(crate) config: Option<PathBuf>,
+    /// Give a value of the config in place of the file's, as for `train`.
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override, requires = "config")]
+    pub(crate) overrides: Vec<(String, String)>,
+    /// The lock to write [default: plugins.lock beside the config].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a lock that says something else.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How it is printed what was locked.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: FormatArgument,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+/// Write a crate that is a plugin of your own, to begin with.
+///
+/// It builds, passes its own tests, and has a config and a few sentences that train by it, before anything is changed. It
+/// depends on the plugin API where its source lies on this machine.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins new bag-of-words --kind encoder
+  kiwi-host plugins new lion --kind optimizer --class lion --output ~/plugins/lion
+
+Then, in the new directory:
+  cargo build
+  cargo test
+  kiwi-host train config.json --plugin-dir target/debug")]
+pub(crate) struct NewArguments {
+    /// Name of the crate, which is the plugin's name.
+    pub(crate) name: String,
+    /// What the plugin registers.
+    #[arg(long, value_enum)]
+    pub(crate) kind: KindArgument,
+    /// Directory to write, which must not exist yet; NAME in the current directory unless given.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) output: Option<PathBuf>,
+    /// The component's `class_name`; the crate's name as `BagOfWords` unless given.
+    #[arg(long)]
+    pub(crate) class: Option<String>,
+    /// Directory of the source of kiwi-plugin-api, in place of the one that this program comes with.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) api: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
+/// What a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindArgument {
+    /// Turns batches into features.
+    Encoder,
+    /// Turns features into a loss and what metrics need.
+    Head,
+    /// Updates parameters.
+    Optimizer,
+    /// Turns what a head reports into a figure.
+    Metric,
+}
+
+impl From<KindArgument> for Kind {
+    fn from(kind: KindArgument) -> Self {
+        match kind {
+            KindArgument::Encoder => Self::Encoder,
+            KindArgument::Head => Self::Head,
+            KindArgument::Optimizer => Self::Optimizer,
+            KindArgument::Metric => Self::Metric,
+        }
+    }
+}
+
+/// What a class stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnyKindArgument {
+    /// A name for an encoder and a head.
+    System,
+    /// Turns batches into features.
+    Encoder,
+    /// Turns features into a loss and what metrics need.
+    Head,
+    /// Updates parameters.
+    Optimizer,
+    /// Turns what a head reports into a figure.
+    Metric,
+}
+
+impl From<AnyKindArgument> for Kind {
+    fn from(kind: AnyKindArgument) -> Self {
+        match kind {
+            AnyKindArgument::System => Self::System,
+            AnyKindArgument::Encoder => Self::Encoder,
+            AnyKindArgument::Head => Self::Head,
+            AnyKindArgument::Optimizer => Self::Optimizer,
+            AnyKindArgument::Metric => Self::Metric,
+        }
+    }
 }

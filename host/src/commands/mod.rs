@@ -4,7 +4,9 @@ mod inspect;
 mod interchange;
 mod mlflow;
 mod plugins;
+mod probe;
 mod report;
+mod schema;
 mod system;
 mod train;
 
@@ -50,6 +52,8 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Export(arguments) => interchange::export(arguments, &options),
         Command::Mlflow(arguments) => mlflow::run(arguments, &options),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
+        Command::Schema(arguments) => schema::run(&arguments, &options),
+        Command::Probe(arguments) => probe::answer(&arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {
         print::diagnostics(&failure.diagnostics);
@@ -78,6 +82,7 @@ fn common(options: &CommonOptions) -> Result<Common, Failure> {
         verbosity,
         interactive: stderr.is_terminal() && !dumb,
         color: AutoStream::choice(&stderr) != ColorChoice::Never,
+        lock: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::plan;
-use kiwi_core::request::{FeaturesRequest, Format, Request, SystemRequest};
+use kiwi_core::request::{Common, FeaturesRequest, Format, Request, SystemRequest};
 
 use super::{WhenClosed, common, run_engine};
 use crate::arguments::{
@@ -43,6 +43,7 @@ fn request(
     format: Format,
     options: &CommonOptions,
 ) -> Result<(SystemRequest, AskedDevice), Failure> {
+    let common = Common { lock: Some(arguments.held.choice(&arguments.system)), ..common(options)? };
     let request = SystemRequest {
         system: arguments.system,
         source: arguments.source,
@@ -51,8 +52,9 @@ fn request(
         batch_size: arguments.batch_size.get(),
         overrides: arguments.overrides,
         device: arguments.device,
+        allow_changed: arguments.allow_changed,
         format,
-        common: common(options)?,
+        common,
     };
     // The engine does the same again and tells the warnings.
     let device = plan::prepare_system(&request)?.device;

@@ -3,7 +3,7 @@
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{Plan, Unprepared};
-use kiwi_core::request::{CheckRequest, Message, OptionsRequest, Request, TrainRequest};
+use kiwi_core::request::{CheckRequest, Common, Message, OptionsRequest, Request, TrainRequest};
 use kiwi_core::{config, plan};
 
 use super::{WhenClosed, common, print_data, program, run_engine};
@@ -27,13 +27,14 @@ pub(super) fn train(
         return Err(Failure::new(ExitCode::Invalid, error));
     };
     signals::end_the_program()?;
+    let common = Common { lock: Some(arguments.held.choice(&config)), ..common(options)? };
     let request = TrainRequest {
         config,
         overrides: arguments.overrides,
         output_dir: arguments.output_dir,
         resume: arguments.resume,
         allow_changed: arguments.allow_changed,
-        common: common(options)?,
+        common,
     };
     let plan = prepare(&request, options)?;
     run_engine(&Request::Train(request), &plan.device(), options, WhenClosed::GoOn, failed)
@@ -45,13 +46,14 @@ pub(super) fn check(
     options: &CommonOptions,
     failed: &mut Vec<String>,
 ) -> Result<i32, Failure> {
+    let common = Common { lock: Some(arguments.held.choice(&arguments.config)), ..common(options)? };
     let train = TrainRequest {
         config: arguments.config,
         overrides: arguments.overrides,
         output_dir: arguments.output_dir,
         resume: false,
         allow_changed: false,
-        common: common(options)?,
+        common,
     };
     let plan = prepare(&train, options)?;
     let request = CheckRequest { train, format: arguments.format.into() };

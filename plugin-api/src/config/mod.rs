@@ -2,6 +2,8 @@
 
 #[cfg(feature = "host")]
 mod by_schema;
+mod closed;
+mod kinds;
 mod read;
 mod schema;
 #[cfg(test)]

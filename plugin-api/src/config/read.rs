@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment, Track};
 
+use super::kinds::misplaced;
 use super::schema::{keys_at, nullable_at, schema_value};
 use super::{ConfigProblem, NOTHING, invalid_value};
 
@@ -61,6 +62,13 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<Read<
         }
     };
     problems.extend(unknown.iter().map(|path| unknown_key(&schema, path)));
+    for problem in misplaced(&schema, &rest) {
+        if problems.iter().any(|known| known.path == problem.path) {
+            continue;
+        }
+        misread.push(problem.path.clone());
+        problems.push(problem);
+    }
     Ok(Read { config, problems, misread, rest })
 }
 

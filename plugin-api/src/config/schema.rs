@@ -3,9 +3,11 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-/// The JSON Schema of `T`, as text.
+/// The JSON Schema of `T`, as text. It refuses the keys that the check of options refuses.
 pub(crate) fn schema<T: JsonSchema>() -> String {
-    schema_value::<T>().to_string()
+    let mut schema = schema_value::<T>();
+    super::closed::close(&mut schema);
+    schema.to_string()
 }
 
 /// The JSON Schema of `T`.
@@ -40,6 +42,15 @@ fn at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.')
         .filter(|key| !key.is_empty())
         .try_fold(schema, |place, key| resolve(schema, place).get("properties")?.get(key))
+}
+
+/// Follows references as far as they lead; `None` where one leads nowhere or round in a circle.
+pub(super) fn follow<'a>(root: &'a Value, mut at: &'a Value) -> Option<&'a Value> {
+    for _ in 0..16 {
+        let Some(reference) = at.get("$ref").and_then(Value::as_str) else { return Some(at) };
+        at = root.pointer(reference.strip_prefix('#')?)?;
+    }
+    None
 }
 
 /// Follows references, and of alternatives takes the one that is an object.

@@ -250,3 +250,48 @@ fn a_sound_config_comes_back_with_its_defaults() {
         Some(serde_json::json!({"hidden_size": 2, "inner": {"dim": 3, "dropout": 0.0}}))
     );
 }
+
+#[test]
+fn arrays_and_objects_are_read_where_the_schema_has_them_only() {
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Mode {
+        #[default]
+        Linear,
+        /// With a description, the schema has another form.
+        Cosine,
+    }
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Part {
+        dim: i64,
+    }
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Whole {
+        part: Part,
+        parts: Vec<Option<Part>>,
+        mode: Mode,
+        free: serde_json::Value,
+        by_name: std::collections::BTreeMap<String, Part>,
+    }
+    let sound =
+        r#"{"part": {}, "parts": [{}, null], "mode": "linear", "free": [{}], "by_name": {"a": {"dim": 1}}}"#;
+    assert_eq!(read::read::<Whole>(sound).unwrap().problems, []);
+    for (json, path, expected) in [
+        (r#"{"part": []}"#, "part", "an object"),
+        (r#"{"part": [3]}"#, "part", "an object"),
+        (r#"{"parts": [{}, []]}"#, "parts[1]", "an object, or null"),
+        (r#"{"mode": {"linear": null}}"#, "mode", "a string"),
+        (r#"{"by_name": {"a": [1]}}"#, "by_name.a", "an object"),
+        ("[]", "", "an object"),
+    ] {
+        let problems = read::read::<Whole>(json).unwrap().problems;
+        assert_eq!(problems.len(), 1, "{json}: {problems:?}");
+        assert_eq!(
+            (problems[0].path.as_str(), problems[0].expected.as_deref()),
+            (path, Some(expected)),
+            "{json}"
+        );
+    }
+}

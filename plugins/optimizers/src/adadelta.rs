@@ -12,10 +12,13 @@ use crate::memory::{Entry, Memory};
 #[serde(default)]
 pub(crate) struct Config {
     /// Decay rate of the averages of squares, in [0, 1].
+    #[schemars(range(min = 0.0, max = 1.0))]
     rho: f64,
     /// Added under both roots; at least 0.
+    #[schemars(range(min = 0.0))]
     eps: f64,
     /// Added to the gradient, times the parameter; at least 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
 }
 

@@ -12,12 +12,16 @@ use crate::memory::{Entry, Memory, Update};
 #[serde(default)]
 pub(crate) struct Config {
     /// Step s, from 0, has the learning rate divided by 1 + s * lr_decay; at least 0.
+    #[schemars(range(min = 0.0))]
     lr_decay: f64,
     /// Added to the gradient, times the parameter; at least 0. Sparse gradients need 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// What the sums of squares begin with; at least 0.
+    #[schemars(range(min = 0.0))]
     initial_accumulator_value: f64,
     /// Added to the root in the denominator; at least 0.
+    #[schemars(range(min = 0.0))]
     eps: f64,
 }
 

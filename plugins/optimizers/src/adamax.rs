@@ -12,10 +12,13 @@ use crate::memory::{Entry, Memory};
 #[serde(default)]
 pub(crate) struct Config {
     /// Decay rates of the average of the gradient and of its largest value, each in [0, 1).
+    #[schemars(extend("items" = {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0}))]
     betas: [f64; 2],
     /// Added to the absolute value of the gradient; at least 0.
+    #[schemars(range(min = 0.0))]
     eps: f64,
     /// Added to the gradient, times the parameter; at least 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
 }
 

@@ -16,12 +16,15 @@ use crate::memory::{Entry, Memory, Update};
 #[serde(default)]
 pub(crate) struct Config {
     /// How fast the learning rate decays, and the parameters with it; at least 0.
+    #[schemars(range(min = 0.0))]
     lambd: f64,
     /// Power of that decay.
     alpha: f64,
     /// Steps before the averaging begins; at least 0.
+    #[schemars(range(min = 0.0))]
     t0: f64,
     /// Added to the gradient, times the parameter; at least 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
 }
 

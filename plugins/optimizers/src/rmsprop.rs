@@ -12,12 +12,16 @@ use crate::memory::{Entry, Memory};
 #[serde(default)]
 pub(crate) struct Config {
     /// Decay rate of the average of squares, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     alpha: f64,
     /// Added to the root in the denominator; at least 0.
+    #[schemars(range(min = 0.0))]
     eps: f64,
     /// Added to the gradient, times the parameter; at least 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// Share of the previous step that is taken again; at least 0.
+    #[schemars(range(min = 0.0))]
     momentum: f64,
     /// Divide by the standard deviation of the gradient instead of the root of its average square (Graves 2013).
     centered: bool,

@@ -10,12 +10,21 @@ use crate::memory::{Entry, Memory, Update};
 /// Options under `system.optimizer.options`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend(
+    "if" = {"properties": {"nesterov": {"const": true}}, "required": ["nesterov"]},
+    "then" = {
+        "properties": {"momentum": {"exclusiveMinimum": 0}, "dampening": {"const": 0}},
+        "required": ["momentum"]
+    }
+))]
 pub(crate) struct Config {
     /// Share of the previous step that is taken again; at least 0.
+    #[schemars(range(min = 0.0))]
     momentum: f64,
     /// Share of the gradient that does not enter the momentum.
     dampening: f64,
     /// Added to the gradient, times the parameter; at least 0. Sparse gradients need 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// Look ahead along the momentum (Nesterov 1983); needs a momentum and no dampening.
     nesterov: bool,

@@ -11,8 +11,10 @@ use crate::memory::{Entry, Memory, Update};
 #[serde(default)]
 pub(crate) struct Config {
     /// Decay rates of the averages of the gradient and of its square, each in [0, 1).
+    #[schemars(extend("items" = {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0}))]
     betas: [f64; 2],
     /// Added to the root in the denominator; above 0.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     eps: f64,
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the repository, one step after the other, with a table at the end.
 //!
 //! A failed check does not keep the others from running; a failed build does, since what follows needs it. [`runner`] runs
-//! the tests, [`readme`] the commands of the README, [`coverage`] checks which tests there must be, [`skipped`] collects what
+//! the tests, [`readme`] the commands of the README and of the guide for authors of plugins, [`coverage`] checks which tests there must be, [`skipped`] collects what
 //! tests say they left out.
 
 mod coverage;
@@ -105,6 +105,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.step("commands of the README", Need::Check, || readme::run_commands(workspace));
+    steps.step("the guide for authors of plugins", Need::Check, || readme::follow_guide(workspace));
     steps.step("doc tests", Need::Check, || runner::doc_tests(workspace, &mut tally));
     steps.step("packages for Python", Need::Check, || python::setup_packages(workspace));
     steps.step("tests", Need::Check, || runner::tests(workspace, &mut tally));

@@ -1,11 +1,16 @@
-//! The commands of the README, run as a newcomer would run them.
+//! The commands of the README and of the guide for authors of plugins, run as a newcomer would run them.
 //!
 //! A block that is fenced as `console` and has the line `<!-- test -->` before it is run: each line that starts with `$ ` is
-//! a command (a backslash at its end continues it), other lines show output and are not compared. The commands of a block
-//! share one shell, which stops at the first that fails. Commands that start with `cargo xtask` or with what the newcomer
-//! has done by then (`git clone`, `cd`) are left out.
+//! a command (a backslash at its end continues it), other lines show output and are not compared. A shell stops at the first
+//! command that fails.
+//!
+//! The commands of a block of the README share one shell in the root folder. Those that start with `cargo xtask` or with what the
+//! newcomer has done by then (`git clone`, `cd`) are left out. All commands of the guide share one shell, in a new folder, with the
+//! program on the path.
 
+use std::env;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -13,7 +18,7 @@ use crate::workspace::Workspace;
 
 const MARK: &str = "<!-- test -->";
 
-/// Starts of commands that are not run here: they are what runs this, or come before it.
+/// Starts of commands of the README that are not run here: they are what runs this, or come before it.
 const LEFT_OUT: [&str; 3] = ["cargo xtask ", "git clone ", "cd "];
 
 /// A marked block.
@@ -24,17 +29,9 @@ struct Block {
     commands: Vec<String>,
 }
 
-/// Runs all marked blocks in the root folder.
+/// Runs all marked blocks of the README in the root folder.
 pub(super) fn run_commands(workspace: &Workspace) -> Result<()> {
-    let readme = workspace.root.join("README.md");
-    let text = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
-    let blocks = blocks(&text).with_context(|| format!("cannot use {}", readme.display()))?;
-    if blocks.is_empty() {
-        bail!(
-            "{} has no block to test: expected the line {MARK} before a block of commands",
-            readme.display()
-        );
-    }
+    let (readme, blocks) = page(workspace, "README.md", &LEFT_OUT)?;
     // Where cargo builds elsewhere, the program is not where the README says.
     let built = workspace.target_directory.join("release");
     let built_elsewhere = workspace.target_directory != workspace.root.join("target");
@@ -63,8 +60,49 @@ pub(super) fn run_commands(workspace: &Workspace) -> Result<()> {
     }
 }
 
+/// Follows the guide for authors of plugins from nothing to the end of its marked blocks.
+pub(super) fn follow_guide(workspace: &Workspace) -> Result<()> {
+    let (guide, blocks) = page(workspace, "docs/plugins.md", &[])?;
+    let folder = workspace.target_directory.join("guide");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut script = String::from("set -ex\n");
+    for command in blocks.iter().flat_map(|block| &block.commands) {
+        script += command;
+        script.push('\n');
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(
+        [workspace.target_directory.join("release")].into_iter().chain(env::split_paths(&path)),
+    )?;
+    let mut shell = workspace.command("sh");
+    shell.arg("-c").arg(script).current_dir(&folder).env("PATH", path).env_remove("CARGO_TARGET_DIR");
+    if env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
+        // What the workspace has compiled already need not be compiled again.
+        shell.env("CARGO_BUILD_BUILD_DIR", &workspace.target_directory);
+    }
+    let status = shell.status().context("cannot run sh")?;
+    if !status.success() {
+        bail!("following {} in {} failed: {status}", guide.display(), folder.display());
+    }
+    Ok(())
+}
+
+/// The path of a page, and its marked blocks: at least one.
+fn page(workspace: &Workspace, name: &str, left_out: &[&str]) -> Result<(PathBuf, Vec<Block>)> {
+    let page = workspace.root.join(name);
+    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let blocks = blocks(&text, left_out).with_context(|| format!("cannot use {}", page.display()))?;
+    if blocks.is_empty() {
+        bail!("{} has no block to test: expected the line {MARK} before a block of commands", page.display());
+    }
+    Ok((page, blocks))
+}
+
 /// The marked blocks that have commands to run.
-fn blocks(text: &str) -> Result<Vec<Block>> {
+fn blocks(text: &str, left_out: &[&str]) -> Result<Vec<Block>> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
     while let Some((marked_at, line)) = lines.next() {
@@ -77,7 +115,7 @@ fn blocks(text: &str) -> Result<Vec<Block>> {
         };
         let body: Vec<&str> =
             lines.by_ref().map(|(_, line)| line).take_while(|line| !line.starts_with("```")).collect();
-        let commands = commands(&body);
+        let commands = commands(&body, left_out);
         if !commands.is_empty() {
             blocks.push(Block { line, commands });
         }
@@ -85,7 +123,7 @@ fn blocks(text: &str) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn commands(body: &[&str]) -> Vec<String> {
+fn commands(body: &[&str], left_out: &[&str]) -> Vec<String> {
     let mut commands = Vec::new();
     let mut lines = body.iter();
     while let Some(line) = lines.next() {
@@ -96,7 +134,7 @@ fn commands(body: &[&str]) -> Vec<String> {
             command.push('\n');
             command.push_str(next);
         }
-        if !LEFT_OUT.iter().any(|left_out| command.starts_with(left_out)) {
+        if !left_out.iter().any(|left_out| command.starts_with(left_out)) {
             commands.push(command);
         }
     }
@@ -119,12 +157,14 @@ mod tests {
                 "echo one \\\n    two".to_owned(),
             ],
         };
-        assert_eq!(blocks(text).unwrap(), [expected]);
+        assert_eq!(blocks(text, &LEFT_OUT).unwrap(), [expected]);
+        let all = blocks(text, &[]).unwrap();
+        assert_eq!(all.iter().map(|block| block.commands.len()).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]
     fn a_mark_without_its_block_is_an_error() {
-        assert!(blocks("<!-- test -->\ntext\n").unwrap_err().to_string().contains("line 1"));
-        assert!(blocks("<!-- test -->\n```sh\n$ ls\n```\n").is_err());
+        assert!(blocks("<!-- test -->\ntext\n", &[]).unwrap_err().to_string().contains("line 1"));
+        assert!(blocks("<!-- test -->\n```sh\n$ ls\n```\n", &[]).is_err());
     }
 }

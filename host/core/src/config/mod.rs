@@ -17,6 +17,7 @@ mod overrides;
 mod path;
 mod read;
 mod reader;
+pub mod schema;
 mod sections;
 mod syntax;
 #[cfg(test)]

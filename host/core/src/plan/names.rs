@@ -26,26 +26,39 @@ impl Resolved {
     pub(super) fn components(&self) -> Vec<ResolvedComponent> {
         [&self.of_new_system[..], &self.optimizers[..], &self.metrics].concat()
     }
+
+    /// All that a run uses, as far as the config says.
+    pub(super) fn used(&self) -> Vec<&ResolvedComponent> {
+        let parts = self.parts.iter().flat_map(|(_, encoder, head)| [encoder, head]);
+        parts.chain(&self.optimizers).chain(&self.metrics).collect()
+    }
 }
 
 /// Resolves the names in the section `system`: its class stands for an encoder and a head unless the section names
 /// others, or a saved system brings its own. A name that is empty was complained about before.
-pub(super) fn resolve_system(system: &SystemSection, document: &Document, registry: &Registry) -> Resolved {
+pub(super) fn resolve_system(
+    system: &SystemSection,
+    document: &Document,
+    registry: &Registry,
+    allow_changed: bool,
+) -> Resolved {
     let mut names = Names::new(registry, document);
     let (mut warnings, mut exit) = (Vec::new(), ExitCode::Plugin);
     let parts = match &system.load {
-        Some(file) => match saved_parts(file, system.class_name.as_deref(), document, registry) {
-            Ok((class, parts)) => {
-                let placed = parts.warnings.into_iter();
-                warnings.extend(placed.map(|one| document.place(one.at("system.load"))));
-                Some((class, parts.encoder, parts.head))
+        Some(file) => {
+            match saved_parts(file, system.class_name.as_deref(), document, registry, allow_changed) {
+                Ok((class, parts)) => {
+                    let placed = parts.warnings.into_iter();
+                    warnings.extend(placed.map(|one| document.place(one.at("system.load"))));
+                    Some((class, parts.encoder, parts.head))
+                }
+                Err(failure) => {
+                    exit = failure.exit;
+                    names.complaints.extend(failure.diagnostics);
+                    None
+                }
             }
-            Err(failure) => {
-                exit = failure.exit;
-                names.complaints.extend(failure.diagnostics);
-                None
-            }
-        },
+        }
         None => names.new_system(system),
     };
     let of_new_system = std::mem::take(&mut names.parts);
@@ -64,6 +77,9 @@ pub(super) fn resolve_system(system: &SystemSection, document: &Document, regist
         })
         .collect();
     let metrics = names.metrics(&system.metrics);
+    if names.repeated {
+        exit = ExitCode::Invalid;
+    }
     Resolved { parts, of_new_system, optimizers, metrics, complaints: names.complaints(), warnings, exit }
 }
 
@@ -78,6 +94,8 @@ pub(super) struct Names<'a> {
     not_registered: Vec<Diagnostic>,
     /// Where was searched for them.
     searched: Vec<String>,
+    /// Whether a metric goes by two of the names, which is no fault of any plugin.
+    repeated: bool,
 }
 
 impl<'a> Names<'a> {
@@ -89,14 +107,29 @@ impl<'a> Names<'a> {
             parts: Vec::new(),
             not_registered: Vec::new(),
             searched: Vec::new(),
+            repeated: false,
         }
     }
 
     pub(super) fn metrics(&mut self, classes: &[String]) -> Vec<ResolvedComponent> {
-        let classes = classes.iter().enumerate();
-        classes
-            .filter_map(|(i, class)| self.resolve(Kind::Metric, class, &format!("system.metrics[{i}]"), None))
-            .collect()
+        let mut resolved: Vec<ResolvedComponent> = Vec::new();
+        for (i, class) in classes.iter().enumerate() {
+            let path = format!("system.metrics[{i}]");
+            let Some(metric) = self.resolve(Kind::Metric, class, &path, None) else { continue };
+            let known = resolved.iter().any(|known| known.qualified() == metric.qualified());
+            if known {
+                self.repeated = true;
+                let complaint =
+                    Diagnostic::error(format!("`{class}` is the same metric as one named before"))
+                        .at(path)
+                        .found(format!("`{}` more than once", metric.qualified()))
+                        .expected("each metric once")
+                        .help("remove one of the two");
+                self.complaints.push(self.document.place(complaint));
+            }
+            resolved.push(metric);
+        }
+        resolved
     }
 
     /// The system that a config describes: its class, encoder and head.

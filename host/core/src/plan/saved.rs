@@ -6,7 +6,7 @@ use semver::Version;
 use serde_json::{Map, Value};
 
 use super::names::Names;
-use super::{ResolvedComponent, discover};
+use super::{ResolvedComponent, discover, doubts};
 use crate::config::{ComponentSection, Document, Precision};
 use crate::device::{AskedDevice, DeviceChoice, half_precision_on_the_cpu};
 use crate::diagnostic::{Diagnostic, Failure};
@@ -72,14 +72,15 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
             return Err(Failure { exit: ExitCode::Invalid, diagnostics });
         }
     };
-    let parts = resolve_saved(&registry, &request.system, saved.header())?;
+    let parts = resolve_saved(&registry, &request.system, saved.header(), request.allow_changed)?;
     let mut names = Names::new(&registry, &options.document);
     let metrics = names.metrics(&options.metrics);
     let complaints = names.complaints();
     if !complaints.is_empty() {
         return Err(Failure { exit: ExitCode::Plugin, diagnostics: complaints });
     }
-    let warnings = [registry.diagnostics.clone(), parts.warnings].concat();
+    let used: Vec<_> = [&parts.encoder, &parts.head].into_iter().chain(&metrics).collect();
+    let warnings = [registry.diagnostics.clone(), parts.warnings, doubts(&registry, &used)].concat();
     let configured = |part: ResolvedComponent, section: &ComponentSection| {
         part.configured(section.options.clone(), section.path.clone())
     };
@@ -110,11 +111,12 @@ pub(super) fn saved_parts(
     class_name: Option<&str>,
     document: &Document,
     registry: &Registry,
+    allow_changed: bool,
 ) -> Result<(String, SavedParts), Failure> {
     let saved =
         open_saved(file, "system.load", document).map_err(|error| Failure::new(ExitCode::Invalid, error))?;
     refuse_other_class(class_name, file, saved.header(), document)?;
-    let parts = resolve_saved(registry, file, saved.header()).map_err(|failure| {
+    let parts = resolve_saved(registry, file, saved.header(), allow_changed).map_err(|failure| {
         let placed = failure.diagnostics.into_iter().map(|one| document.place(one.at("system.load")));
         Failure { exit: failure.exit, diagnostics: placed.collect() }
     })?;
@@ -161,12 +163,18 @@ pub struct SavedParts {
 }
 
 /// Resolves the classes that a saved system was made of, each in the plugin that it came from. Another version of that
-/// plugin is taken, with a warning, where semantic versioning promises that it is compatible.
+/// plugin is taken, with a warning, where semantic versioning promises that it is compatible, and with `allow_changed` where it
+/// does not.
 ///
 /// # Errors
 ///
 /// Every class that is not registered, and every plugin whose version is not compatible.
-pub fn resolve_saved(registry: &Registry, file: &Path, header: &SystemHeader) -> Result<SavedParts, Failure> {
+pub fn resolve_saved(
+    registry: &Registry,
+    file: &Path,
+    header: &SystemHeader,
+    allow_changed: bool,
+) -> Result<SavedParts, Failure> {
     let mut complaints = Vec::new();
     let mut warnings = Vec::new();
     let mut part = |kind: Kind, part: &Part| {
@@ -189,7 +197,7 @@ pub fn resolve_saved(registry: &Registry, file: &Path, header: &SystemHeader) ->
                 return None;
             }
         };
-        match compare(part, &component, file) {
+        match compare(part, &component, file, allow_changed) {
             Some(Other::Incompatible(error)) => {
                 complaints.push(error);
                 return None;
@@ -214,7 +222,7 @@ enum Other {
     Incompatible(Diagnostic),
 }
 
-fn compare(part: &Part, component: &ResolvedComponent, file: &Path) -> Option<Other> {
+fn compare(part: &Part, component: &ResolvedComponent, file: &Path, allow_changed: bool) -> Option<Other> {
     let (saved, installed) = (&part.plugin.version, &component.version);
     if part.plugin.sha256 == component.sha256 {
         return None;
@@ -236,10 +244,19 @@ fn compare(part: &Part, component: &ResolvedComponent, file: &Path) -> Option<Ot
     if line(saved).is_some() && line(saved) == line(installed) {
         return Some(Other::Compatible(Diagnostic::warning(message)));
     }
-    Some(Other::Incompatible(
-        Diagnostic::error(message)
+    let described = |diagnostic: Diagnostic| {
+        diagnostic
             .found(format!("{} of version {installed}", component.file.display()))
             .expected(format!("a version that is compatible with {saved}"))
-            .help(format!("install {name} {saved}, and name its directory with --plugin-dir")),
-    ))
+    };
+    if allow_changed {
+        let warning = described(Diagnostic::warning(message));
+        return Some(Other::Compatible(
+            warning.help("used all the same, as --allow-changed says: its numbers may mean something else"),
+        ));
+    }
+    Some(Other::Incompatible(described(Diagnostic::error(message)).help(format!(
+        "install {name} {saved}, and name its directory with --plugin-dir; or use {installed} all the same with \
+         --allow-changed"
+    ))))
 }

@@ -39,6 +39,7 @@ impl Bench {
             verbosity: Verbosity::FromConfig,
             interactive: false,
             color: false,
+            lock: None,
         }
     }
 
@@ -305,6 +306,7 @@ fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
         batch_size: 1,
         overrides: Vec::new(),
         device: "cpu".to_owned(),
+        allow_changed: false,
         format: crate::request::Format::Json,
         common: bench.common(),
     };
@@ -330,6 +332,7 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
         batch_size: 1,
         overrides: overrides.iter().map(|(path, value)| ((*path).into(), (*value).into())).collect(),
         device: device.to_owned(),
+        allow_changed: false,
         format: crate::request::Format::Json,
         common: bench.common(),
     };
@@ -348,4 +351,17 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
     let failure = prepare_system(&request("cpu", &[("system.metrics", "[\"BLEU\"]")])).unwrap_err();
     assert_eq!(failure.exit, ExitCode::Plugin);
     assert_eq!(failure.diagnostics[0].message, "no metric named `BLEU` is registered");
+}
+
+#[test]
+fn a_metric_is_named_once_under_whatever_name() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let system =
+        json!({"class_name": "Predictor", "model": {}, "metrics": ["Perplexity", "models::Perplexity"]});
+    let failure = prepare(&bench.request(&system)).unwrap_err().failure;
+    assert_eq!(failure.exit, ExitCode::Invalid);
+    assert_eq!(failure.diagnostics.len(), 1, "{failure:#?}");
+    let complaint = &failure.diagnostics[0];
+    assert_eq!(complaint.path.as_deref(), Some("system.metrics[1]"));
+    assert_eq!(complaint.message, "`models::Perplexity` is the same metric as one named before");
 }

@@ -6,6 +6,8 @@ use kiwi_plugin_metadata::compatibility::Mismatch;
 use kiwi_plugin_metadata::reader::MetadataError;
 use thiserror::Error;
 
+use super::linkage::SecondLibtorch;
+
 /// Why a file is not a plugin that this host can use. Each text says what was found, what is expected, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Rejection {
@@ -59,4 +61,7 @@ pub enum Rejection {
     /// Metadata that do not fit this host.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
+    /// It would bring a second libtorch.
+    #[error(transparent)]
+    SecondLibtorch(#[from] SecondLibtorch),
 }

@@ -10,16 +10,17 @@ use kiwi_plugin_metadata::compatibility;
 use kiwi_plugin_metadata::reader::{self, PluginMetadata};
 use kiwi_plugin_metadata::{SECTION, TARGET};
 use object::elf;
-use object::read::elf::{FileHeader, SectionHeader};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable};
 use object::{Endianness, ReadCache, ReadRef};
 use sha2::{Digest, Sha256};
 
 use super::compatibility::Rejection;
+use super::linkage::{self, Linkage};
 
 #[cfg(target_pointer_width = "64")]
-type Header = elf::FileHeader64<Endianness>;
+pub(super) type Header = elf::FileHeader64<Endianness>;
 #[cfg(target_pointer_width = "32")]
-type Header = elf::FileHeader32<Endianness>;
+pub(super) type Header = elf::FileHeader32<Endianness>;
 
 /// What reading a file gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Inspection {
 /// are read.
 #[must_use]
 pub fn inspect(path: &Path) -> Inspection {
-    match open(path).and_then(|file| read_metadata(&ReadCache::new(file))) {
-        Ok(metadata) => judge(metadata),
+    match open(path).and_then(|file| read(&ReadCache::new(file))) {
+        Ok((metadata, linkage)) => judge(metadata, &linkage),
         Err(rejection) => Inspection { metadata: None, rejections: vec![rejection] },
     }
 }
@@ -43,15 +44,27 @@ pub fn inspect(path: &Path) -> Inspection {
 /// As [`inspect`], from bytes that were read already: what is opened later can be held against the same bytes.
 #[must_use]
 pub fn inspect_bytes(bytes: &[u8]) -> Inspection {
-    match read_metadata(bytes) {
-        Ok(metadata) => judge(metadata),
+    match read(bytes) {
+        Ok((metadata, linkage)) => judge(metadata, &linkage),
         Err(rejection) => Inspection { metadata: None, rejections: vec![rejection] },
     }
 }
 
-fn judge(metadata: PluginMetadata) -> Inspection {
+/// How a file is linked, whatever else it is.
+///
+/// # Errors
+///
+/// It is no shared library of this platform, or cannot be read.
+pub fn linkage(path: &Path) -> Result<Linkage, Rejection> {
+    let data = ReadCache::new(open(path)?);
+    let library = library(&data)?;
+    linkage::read(library.endian, &library.sections, &data)
+}
+
+fn judge(metadata: PluginMetadata, linkage: &Linkage) -> Inspection {
     let mismatches = compatibility::check(&metadata, &compatibility::Host::this());
-    let rejections = mismatches.into_iter().map(Rejection::from).collect();
+    let second = linkage.second_libtorches().into_iter().map(Rejection::from);
+    let rejections = mismatches.into_iter().map(Rejection::from).chain(second).collect();
     Inspection { metadata: Some(metadata), rejections }
 }
 
@@ -72,7 +85,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, Rejection> {
     Ok(bytes)
 }
 
-fn open(path: &Path) -> Result<File, Rejection> {
+pub(super) fn open(path: &Path) -> Result<File, Rejection> {
     let unreadable = |error: io::Error| Rejection::Unreadable(error.to_string());
     // Asked before opening: opening a pipe waits for its other end.
     let kind = fs::metadata(path).map_err(unreadable)?;
@@ -85,7 +98,14 @@ fn open(path: &Path) -> Result<File, Rejection> {
     File::open(path).map_err(unreadable)
 }
 
-fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Rejection> {
+/// A shared library of this platform.
+struct Library<'data, R: ReadRef<'data>> {
+    length: u64,
+    endian: Endianness,
+    sections: SectionTable<'data, Header, R>,
+}
+
+fn library<'data, R: ReadRef<'data>>(data: R) -> Result<Library<'data, R>, Rejection> {
     let length = data.len().map_err(|()| Rejection::Unreadable("its length is not known".to_owned()))?;
     if length == 0 {
         return Err(Rejection::Empty);
@@ -117,6 +137,12 @@ fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Re
     }
 
     let sections = header.sections(endian, data).map_err(damaged)?;
+    Ok(Library { length, endian, sections })
+}
+
+fn read<'data, R: ReadRef<'data>>(data: R) -> Result<(PluginMetadata, Linkage), Rejection> {
+    let Library { length, endian, sections } = library(data)?;
+    let damaged = |error: object::Error| Rejection::Damaged { reason: error.to_string() };
     let mut records = Vec::new();
     let mut found = false;
     // A linker may leave two sections of one name where their flags differ.
@@ -136,7 +162,8 @@ fn read_metadata<'data, R: ReadRef<'data>>(data: R) -> Result<PluginMetadata, Re
     if !found {
         return Err(Rejection::NoMetadata);
     }
-    Ok(reader::read(&records)?)
+    let metadata = reader::read(&records)?;
+    Ok((metadata, linkage::read(endian, &sections, data)?))
 }
 
 fn architecture(found: String) -> Rejection {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::Kind;
+use super::lock::Disagreement;
 use super::registry::{Changed, Plugin, Registry, same_name};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::environment;
@@ -112,6 +113,20 @@ pub enum LookupError {
         /// What became of it.
         change: Changed,
     },
+    /// The plugin that registers it is not the one that was agreed on.
+    #[error("the {kind} `{asked}` cannot be used: {disagreement}")]
+    Locked {
+        /// What was asked for.
+        kind: Kind,
+        /// The name that was asked for.
+        asked: String,
+        /// The plugin's file.
+        path: PathBuf,
+        /// How it differs.
+        disagreement: Box<Disagreement>,
+        /// Another file of that name which is the one that was agreed on.
+        agreed: Option<PathBuf>,
+    },
 }
 
 impl LookupError {
@@ -144,6 +159,17 @@ impl LookupError {
                 error.help("write the plugin's name before the class")
             }
             Self::Changed { .. } => error,
+            Self::Locked { path, disagreement, agreed, .. } => {
+                let error = Diagnostic { message: error.message, ..disagreement.error(path) };
+                match agreed {
+                    Some(agreed) => error.note(format!(
+                        "{} is the one that is locked; it is hidden by {}, which comes first in the order of the search",
+                        agreed.display(),
+                        path.display()
+                    )),
+                    None => error,
+                }
+            }
         }
     }
 
@@ -167,10 +193,17 @@ impl Registry {
     /// No plugin registers it, or several do.
     pub fn find(&self, kind: Kind, asked: &str) -> Result<Found<'_>, LookupError> {
         let (plugin_name, asked_class) = split(asked);
+        // One whose name is spelt exactly so is meant before another whose name is the same crate's.
+        let exact = plugin_name.is_some_and(|name| self.plugins.iter().any(|one| one.metadata.name == name));
+        let is_meant = |plugin: &&Plugin| match plugin_name {
+            None => true,
+            Some(name) if exact => plugin.metadata.name == name,
+            Some(name) => same_name(&plugin.metadata.name, name),
+        };
         let found: Vec<_> = self
             .plugins
             .iter()
-            .filter(|plugin| plugin_name.is_none_or(|name| same_name(&plugin.metadata.name, name)))
+            .filter(is_meant)
             .filter_map(|plugin| {
                 let class = plugin.classes(kind).find(|class| *class == asked_class)?;
                 Some(Found { plugin, class })
@@ -197,15 +230,11 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// No plugin registers it, or several do, or the one that does has changed since it was found.
+    /// No plugin registers it, or several do, or the one that does has changed since it was found or is not the one that is locked.
     pub fn resolve(&self, kind: Kind, asked: &str) -> Result<ResolvedComponent, LookupError> {
         let Found { plugin, class } = self.find(kind, asked)?;
-        let sha256 = plugin.sha256().map_err(|change| LookupError::Changed {
-            kind,
-            asked: asked.to_owned(),
-            path: plugin.path.clone(),
-            change,
-        })?;
+        let sha256 = sha256(plugin, kind, asked)?;
+        self.held(plugin, kind, asked)?;
         Ok(ResolvedComponent {
             kind,
             class: class.to_owned(),
@@ -225,6 +254,7 @@ impl Registry {
     /// No plugin registers it, or several do.
     pub fn find_system(&self, asked: &str) -> Result<(Found<'_>, &SystemMetadata), LookupError> {
         let found = self.find(Kind::System, asked)?;
+        self.held(found.plugin, Kind::System, asked)?;
         let system = found.plugin.metadata.systems.iter().find(|system| system.class == found.class);
         system.map(|system| (found, system)).ok_or_else(|| self.not_registered(Kind::System, asked))
     }
@@ -322,6 +352,16 @@ impl Registry {
     }
 }
 
+/// The hash of the plugin that registers what was asked for.
+pub(super) fn sha256<'a>(plugin: &'a Plugin, kind: Kind, asked: &str) -> Result<&'a str, LookupError> {
+    plugin.sha256().map_err(|change| LookupError::Changed {
+        kind,
+        asked: asked.to_owned(),
+        path: plugin.path.clone(),
+        change,
+    })
+}
+
 /// Whether a plugin of such metadata is the one that was asked for and has the class.
 fn registers(plugin: &PluginMetadata, kind: Kind, name: Option<&str>, class: &str) -> bool {
     name.is_none_or(|name| same_name(&plugin.name, name)) && classes(plugin, kind).any(|one| one == class)
@@ -336,7 +376,7 @@ pub(super) fn classes(plugin: &PluginMetadata, kind: Kind) -> impl Iterator<Item
 }
 
 /// `plugin::Class` in its parts.
-fn split(asked: &str) -> (Option<&str>, &str) {
+pub(super) fn split(asked: &str) -> (Option<&str>, &str) {
     match asked.rsplit_once("::") {
         Some((plugin, class)) => (Some(plugin), class),
         None => (None, asked),

@@ -1,14 +1,23 @@
 //! The plugins that are installed: where they are looked for ([`search`]), what a file says about itself
-//! ([`inspect`]), whether this host can run it ([`compatibility`]), and which plugin provides a class ([`registry`],
-//! [`lookup`]).
+//! ([`inspect`]), whether this host can run it ([`compatibility`], [`linkage`]), which plugin provides a class
+//! ([`registry`], [`lookup`], [`explain`]), whether it is the one that was agreed on ([`lock`]), who may change its file
+//! ([`permissions`]), and a copy of it that nobody can ([`sealed`], [`companions`]); what only its code can say is asked
+//! once ([`probe`]).
 //!
 //! Nothing here runs any code of a plugin, and no file can stop a run that does not use it. Opening a plugin is the
 //! engine's.
 
+pub mod companions;
 pub mod compatibility;
+pub mod explain;
 pub mod inspect;
+pub mod linkage;
+pub mod lock;
 pub mod lookup;
+pub mod permissions;
+pub mod probe;
 pub mod registry;
+pub mod sealed;
 pub mod search;
 
 #[cfg(any(test, feature = "testing"))]
@@ -21,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compatibility::Rejection;
 pub use inspect::{Inspection, inspect};
+pub use lock::{Lock, LockChoice, LockedPlugin};
 pub use lookup::{LookupError, ResolvedComponent};
 pub use registry::{Plugin, Registry, Rejected, Shadowed};
 pub use search::SearchPath;

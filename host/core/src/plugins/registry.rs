@@ -9,6 +9,7 @@ use kiwi_plugin_metadata::reader::PluginMetadata;
 use super::Kind;
 use super::compatibility::Rejection;
 use super::inspect::{self, Inspection, inspect};
+use super::lock::Lock;
 use super::search::{Listing, Origin, SearchDirectory, SearchPath};
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -104,6 +105,8 @@ pub struct Searched {
     pub directory: SearchDirectory,
     /// Whether it exists and could be listed.
     pub searched: bool,
+    /// Why it could not.
+    pub problem: Option<String>,
 }
 
 /// The plugins of a search path.
@@ -119,8 +122,10 @@ pub struct Registry {
     pub rejected: Vec<Rejected>,
     /// Libraries in the program's own folder that are no plugins, as one expects there.
     pub ignored: Vec<Rejected>,
-    /// Complaints about directories.
+    /// Complaints about directories, and about the lock.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the plugins are held to.
+    pub lock: Option<Lock>,
 }
 
 impl Registry {
@@ -131,11 +136,14 @@ impl Registry {
         for directory in &search.directories {
             let listing = directory.list();
             registry.diagnostics.extend(directory.complaint(&listing));
-            let files = match listing {
-                Listing::Files(files) => Some(files),
-                Listing::Missing | Listing::NotADirectory | Listing::Unreadable(_) => None,
+            let (files, problem) = match listing {
+                Listing::Files(files) => (Some(files), None),
+                Listing::Missing => (None, Some("does not exist".to_owned())),
+                Listing::NotADirectory => (None, Some("is not a directory".to_owned())),
+                Listing::Unreadable(error) => (None, Some(format!("cannot be read: {error}"))),
             };
-            registry.directories.push(Searched { directory: directory.clone(), searched: files.is_some() });
+            let searched = files.is_some();
+            registry.directories.push(Searched { directory: directory.clone(), searched, problem });
             for path in files.unwrap_or_default() {
                 let inspection = inspect(&path);
                 registry.add(path, inspection, directory.origin);
@@ -176,14 +184,14 @@ impl Registry {
         exact.or_else(|| self.plugins.iter().find(|plugin| same_name(&plugin.metadata.name, name)))
     }
 
-    /// The complaints about directories that stop a command.
+    /// The complaints about directories and the lock that stop a command.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 
 /// Whether two names mean the same crate.
-pub(super) fn same_name(a: &str, b: &str) -> bool {
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
     a.len() == b.len()
         && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (b"-_".contains(&a) && b"-_".contains(&b)))
 }

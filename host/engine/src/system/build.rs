@@ -41,6 +41,8 @@ pub(crate) struct System {
     parameters: Vec<Parameter>,
     /// Its metrics: the head's, then those the config adds.
     pub(crate) metrics: MetricSet,
+    /// The components of the head's metrics, by the metrics' names; the config does not say which they are.
+    pub(crate) unnamed: Vec<(String, ResolvedComponent)>,
 }
 
 /// The components that a system is built of.
@@ -86,7 +88,8 @@ impl System {
         let mut parameters = parameters::prefixed(ENCODER, encoder.parameters().map_err(Setup)?);
         parameters.extend(parameters::prefixed(HEAD, head.parameters().map_err(Setup)?));
         let requests = head.metrics().map_err(Setup)?;
-        let metrics = metrics(requests, &parts.head.resolved, parts.metrics, components, registry)?;
+        let (metrics, unnamed) =
+            metrics(requests, &parts.head.resolved, parts.metrics, components, registry)?;
         Ok(Self {
             class: parts.class,
             encoder,
@@ -98,6 +101,7 @@ impl System {
             carries_state: parts.encoder.needs.carries_state == Some(true),
             parameters,
             metrics,
+            unnamed,
         })
     }
 
@@ -331,7 +335,7 @@ fn metrics(
     added: Vec<Checked>,
     components: &mut Components,
     registry: &Registry,
-) -> Result<MetricSet, Failure> {
+) -> Result<(MetricSet, Vec<(String, ResolvedComponent)>), Failure> {
     let (mut resolved, mut errors) = (Vec::new(), Vec::new());
     for request in &requests {
         match registry.resolve(Kind::Metric, &request.class_name) {
@@ -348,12 +352,14 @@ fn metrics(
     if !errors.is_empty() {
         return Err(Failure { exit: ExitCode::Plugin, diagnostics: errors });
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut unnamed) = (Vec::new(), Vec::new());
     for (output, component) in resolved {
-        let handle = components.open(&component)?;
+        let handle = components.open_unnamed(&component, registry)?;
         let instance =
             MetricInstance::create(&handle, &Value::Object(serde_json::Map::new())).map_err(Setup)?;
-        entries.push((format!("{output}_{}", component.class), output, instance));
+        let name = format!("{output}_{}", component.class);
+        entries.push((name.clone(), output, instance));
+        unnamed.push((name, component));
     }
     let mut outputs: Vec<String> = requests.into_iter().map(|request| request.output).collect();
     outputs.dedup();
@@ -370,5 +376,5 @@ fn metrics(
             entries.push((name, output.clone(), instance));
         }
     }
-    Ok(MetricSet::new(entries))
+    Ok((MetricSet::new(entries), unnamed))
 }

@@ -1,13 +1,15 @@
 //! Opening the plugins that a run uses, and letting each component check its part of the config, before anything is computed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use kiwi_core::config::Document;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::plan::ResolvedComponent;
-use kiwi_core::plugins::inspect;
+use kiwi_core::plan::{self, ResolvedComponent};
+use kiwi_core::plugins::Registry;
+use kiwi_core::plugins::companions::Ready;
 use kiwi_plugin_api::ConfigProblem;
 use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
 use serde_json::Value;
@@ -18,6 +20,7 @@ use super::{Needs, Setup};
 #[derive(Default)]
 pub(crate) struct Components {
     opened: BTreeMap<PathBuf, Plugin>,
+    doubts: Vec<Diagnostic>,
 }
 
 /// A component whose part of the config is sound.
@@ -54,6 +57,28 @@ impl Components {
                 ),
             )
         })
+    }
+
+    /// Opens a component that the config does not name, and keeps what is doubtful about its plugin.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub(crate) fn open_unnamed(
+        &mut self,
+        component: &ResolvedComponent,
+        registry: &Registry,
+    ) -> Result<ComponentHandle, Failure> {
+        if !self.opened.contains_key(&component.file) {
+            self.doubts.extend(plan::doubts(registry, &[component]));
+        }
+        self.open(component)
+    }
+
+    /// What is doubtful about the plugins that the config does not name, without what is known.
+    pub(crate) fn take_doubts(&mut self, known: &[Diagnostic]) -> Vec<Diagnostic> {
+        let mut doubts = std::mem::take(&mut self.doubts);
+        doubts.retain(|doubt| !known.contains(doubt));
+        doubts
     }
 
     /// The classes of the plugin of `component`, which is opened, that have a learning-rate schedule of their own.
@@ -118,15 +143,37 @@ pub(crate) fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, 
     diagnostic
 }
 
+/// Opens the plugin of a component: the very bytes that have the hash it was resolved with.
 fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
-    let bytes = inspect::read_file(&component.file).map_err(|error| refused(component, error.to_string()))?;
-    if inspect::sha256(&bytes) != component.sha256 {
+    let ready = Ready::of(&component.file).map_err(|error| refused(component, error.to_string()))?;
+    if ready.sha256() != component.sha256 {
         return Err(refused(
             component,
             "the file has changed since it was looked at: run the command again".to_owned(),
         ));
     }
-    Plugin::open(&component.file, &component.plugin).map_err(|error| refused(component, error.to_string()))
+    let folder = component.file.parent().unwrap_or(Path::new("."));
+    if let Some(library) = ready.linkage().foreign_library(folder, &opened_libraries()) {
+        let reason = format!(
+            "it would open {}, a library of another libtorch than the host's: link it against libtorch_cpu.so and \
+             libc10.so alone, or against the libtorch that kiwi-host uses",
+            library.display()
+        );
+        return Err(refused(component, reason));
+    }
+    let plugin = Plugin::open_copy(ready.path(), &component.file, &component.plugin)
+        .map_err(|error| refused(component, error.to_string()))?;
+    ready.keep();
+    Ok(plugin)
+}
+
+/// The files that this process has mapped, libraries among them.
+fn opened_libraries() -> Vec<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut files: Vec<_> =
+        maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..]))).collect();
+    files.dedup();
+    files
 }
 
 fn refused(component: &ResolvedComponent, reason: String) -> Failure {

@@ -27,7 +27,7 @@ use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Map, Value};
 
 use super::super::{common, program};
-use super::find_file;
+use super::inspect::find_file;
 use crate::arguments::{CheckPluginArguments, CommonOptions};
 use print::Printer;
 use watch::Limits;

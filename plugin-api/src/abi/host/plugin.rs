@@ -87,11 +87,25 @@ impl Plugin {
     /// # Errors
     /// When the loader refuses it, or it is no plugin, or one of another binary interface.
     pub fn open(file: &Path, name: &str) -> Result<Self, OpenError> {
+        Self::open_copy(file, file, name)
+    }
+
+    /// As [`Self::open`], of a copy that has the bytes of `file`: errors name `file`. No other plugin may have been opened by
+    /// the path of the copy, since the loader takes two libraries of one path for the same.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_copy(copy: &Path, file: &Path, name: &str) -> Result<Self, OpenError> {
         let _under_way = Calling::begin(Slot::of(name, ""), Phase::Open);
+        let refused = |error: &libloading::Error| {
+            let reason = loader_message(error);
+            let reason = reason.replace(&copy.display().to_string(), &file.display().to_string());
+            OpenError::Load { file: file.to_owned(), reason }
+        };
         // SAFETY: running a library's constructors is what opening a plugin means; whether this file may be opened was
         // decided by the caller from its metadata.
-        let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| OpenError::Load { file: file.to_owned(), reason: loader_message(&error) })?;
+        let library =
+            unsafe { Library::open(Some(copy), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| refused(&error))?;
         let layout = |reason: String| OpenError::Layout { file: file.to_owned(), reason };
         // SAFETY: the symbol is an `ExportedRoot`, which begins with abi_stable's header; `upgrade` checks the header's
         // magic and abi_stable's version before anything else of it is read.

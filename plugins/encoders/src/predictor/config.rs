@@ -5,24 +5,34 @@ use kiwi_plugin_api::prelude::*;
 /// Options of `PredictorEncoder`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend(
+    "if" = {"properties": {"share_embeddings": {"const": true}}, "required": ["share_embeddings"]},
+    "else" = {"properties": {"out_embeddings_dim": {"type": "integer", "minimum": 1, "maximum": 1_000_000}}, "required": ["out_embeddings_dim"]}
+))]
 pub(crate) struct Config {
     /// Size h of each LSTM's hidden state.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) hidden_size: i64,
     /// Layers L of each LSTM.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) rnn_layers: i64,
     /// Dropout between LSTM layers, in [0, 1); without effect with one layer.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub(crate) dropout: f64,
     /// Use the target's input table as output table too; its size is then that of the target's embeddings.
     pub(crate) share_embeddings: bool,
     /// Size o of the output table's rows. Required unless `share_embeddings` is true, ignored if it is.
     pub(crate) out_embeddings_dim: Option<i64>,
     /// Not implemented: must be false.
+    #[schemars(extend("const" = false))]
     pub(crate) use_mismatch_features: bool,
     /// The embeddings of each field.
     pub(crate) embeddings: Embeddings,
     /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
+    #[schemars(extend("const" = false))]
     pub(crate) use_v0_buggy_strategy: bool,
     /// Only systems converted from Kiwi 0.3.4 and before have it: must be false.
+    #[schemars(extend("const" = false))]
     pub(crate) v0_start_stop: bool,
     /// Ignored: older configs carry it.
     #[serde(skip_serializing)]
@@ -55,8 +65,10 @@ pub(crate) struct Embeddings {
     /// Of the target (and the post-edit).
     pub(crate) target: FieldEmbedding,
     /// Must be null.
+    #[schemars(extend("const" = null))]
     pub(crate) source_pos: Option<FieldEmbedding>,
     /// Must be null.
+    #[schemars(extend("const" = null))]
     pub(crate) target_pos: Option<FieldEmbedding>,
 }
 
@@ -65,14 +77,17 @@ pub(crate) struct Embeddings {
 #[serde(default)]
 pub(crate) struct FieldEmbedding {
     /// Size of a word's vector.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) dim: i64,
     /// Keep the table as it is.
     pub(crate) freeze: bool,
     /// Dropout on the embedded words, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub(crate) dropout: f64,
     /// Add sinusoidal positions.
     pub(crate) use_position_embeddings: bool,
     /// Longest sentence that positions are made for, `<bos>` and `<eos>` counted.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) max_position_embeddings: i64,
     /// Give the table sparse gradients: for optimizers that take them.
     pub(crate) sparse_embeddings: bool,

@@ -10,10 +10,13 @@ use crate::{checks, schedules};
 #[serde(default)]
 pub(crate) struct Config {
     /// Decay rates of the averages of the gradient and of its square, each in [0, 1).
+    #[schemars(extend("items" = {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0}))]
     betas: [f64; 2],
     /// Added to the root in the denominator; at least 0.
+    #[schemars(range(min = 0.0))]
     eps: f64,
     /// Added to the gradient, times the parameter; at least 0.
+    #[schemars(range(min = 0.0))]
     weight_decay: f64,
     /// Divide by the largest average of squares so far (Reddi et al. 2018).
     amsgrad: bool,

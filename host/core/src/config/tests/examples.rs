@@ -19,6 +19,9 @@ fn every_config_in_the_directory_of_configs_loads() {
     let mut count = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with(".schema.json") {
+            continue;
+        }
         let loaded = load(&path, &[]).unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
         assert_eq!(loaded.warnings, [], "{}", path.display());
         assert_eq!(loaded.document.file(), path);

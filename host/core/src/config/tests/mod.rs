@@ -18,7 +18,7 @@ use super::*;
 use crate::diagnostic::{Diagnostic, Severity};
 
 /// Every supported key, most on lines of their own and at their defaults.
-const FULL: &str = r#"{
+pub(super) const FULL: &str = r#"{
   "$schema": "kiwi-host.schema.json",
   "run": {
     "seed": 42,
@@ -116,7 +116,7 @@ fn changed(from: &str, to: &str) -> String {
     FULL.replace(from, to)
 }
 
-fn load_text(text: &str, overrides: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
+pub(super) fn load_text(text: &str, overrides: &[(&str, &str)]) -> Result<Loaded, Vec<Diagnostic>> {
     let overrides: Vec<(String, String)> =
         overrides.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
     check(Path::new("run.json"), text, &overrides).map_err(|invalid| invalid.complaints)

@@ -117,3 +117,14 @@ fn a_file_that_vanished_is_an_error_of_its_own() {
     let error = registry.resolve(Kind::Encoder, "Bag").unwrap_err();
     assert!(matches!(error, LookupError::Changed { change: Changed::Rejected(_), .. }), "{error}");
 }
+
+#[test]
+fn a_plugin_whose_name_is_spelt_exactly_so_goes_before_its_like() {
+    let both = [with_component("my-parts", "encoder", "Bag"), with_component("my_parts", "encoder", "Bag")];
+    let (_folder, registry) = registry(&both);
+    assert!(matches!(registry.find(Kind::Encoder, "Bag"), Err(LookupError::Ambiguous { .. })));
+    for name in ["my-parts", "my_parts"] {
+        let found = registry.find(Kind::Encoder, &format!("{name}::Bag")).unwrap();
+        assert_eq!(found.plugin.metadata.name, name);
+    }
+}
