@@ -43,6 +43,8 @@ impl Request {
         match self {
             Self::Train(_) => "train",
             Self::Check(_) => "check",
+            // A plugin that is checked is watched from outside.
+            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
             Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",

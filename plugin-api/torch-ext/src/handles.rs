@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::ffi;
 
-/// How many handles share the tensor, this one among them: clones, and what libtorch itself keeps for backward.
+/// How many handles share the tensor, this one among them: clones, and what libtorch itself keeps, for views and for backward.
 #[must_use]
 pub fn use_count(tensor: &Tensor) -> i64 {
     // SAFETY: a live tensor; the shim reads its number of owners and nothing else.
@@ -25,8 +25,8 @@ mod tests {
         assert_eq!((use_count(&tensor), use_count(&clone)), (2, 2));
         drop(clone);
         assert_eq!(use_count(&tensor), 1);
-        // Other tensors of the same memory are other tensors.
+        // A view is another tensor, and keeps the one that it is a view of.
         let view = tensor.view([1, 2]);
-        assert_eq!((use_count(&tensor), use_count(&view)), (1, 1));
+        assert_eq!((use_count(&tensor), use_count(&view)), (2, 1));
     }
 }
