@@ -45,7 +45,6 @@ impl Request {
             Self::Check(_) => "check",
             // A plugin that is checked is watched from outside.
             Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
-            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",
