@@ -5,7 +5,7 @@
 //! autocast, current device) as it found it; a plugin that reseeds the generator is in error.
 //!
 //! A plugin exports its components in Rust ([`super::root`]) or in plain C ([`super::c`]). Whoever uses this module does not know the
-//! difference: [`plugin`] finds out which, [`instances`] are the same for both, and what is particular to C is in [`c`].
+//! difference: `plugin` finds out which, `instances` are the same for both, and what is particular to C is in `c`.
 
 mod c;
 mod call;
