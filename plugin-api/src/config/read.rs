@@ -228,7 +228,7 @@ pub(super) fn rewritten(value: &Value, expected: &str) -> Option<String> {
         }
         Value::String(text) => {
             let number = integer && text.parse::<i64>().is_ok()
-                || expected == "a number" && text.parse::<f64>().is_ok_and(f64::is_finite);
+                || expected.starts_with("a number") && text.parse::<f64>().is_ok_and(f64::is_finite);
             let truth = expected == "true or false" && (text == "true" || text == "false");
             (number || truth).then(|| format!("write {text} without quotes"))
         }

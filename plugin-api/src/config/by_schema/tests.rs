@@ -101,6 +101,18 @@ fn everything_wrong_is_told_at_once_in_the_words_of_typed_configs() {
 }
 
 #[test]
+fn a_number_or_a_truth_value_is_written_without_quotes() {
+    let report = check(json!({"path": "a", "dropout": "0.1", "inner": {"on": "true"}}));
+    assert_eq!(
+        texts(&report),
+        [
+            "dropout: invalid value for dropout | the string \"0.1\" | a number of at least 0 and below 1 | write 0.1 without quotes",
+            "inner.on: invalid value for on | the string \"true\" | true or false | write true without quotes",
+        ]
+    );
+}
+
+#[test]
 fn an_integer_is_written_without_fraction() {
     let report = check(json!({"path": "a", "dim": 2.0}));
     assert_eq!(
