@@ -7,6 +7,7 @@
 namespace {
 
 constexpr const char* kOptions = R"json({
+  "description": "Options of ConvPredictor.",
   "type": "object",
   "properties": {
     "dim": {
@@ -155,8 +156,14 @@ KIWI_METRIC(
     Surprised,
     "Share of the tokens whose negative log-likelihood is above a number of nats (min)",
     R"json({
+      "description": "Options of Surprised.",
       "type": "object",
-      "properties": {"nats": {"type": "number", "minimum": 0, "default": 3}}
+      "properties": {
+        "nats": {
+          "description": "A token counts whose negative log-likelihood is above so many nats.",
+          "type": "number", "minimum": 0, "default": 3
+        }
+      }
     })json")
 
 } // namespace

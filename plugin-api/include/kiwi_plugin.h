@@ -112,7 +112,8 @@ typedef struct KiwiConfig KiwiConfig;
 
 // The host's functions, given to a plugin right after it was opened; they live as long as the process.
 //
-// Which results a call takes stands beside each function of the tables. A result that is given twice replaces the first.
+// Which results a call takes stands beside each function of the tables. A feature or a parameter is given once; of any other result
+// that is given again, the last counts.
 typedef struct KiwiHost {
   // Bytes of this struct.
   size_t size;
@@ -432,7 +433,7 @@ typedef struct KiwiOptimizerTable {
   int32_t (*step)(struct KiwiCall *call, void *instance, const double *learning_rates, size_t group_count);
   // Gives by `put_tensor` everything that the next step depends on, besides parameters and gradients.
   int32_t (*state)(struct KiwiCall *call, void *instance);
-  // Takes over what `state` gave.
+  // Takes over what `state` gave; the order of the tensors is not kept, their names are.
   int32_t (*load_state)(struct KiwiCall *call,
                         void *instance,
                         const struct KiwiNamedTensor *tensors,

@@ -113,7 +113,15 @@ fn an_encoder_learns_and_its_saved_system_evaluates_to_the_same() {
 #[test]
 fn a_run_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
     let work = workplace();
-    let changes = faulty("none", &[("trainer.epochs", json!(4))]);
+    let changes = faulty(
+        "none",
+        &[
+            ("trainer.epochs", json!(4)),
+            ("trainer.gradient_accumulation_steps", json!(2)),
+            ("trainer.truncated_bptt_steps", json!(2)),
+            ("system.model.encoder", json!({"counts": true})),
+        ],
+    );
     let whole = train(&work, "whole", &changes);
     let validations = whole.validations();
     assert_eq!(validations.len(), 4);
@@ -124,7 +132,7 @@ fn a_run_that_is_stopped_and_resumed_ends_in_the_same_bytes() {
 
     // Stopped in the midst of an epoch, so that all state of the plugin comes from the resume point.
     let mut running = work.begin("stopped", &changes, &["--plugin-dir", "plugins"]);
-    running.wait_for("epoch 1 step 10:");
+    running.wait_for("epoch 1 step 6:");
     running.signal("TERM");
     let ended = running.end();
     assert!(ended == 75 || ended == 0, "{ended}: {}", running.said());
@@ -158,7 +166,11 @@ fn wrong_options_are_told_with_their_places_all_at_once() {
     let refused = try_train(&work, "run", &example(json!({"width": 5, "max_positions": 4}), &[]), &[]);
     let _ = refused.ends_with(2).says(&["invalid value for width", "found: 5", "less than max_positions, 4"]);
     let refused = try_train(&work, "run", &example(json!({"max_positions": 5}), &[]), &[]).ends_with(2);
-    let _ = refused.says(&["max_positions", "ConvPredictor"]);
+    let _ = refused.says(&[
+        "more than max_positions=5",
+        "system.model.encoder.max_positions",
+        "120 of 120 target sentences are too long",
+    ]);
     let warned =
         try_train(&work, "warned", &example(json!({"dropout": 0.9}), &[("trainer.epochs", json!(1))]), &[]);
     let _ = warned.ends_with(0).says(&["of more than 0.8 leaves little to learn from"]);
@@ -190,7 +202,9 @@ fn what_it_throws_is_an_error_that_names_plugin_class_and_phase() {
         ("same_name", vec!["failed in create: a parameter named `source` exists already"]),
         ("check_throws", vec!["threw a C++ exception in check: int: 7"]),
     ] {
-        let outcome = try_train(&work, fault, &faulty(fault, &[]), &[]).ends_with(1);
+        // An error in creating it is found before anything is trained.
+        let code = if fault == "same_name" { 2 } else { 1 };
+        let outcome = try_train(&work, fault, &faulty(fault, &[]), &[]).ends_with(code);
         let outcome = outcome.says(&["`FaultyEncoder` of the plugin `cpp-test`"]).says(&says);
         assert_eq!(outcome.stdout, "");
     }
@@ -203,4 +217,18 @@ fn what_it_throws_is_an_error_that_names_plugin_class_and_phase() {
     let _ = try_train(&work, "no_loss", &no_loss, &[])
         .ends_with(1)
         .says(&["`MeanHead` of the plugin `cpp-test` failed in forward: it gave no loss"]);
+}
+
+#[test]
+fn the_example_passes_the_check_of_plugins() {
+    let work = workplace();
+    let arguments =
+        ["plugins", "check", "plugins/libcpp_example.so", "--format", "json", "--time-limit", "240"];
+    let checked = work.run(&arguments).ends_with(0);
+    let findings: Vec<Value> =
+        checked.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let passed = findings.iter().filter(|finding| finding["outcome"] == "pass").count();
+    assert!(passed > 20, "{checked}");
+    assert!(findings.iter().all(|finding| finding["outcome"] != "fail"), "{checked}");
+    assert!(checked.stdout.contains("ConvPredictor") && checked.stdout.contains("Surprised"), "{checked}");
 }

@@ -151,7 +151,7 @@ class Optimizer : public Component {
   virtual void step(at::ArrayRef<double> learning_rates) = 0;
   // Everything that the next step depends on, besides parameters and gradients.
   virtual NamedTensors state() const = 0;
-  // Takes over what `state` gave.
+  // Takes over what `state` gave; the order of the tensors is not kept, their names are.
   virtual void load_state(const NamedTensors& state) = 0;
 };
 

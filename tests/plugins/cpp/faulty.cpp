@@ -2,6 +2,7 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "kiwi_plugin.hpp"
@@ -264,8 +265,13 @@ class Descent final : public kiwi::Optimizer {
     if (state.size() != velocity_.size()) {
       throw kiwi::Error("expected " + std::to_string(velocity_.size()) + " tensors");
     }
-    for (std::size_t i = 0; i < state.size(); ++i) {
-      velocity_[i].second.copy_(state[i].second);
+    for (const auto& [name, tensor] : state) {
+      const auto same = [&name = name](const auto& entry) { return entry.first == name; };
+      const auto found = std::find_if(velocity_.begin(), velocity_.end(), same);
+      if (found == velocity_.end()) {
+        throw kiwi::Error("there is no velocity of `" + name + "`");
+      }
+      found->second.copy_(tensor);
     }
   }
 

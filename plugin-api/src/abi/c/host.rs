@@ -57,7 +57,8 @@ pub struct KiwiConfig {
 
 /// The host's functions, given to a plugin right after it was opened; they live as long as the process.
 ///
-/// Which results a call takes stands beside each function of the tables. A result that is given twice replaces the first.
+/// Which results a call takes stands beside each function of the tables. A feature or a parameter is given once; of any other result
+/// that is given again, the last counts.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct KiwiHost {

@@ -225,7 +225,7 @@ pub struct KiwiOptimizerTable {
     >,
     /// Gives by `put_tensor` everything that the next step depends on, besides parameters and gradients.
     pub state: Option<unsafe extern "C-unwind" fn(call: *mut KiwiCall, instance: *mut c_void) -> i32>,
-    /// Takes over what `state` gave.
+    /// Takes over what `state` gave; the order of the tensors is not kept, their names are.
     pub load_state: Option<
         unsafe extern "C-unwind" fn(
             call: *mut KiwiCall,
