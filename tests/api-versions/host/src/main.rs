@@ -57,9 +57,11 @@ fn train(file: &std::path::Path, name: &str) -> Result<Value, Box<dyn Error>> {
     let mut optimizer = OptimizerInstance::create(&optimizer, &json!({}), &[group])?;
     let mut metric = MetricInstance::create(&component("metric", "ProbeMetric")?, &json!({}))?;
     let special = SpecialIds::default();
-    let source = Field::from_sentences("source", &[vec![5, 6, 7], vec![8]], special)?;
-    let target = Field::from_sentences("target", &[vec![6, 5], vec![7, 8, 4]], special)?;
-    let batch = Batch::new(vec![source, target]);
+    let field = |name: &str, sentences: &[Vec<i64>]| {
+        Field::from_sentences(name, sentences, special).map_err(|error| error.to_string())
+    };
+    let source = field("source", &[vec![5, 6, 7], vec![8]])?;
+    let batch = Batch::new(vec![source, field("target", &[vec![6, 5], vec![7, 8, 4]])?]);
     let mut losses = Vec::new();
     for _ in 0..2 {
         encoder.reset_state(true)?;
