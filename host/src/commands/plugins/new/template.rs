@@ -135,7 +135,7 @@ mod tests {
                 assert!(!text.to_lowercase().contains("template"), "{kind}: {name}");
             }
             assert!(file(&files, "Cargo.toml").contains(r#"path = "/a \"b\"/api" }"#));
-            assert!(file(&files, ".cargo/config.toml").contains("LIBTORCH = \"/torch\""));
+            assert!(file(&files, ".cargo/config.toml").contains("LIBTORCH = { value = \"/torch\""));
             assert!(file(&files, "README.md").contains("libbag_of_words.so"));
             let library = file(&files, "src/lib.rs");
             assert!(library.contains("CLASS_NAME: &'static str = \"bow_2\""));
