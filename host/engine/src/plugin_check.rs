@@ -7,7 +7,6 @@ use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugin_check::{CheckedComponent, Finding, LOAD, Outcome, PluginCheckRequest, Told};
-use kiwi_core::plugins::inspect;
 use kiwi_plugin_api::abi::host::Plugin;
 use kiwi_plugin_api::testing::conformance::{self, Event, Known, Memory, Settings, Threads};
 use serde_json::Value;
@@ -15,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::machine;
 use crate::outlet::Outlet;
+use crate::system::opening;
 use crate::torch::open_device;
 
 /// Opens the plugin and checks the component of the request.
@@ -54,8 +54,7 @@ fn open(request: &PluginCheckRequest, outlet: &Outlet) -> Option<Plugin> {
     outlet.told(&Told::Begin { check: LOAD.to_owned() });
     outlet.told(&Told::Phase { phase: "open".to_owned() });
     let begun = Instant::now();
-    let opened = same_file(request)
-        .and_then(|()| Plugin::open(&request.file, &request.plugin).map_err(|error| error.to_string()));
+    let opened = opening::open(&request.file, &request.sha256, &request.plugin);
     let seconds = begun.elapsed().as_secs_f64();
     let (plugin, mut finding) = match opened {
         Ok(plugin) => {
@@ -78,16 +77,6 @@ fn open(request: &PluginCheckRequest, outlet: &Outlet) -> Option<Plugin> {
         outlet.told(&Told::Registered { components: plugin.components().map(component).collect() });
     }
     plugin
-}
-
-/// The file is the one that was looked at.
-fn same_file(request: &PluginCheckRequest) -> Result<(), String> {
-    let bytes = inspect::read_file(&request.file).map_err(|rejection| format!("it {rejection}"))?;
-    if inspect::sha256(&bytes) == request.sha256 {
-        Ok(())
-    } else {
-        Err("the file has changed since it was looked at: run the command again".to_owned())
-    }
 }
 
 fn settings(request: &PluginCheckRequest, device: Device, threads: Option<Threads>) -> Settings {

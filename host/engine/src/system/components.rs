@@ -1,20 +1,18 @@
 //! Opening the plugins that a run uses, and letting each component check its part of the config, before anything is computed.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kiwi_core::config::Document;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, ResolvedComponent};
 use kiwi_core::plugins::Registry;
-use kiwi_core::plugins::companions::Ready;
 use kiwi_plugin_api::ConfigProblem;
 use kiwi_plugin_api::abi::host::{ComponentHandle, Plugin};
 use serde_json::Value;
 
-use super::{Needs, Setup};
+use super::{Needs, Setup, opening};
 
 /// Opened plugins, one a file.
 #[derive(Default)]
@@ -145,30 +143,8 @@ pub(crate) fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, 
 
 /// Opens the plugin of a component: the very bytes that have the hash it was resolved with.
 fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
-    let ready = Ready::of(&component.file, &component.sha256)
-        .map_err(|error| refused(component, error.to_string()))?;
-    let folder = component.file.parent().unwrap_or(Path::new("."));
-    if let Some(library) = ready.linkage().foreign_library(folder, &opened_libraries()) {
-        let reason = format!(
-            "it would open {}, a library of another libtorch than the host's: link it against libtorch_cpu.so and \
-             libc10.so alone, or against the libtorch that kiwi-host uses",
-            library.display()
-        );
-        return Err(refused(component, reason));
-    }
-    let plugin = Plugin::open_copy(ready.path(), &component.file, &component.plugin)
-        .map_err(|error| refused(component, error.to_string()))?;
-    ready.keep();
-    Ok(plugin)
-}
-
-/// The files that this process has mapped, libraries among them.
-fn opened_libraries() -> Vec<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mut files: Vec<_> =
-        maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..]))).collect();
-    files.dedup();
-    files
+    opening::open(&component.file, &component.sha256, &component.plugin)
+        .map_err(|reason| refused(component, reason))
 }
 
 fn refused(component: &ResolvedComponent, reason: String) -> Failure {

@@ -5,6 +5,7 @@ mod components;
 mod error;
 mod metrics;
 mod needs;
+pub(crate) mod opening;
 mod parameters;
 pub(crate) mod sparse_gradients;
 
