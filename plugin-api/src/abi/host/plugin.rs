@@ -114,7 +114,7 @@ impl Plugin {
         let in_c = unsafe { library.get::<RootInC>(crate::abi::c::SYMBOL) }.map(|symbol| *symbol);
         // The library is never unloaded: what it handed out lives as long as the process.
         std::mem::forget(library);
-        let components = match (header, in_c) {
+        let mut components: Vec<Sort> = match (header, in_c) {
             (Ok(header), _) => {
                 let header = header.upgrade().map_err(|error| layout(error.to_string()))?;
                 let theirs = header.layout().ok_or_else(|| layout("it does not say which".to_owned()))?;
@@ -139,6 +139,8 @@ impl Plugin {
             }
             (Err(_), Err(_)) => return Err(OpenError::NoRoot { file: file.to_owned() }),
         };
+        // A linker may order them otherwise with each build.
+        components.sort_by_key(|sort| (sort.kind(), sort.class()));
         Ok(Self { name: name.to_owned(), components })
     }
 
@@ -148,7 +150,7 @@ impl Plugin {
         &self.name
     }
 
-    /// Kind and class of each of its components.
+    /// Kind and class of each of its components, in the order of these names.
     pub fn components(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.components.iter().map(|sort| (sort.kind(), sort.class()))
     }
