@@ -321,3 +321,12 @@ fn the_configs_of_the_examples_run_and_one_changes_nothing_but_the_encoder() {
         assert!(work.at(&output).join("checkpoints/index.json").exists(), "{name}");
     }
 }
+
+#[test]
+fn the_check_of_plugins_finds_nothing_wrong() {
+    let work = workplace();
+    for file in built::example_plugins() {
+        let checked = work.run(&["plugins", "check", file.to_str().unwrap(), "--quiet"]).ends_with(0);
+        assert!(checked.stdout.contains(" 0 failed") || checked.stdout.is_empty(), "{checked}");
+    }
+}

@@ -33,9 +33,9 @@ fn output(subject: &Subject<'_>, number: usize) -> Checked<Output> {
 fn joined(first: &Output, second: &Output) -> Checked<Output> {
     let tensors = first.tensors().iter().map(|(name, tensor)| {
         let other = second.tensor(name)?;
-        // Positions of the second batch are behind those of the first.
+        // The row of the second batch is behind that of the first, which has `<bos>` and `<eos>` around its words.
         let other = if name == Output::POSITIONS {
-            other.f_add_scalar(tensor.size()[0])?
+            other.f_add_scalar(tensor.size()[0] + 2)?
         } else {
             other.shallow_clone()
         };

@@ -146,13 +146,13 @@ fn field_of<'a>(batch: &'a Batch, name: &str) -> Option<&'a Field> {
     }
 }
 
-/// An output of a head over `count` positions, with the figures that metrics read.
+/// An output of a head over one sentence of `count` words, with the figures that metrics read.
 pub(in super::super) fn output_for(count: i64, salt: u64, device: Device) -> Checked<Output> {
     seed(900 + salt)?;
     let nll = Tensor::f_rand([count], (Kind::Float, Device::Cpu))?.f_mul_scalar(4.0)?.f_to(device)?;
     let probability = nll.f_neg()?.f_exp()?;
     let tensors = vec![
-        (Output::POSITIONS.to_owned(), Tensor::f_arange(count, (Kind::Int64, device))?),
+        (Output::POSITIONS.to_owned(), Tensor::f_arange_start(1, count + 1, (Kind::Int64, device))?),
         (Output::CORRECT.to_owned(), nll.f_lt(0.7)?),
         (Output::NLL.to_owned(), nll),
         (Output::PROBABILITY.to_owned(), probability),
