@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::abi::tensor::OfTensors;
 use crate::transfer::to_device;
 use crate::{Error, Result};
 
@@ -35,6 +36,12 @@ impl Batch {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+impl OfTensors for Batch {
+    fn into_tensors(self) -> impl Iterator<Item = Tensor> {
+        self.fields.into_iter().flat_map(|field| field.tensors).map(|(_, tensor)| tensor)
     }
 }
 

@@ -111,6 +111,11 @@ impl Features {
         self.entries.iter().map(|(name, feature)| (name.as_str(), feature))
     }
 
+    /// All features, in order.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Feature)> {
+        self.entries.into_iter()
+    }
+
     /// The features without their history: what validation and scoring hand on.
     ///
     /// # Errors

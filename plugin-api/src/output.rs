@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use crate::abi::tensor::OfTensors;
 use crate::batch::{find, names};
 use crate::{Error, Result};
 
@@ -69,6 +70,11 @@ impl Output {
         Self { name: name.into(), tensors }
     }
 
+    /// Its name and its tensors.
+    pub(crate) fn into_parts(self) -> (String, Vec<(String, Tensor)>) {
+        (self.name, self.tensors)
+    }
+
     /// All its tensors, by name.
     pub fn tensors(&self) -> &[(String, Tensor)] {
         &self.tensors
@@ -86,5 +92,11 @@ impl Output {
                 names(&self.tensors)
             ))
         })
+    }
+}
+
+impl OfTensors for Output {
+    fn into_tensors(self) -> impl Iterator<Item = Tensor> {
+        self.tensors.into_iter().map(|(_, tensor)| tensor)
     }
 }

@@ -109,6 +109,10 @@ fn metadata_that_do_not_fit_refuse_the_run_that_needs_the_plugin_and_no_other() 
         let refused = refused.says(&["no optimizer named `adam` is registered", &file, said]);
         assert_eq!(refused.stdout, "", "{what}");
         assert!(!work.at("run").exists(), "{what}");
+        let checked = work.run(&["plugins", "check", &file, "--quiet"]).ends_with(3);
+        for part in ["FAIL  ", said] {
+            assert!(checked.stdout.contains(part), "{what}: no {part:?}: {checked}");
+        }
     }
     // All of them beside one that is good.
     work.copy(&built::plugin_file("optimizers"), "bin/libkiwi_optimizers.so");
@@ -127,4 +131,9 @@ fn metadata_that_promise_what_the_library_does_not_register_are_found_out() {
         "its metadata promises the optimizer `naom`, but the opened library does not register it",
     ]);
     assert!(!work.at("run").exists());
+    let checked = work.run(&["plugins", "check", "bin/libkiwi_optimizers.so", "--quiet"]);
+    assert_ne!(checked.code, Some(0), "{checked}");
+    for part in ["FAIL  ", "registry", "naom"] {
+        assert!(checked.stdout.contains(part), "no {part:?}: {checked}");
+    }
 }

@@ -24,10 +24,11 @@ fn a_run_leaves_its_config_its_log_and_its_best_system() {
         "summary.json",
         "checkpoints/index.json",
         &best,
-        "resume/after-8-batches.safetensors",
         "resume/after-16-batches.safetensors",
     ];
     let mut expected = names.map(file).to_vec();
+    // Of points that follow fast upon each other only the last is sure to be written.
+    expected.extend(Some(file("resume/after-8-batches.safetensors")).filter(|point| point.exists()));
     let events = all_files(&file("tensorboard"));
     assert_eq!(events.len(), 1, "{events:?}");
     expected.extend(events);

@@ -54,6 +54,29 @@ fn accumulated_batches_train_as_one_batch_of_them_all() {
 }
 
 #[test]
+fn accumulated_means_count_by_their_words() {
+    let work = Workplace::new();
+    let sgd = |name: &str, batch_size: usize, accumulated: usize| {
+        let changes = [
+            ("system.batch_size.train", json!(batch_size)),
+            ("trainer.gradient_accumulation_steps", json!(accumulated)),
+            ("system.model.tlm_outputs", json!({"class_name": "MisbehavingHead", "fault": "mean_loss"})),
+            ("system.optimizer.class_name", json!("sgd")),
+            ("system.optimizer.learning_rate", json!(0.05)),
+        ];
+        work.train(name, &changes)
+    };
+    // The head's loss is the mean over the words of a batch: that of a step is the mean over all its words, however they are divided.
+    let (whole, halves) = (sgd("whole", 24, 1), sgd("halves", 12, 2));
+    assert_eq!(steps(&whole), steps(&halves));
+    let (whole, halves) = (whole.tensors(), halves.tensors());
+    for (name, tensor) in &whole {
+        let off = difference(tensor, &halves[name]);
+        assert!(off < 1e-5, "{name} is off by {off}");
+    }
+}
+
+#[test]
 fn what_is_left_at_an_epochs_end_is_divided_by_its_own_number() {
     let work = Workplace::new();
     for (side, lines) in [("src", &work.train.source), ("tgt", &work.train.target)] {

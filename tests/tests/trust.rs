@@ -241,6 +241,8 @@ fn a_plugin_with_a_libtorch_of_its_own_is_refused_before_it_is_opened() {
         );
         let listed = work.run(&["plugins", "list"]).ends_with(0);
         assert!(listed.stdout.contains(said), "{listed}");
+        let checked = work.run(&["plugins", "check", plugin.to_str().unwrap(), "--quiet"]).ends_with(3);
+        assert!(checked.stdout.contains("FAIL  ") && checked.stdout.contains(said), "{checked}");
     }
     assert!(!work.at("opened").exists(), "nothing of it was run");
 

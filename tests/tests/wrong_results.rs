@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use kiwi_tests::built;
 use kiwi_tests::outcome::Outcome;
 use kiwi_tests::trained::{Trained, all_files};
 use kiwi_tests::workplace::{Workplace, config_with};
@@ -32,6 +33,18 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "loss_not_floating",
         "forward",
         "its loss is int64 of shape [] on cpu, expected a floating-point number",
+    ),
+    (
+        ENCODER,
+        "returns_lent",
+        "forward",
+        "it returned `words` by a handle that was only lent to it for the call: it must return a handle of its own",
+    ),
+    (
+        HEAD,
+        "returns_lent",
+        "forward",
+        "it returned `positions` by a handle that was only lent to it for the call: it must return a handle of its own",
     ),
     (HEAD, "wrong_size", "forward", "its figure `nll` of the output `target` has "),
     (HEAD, "wrong_rank", "forward", "its figure `nll` of the output `target` is float32 of shape [1, "),
@@ -121,6 +134,38 @@ fn what_a_component_returns_is_held_against_what_it_said() {
             assert!(!file.to_string_lossy().contains("partial"), "{} is half-written", file.display());
         }
     }
+}
+
+/// What `plugins check` finds fault with.
+fn found_by_check(work: &Workplace, by: &str, fault: &str) -> Vec<Value> {
+    work.write("options.json", &json!({ class(by): {"fault": fault} }).to_string());
+    let file = built::plugin_file("misbehaving");
+    let arguments = ["plugins", "check", file.to_str().unwrap(), "--class", class(by)];
+    let more = ["--options", "options.json", "--format", "json", "--time-limit", "240"];
+    let outcome = work.run(&[&arguments[..], &more].concat()).ends_with(1);
+    let findings = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    findings.filter(|finding| finding["outcome"] == "fail").collect()
+}
+
+#[test]
+fn the_check_of_plugins_finds_the_same_before_any_run() {
+    let work = Workplace::new();
+    for (by, fault, phase, said) in CASES {
+        let check = if *phase == "forward" { "work" } else { "saved_state" };
+        let found = found_by_check(&work, by, fault);
+        let finding = found.iter().find(|finding| finding["check"] == check);
+        let finding = finding.unwrap_or_else(|| panic!("{by} {fault}: {check} does not fail: {found:?}"));
+        let message = finding["message"].as_str().unwrap();
+        // It looks at what is there before it looks for what is not.
+        let not_described = "it gives the feature `something_else`, which it does not describe";
+        let said = if *fault == "missing_feature" { not_described } else { said };
+        assert!(message.contains(said), "{by} {fault}: no {said:?} in {finding}");
+    }
+    let found = found_by_check(&work, OPTIMIZER, "panic_in_save");
+    assert!(found.iter().any(|finding| finding.to_string().contains("panicked in save state")), "{found:?}");
+    let thrown = "backward of what it computed fails: a C++ exception of the type int";
+    let found = found_by_check(&work, ENCODER, "throw_in_backward");
+    assert!(found.iter().any(|one| one["message"] == thrown), "{found:?}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RSlice, RStr, RString, RVec};
@@ -53,7 +55,7 @@ impl OwnedTensor {
     /// Hands `tensor` over.
     #[must_use]
     pub fn new(tensor: Tensor) -> Self {
-        let mut tensor = std::mem::ManuallyDrop::new(tensor);
+        let mut tensor = ManuallyDrop::new(tensor);
         callbacks::count_handles(1);
         Self { pointer: tensor.as_mut_ptr().cast() }
     }
@@ -71,7 +73,7 @@ impl OwnedTensor {
 
     /// Takes it over.
     pub fn into_tensor(self) -> Tensor {
-        let handle = std::mem::ManuallyDrop::new(self);
+        let handle = ManuallyDrop::new(self);
         callbacks::count_handles(-1);
         // SAFETY: `new` gave this pointer up, and `ManuallyDrop` keeps it from being freed here.
         unsafe { Tensor::from_ptr(handle.pointer.cast::<C_tensor>()) }
@@ -140,6 +142,55 @@ pub(crate) fn lend(tensors: &[(String, Tensor)]) -> Vec<NamedBorrowed<'_>> {
 /// Clones lent tensors.
 pub(crate) fn clone_all(tensors: RSlice<'_, NamedBorrowed<'_>>) -> Vec<(String, Tensor)> {
     tensors.iter().map(|named| (named.name.as_str().to_owned(), named.tensor.to_tensor())).collect()
+}
+
+/// What is made of named tensors, and gives them back.
+pub(crate) trait OfTensors {
+    /// All its tensors.
+    fn into_tensors(self) -> impl Iterator<Item = Tensor>;
+}
+
+/// A batch or an output that a component sees for one call. Its tensors are the handles that were lent, not clones of them, since
+/// a clone of each would be most of what a call takes; so none of them is freed when this is dropped.
+pub(crate) struct Seen<'a, T: OfTensors> {
+    value: ManuallyDrop<T>,
+    lent: PhantomData<&'a ()>,
+}
+
+impl<'a, T: OfTensors> Seen<'a, T> {
+    /// What `make` makes of lent groups, each a name and its named tensors.
+    pub(crate) fn new(
+        groups: &[BorrowedGroup<'a>],
+        make: impl FnOnce(Vec<(&'a str, Vec<(String, Tensor)>)>) -> T,
+    ) -> Self {
+        let see = |named: &NamedBorrowed<'a>| {
+            // SAFETY: the pointer comes from a live `Tensor` that outlives `'a`. The `Tensor` made here is never dropped, as `Drop` below
+            // says, and never lent but by `&`, through which no handle can be freed or replaced.
+            let tensor = unsafe { Tensor::from_ptr(named.tensor.pointer.cast_mut().cast::<C_tensor>()) };
+            (named.name.as_str().to_owned(), tensor)
+        };
+        let groups = groups
+            .iter()
+            .map(|group| (group.name.as_str(), group.tensors.as_slice().iter().map(see).collect()));
+        Self { value: ManuallyDrop::new(make(groups.collect())), lent: PhantomData }
+    }
+}
+
+impl<T: OfTensors> Deref for Seen<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: OfTensors> Drop for Seen<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: nothing uses the value after this.
+        let value = unsafe { ManuallyDrop::take(&mut self.value) };
+        // Each belongs to whoever lent it.
+        value.into_tensors().for_each(std::mem::forget);
+    }
 }
 
 /// Hands named tensors over.

@@ -1,6 +1,6 @@
 //! Many steps: of a whole system, or of an optimizer alone.
 
-use kiwi_torch_ext::gradients::clear_gradients;
+use kiwi_torch_ext::gradients::{backward, clear_gradients};
 use tch::{Kind, Tensor};
 
 use super::{encode, predict, seeded};
@@ -64,7 +64,7 @@ pub fn train<E: Encoder, H: Head, O: Optimizer>(
                 encoder.reset_state(true)?;
                 let features = encode(encoder, batch, true)?;
                 let output = predict(head, &features, batch, true)?;
-                output.loss.f_backward()?;
+                backward(&output.loss)?;
                 optimizer.step(&[training.learning_rate])?;
                 sum += f64::try_from(&output.loss.f_to_kind(Kind::Double)?)?;
             }
@@ -91,7 +91,7 @@ pub fn descend<O: Optimizer>(
         .map(|_| {
             clear_gradients(parameters)?;
             let loss = loss()?;
-            loss.f_backward()?;
+            backward(&loss)?;
             optimizer.step(&[learning_rate])?;
             Ok(f64::try_from(&loss.f_to_kind(Kind::Double)?)?)
         })

@@ -230,7 +230,7 @@ impl System {
         let output = self.head.forward(&features, batch, training)?;
         if training && !output.loss.requires_grad() {
             let Part { class_name, plugin, .. } = &self.head_part;
-            let origin = Origin { plugin: plugin.name.clone(), class: class_name.clone() };
+            let origin = Origin::new(&plugin.name, class_name);
             let message = "its loss depends on no parameter that trains: nothing could be learned from it";
             return Err(CallError::new(&origin, Phase::Forward, message));
         }

@@ -130,7 +130,7 @@ extern "C" fn forward<T: Encoder>(
         let mut pass = pass.pass();
         let features = encoder.forward(&batch(fields), &mut pass)?;
         Ok(EncoderOutput {
-            features: hand_over_features(&features),
+            features: hand_over_features(features),
             trace: hand_over(pass.into_trace()),
             more: RVec::new(),
         })

@@ -68,9 +68,8 @@ impl AbiHeadOutput {
             .outputs
             .into_iter()
             .map(|output| {
-                let tensors =
-                    output.tensors().iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-                OwnedGroup { name: output.name.as_str().into(), tensors: hand_over(tensors) }
+                let (name, tensors) = output.into_parts();
+                OwnedGroup { name: name.into(), tensors: hand_over(tensors) }
             })
             .collect();
         Self {

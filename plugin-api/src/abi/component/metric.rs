@@ -7,7 +7,7 @@ use kiwi_plugin_metadata::kind;
 
 use super::{ComponentTable, ComponentTableRef, checked_config};
 use crate::abi::guard::{AbiResult, Instance, call, destroy, enter};
-use crate::abi::tensor::{BorrowedGroup, OwnedTensor, clone_all};
+use crate::abi::tensor::{BorrowedGroup, OwnedTensor, Seen};
 use crate::batch::SUMS;
 use crate::{Error, Metric, Ordering, Output};
 
@@ -60,7 +60,10 @@ extern "C" fn contribution<T: Metric>(
     output: BorrowedGroup<'_>,
 ) -> AbiResult<OwnedTensor> {
     call(T::CLASS_NAME, instance, |metric: &mut T| {
-        let output = Output::new(output.name.as_str(), clone_all(output.tensors));
+        let output = Seen::new(&[output], |outputs| {
+            let (name, tensors) = outputs.into_iter().next().unwrap_or_default();
+            Output::new(name, tensors)
+        });
         let contribution = tch::no_grad(|| metric.contribution(&output))?;
         if contribution.dim() != 1 || contribution.kind() != SUMS {
             return Err(Error::new(format!(

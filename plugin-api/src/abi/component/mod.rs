@@ -11,7 +11,7 @@ use abi_stable::std_types::{ROption, RSlice, RStr, RString, RVec};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::guard::{AbiResult, enter};
-use super::tensor::{BorrowedGroup, BorrowedTensor, OwnedTensor, clone_all};
+use super::tensor::{BorrowedGroup, BorrowedTensor, OwnedTensor, Seen};
 use crate::{
     Batch, Component, Error, Feature, Features, Field, Parameter, Parameters, Projection, Result, config,
 };
@@ -103,10 +103,10 @@ impl AbiPass {
 /// A batch as it crosses: its fields, in order.
 pub type AbiBatch<'a> = RSlice<'a, BorrowedGroup<'a>>;
 
-pub(crate) fn batch(fields: AbiBatch<'_>) -> Batch {
-    let fields =
-        fields.iter().map(|group| Field::new(group.name.as_str(), clone_all(group.tensors))).collect();
-    Batch { fields }
+pub(crate) fn batch(fields: AbiBatch<'_>) -> Seen<'_, Batch> {
+    Seen::new(fields.as_slice(), |fields| {
+        Batch::new(fields.into_iter().map(|(name, tensors)| Field::new(name, tensors)).collect())
+    })
 }
 
 /// A feature going in: one tensor, or the input, weight and (where there is one) bias of a projection.
@@ -147,12 +147,17 @@ pub(crate) fn feature_parts(feature: &Feature) -> (u32, Vec<BorrowedTensor<'_>>)
     }
 }
 
-pub(crate) fn hand_over_features(features: &Features) -> RVec<OwnedFeature> {
+pub(crate) fn hand_over_features(features: Features) -> RVec<OwnedFeature> {
     features
-        .iter()
+        .into_entries()
         .map(|(name, feature)| {
-            let (kind, parts) = feature_parts(feature);
-            let tensors = parts.into_iter().map(|part| OwnedTensor::new(part.to_tensor())).collect();
+            let (kind, parts) = match feature {
+                Feature::Tensor(tensor) => (TENSOR, [Some(tensor), None, None]),
+                Feature::Projection(Projection { input, weight, bias }) => {
+                    (PROJECTION, [Some(input), Some(weight), bias])
+                }
+            };
+            let tensors = parts.into_iter().flatten().map(OwnedTensor::new).collect();
             OwnedFeature { name: name.into(), kind, tensors }
         })
         .collect()

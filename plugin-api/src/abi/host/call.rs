@@ -92,11 +92,22 @@ impl fmt::Display for Phase {
 
 /// Which component of which plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Origin {
     /// Name of the plugin.
     pub plugin: String,
     /// Class of the component.
     pub class: String,
+    /// Where its names are found while it is called, looked up once and not for every call.
+    slot: Slot,
+}
+
+impl Origin {
+    /// A class of a plugin.
+    #[must_use]
+    pub fn new(plugin: &str, class: &str) -> Self {
+        Self { plugin: plugin.to_owned(), class: class.to_owned(), slot: Slot::of(plugin, class) }
+    }
 }
 
 /// A call that did not succeed.
@@ -148,7 +159,7 @@ impl CallError {
     }
 
     fn describe(&self) -> String {
-        let Origin { plugin, class } = &self.origin;
+        let Origin { plugin, class, .. } = &self.origin;
         let how = match self.kind {
             FailureKind::Error => "failed",
             FailureKind::Panic => "panicked",
@@ -248,7 +259,7 @@ pub(super) fn guarded<T>(
     tell(&Observation::Entering { origin, phase });
     let before = GlobalState::capture().map_err(state)?;
     let result = {
-        let _under_way = Calling::begin(Slot::of(&origin.plugin, &origin.class), phase);
+        let _under_way = Calling::begin(origin.slot, phase);
         f()
     };
     let after = GlobalState::capture().map_err(state)?;

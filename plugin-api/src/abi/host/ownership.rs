@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn own(lent: &LentHandles, returned: RVec<NamedOwned>) -> Result<usize, String> {
-        let origin = Origin { plugin: "kiwi-x".to_owned(), class: "X".to_owned() };
+        let origin = Origin::new("kiwi-x", "X");
         match lent.own(&origin, Phase::Step, returned) {
             Ok(returned) => Ok(returned.len()),
             Err(error) => Err(error.message),

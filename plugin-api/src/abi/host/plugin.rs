@@ -158,12 +158,10 @@ impl Plugin {
     /// The component of this kind and class.
     #[must_use]
     pub fn component(&self, kind: &str, class: &str) -> Option<ComponentHandle> {
-        self.components.iter().find(|sort| sort.kind() == kind && sort.class() == class).map(|sort| {
-            ComponentHandle {
-                origin: Origin { plugin: self.name.clone(), class: class.to_owned() },
-                sort: *sort,
-            }
-        })
+        self.components
+            .iter()
+            .find(|sort| sort.kind() == kind && sort.class() == class)
+            .map(|sort| ComponentHandle { origin: Origin::new(&self.name, class), sort: *sort })
     }
 }
 

@@ -3,13 +3,24 @@
 
 use std::time::{Duration, Instant};
 
-use kiwi_torch_ext::gradients::{clear_gradients, gradient};
+use kiwi_torch_ext::gradients::{self, clear_gradients, gradient};
 use tch::{Kind, Tensor, no_grad};
 
 use super::compare::copy;
 use super::finding::{Checked, Complaint, Seen};
 use super::subject::seed;
+use crate::error::without_stack;
 use crate::{NamedTensors, Parameter};
+
+/// Gradients of a loss, or of a sum, of what a component computed. Its own operations may throw whatever they like.
+pub(super) fn backward(loss: &Tensor) -> Checked<()> {
+    gradients::backward(loss).map_err(|error| {
+        let said = error.to_string();
+        Complaint::new(format!("backward of what it computed fails: {}", without_stack(&said)))
+            .help("correct the operation; one of your own should say what is wrong by a `std::exception`")
+            .into()
+    })
+}
 
 /// How exactly derivatives can be compared.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +84,7 @@ pub(super) fn compare(
         compared.without = variables.iter().map(|(name, _)| name.clone()).collect();
         return Ok(Some(compared));
     }
-    at_first.f_backward()?;
+    backward(&at_first)?;
     let size = at_first.f_double_value(&[])?.abs();
     let mut gradients = Vec::new();
     for (name, tensor) in variables {

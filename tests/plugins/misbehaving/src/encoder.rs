@@ -6,6 +6,7 @@ use kiwi_plugin_api::prelude::*;
 use kiwi_torch_ext_throwing as throwing;
 
 use crate::fault::Fault;
+use crate::sudden;
 
 /// Options of the encoder.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +73,8 @@ impl Component for MisbehavingEncoder {
     const SUMMARY: &'static str = "Embeddings only; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        config.fault.check(&[Fault::MissingFeature, Fault::Twice, Fault::ThrowInBackward], report);
+        let own = [Fault::MissingFeature, Fault::Twice, Fault::ThrowInBackward, Fault::ReturnsLent];
+        config.fault.check(&own, report);
         report.require(config.dim >= 1, "dim", config.dim, "an integer of at least 1");
     }
 }
@@ -219,6 +221,9 @@ impl Encoder for MisbehavingEncoder {
         let features = Features::new().with("target_logits", Feature::Projection(logits));
         Ok(match fault {
             Fault::Twice => features.with("target_logits", Feature::Tensor(input)),
+            Fault::ReturnsLent => {
+                features.with("words", Feature::Tensor(sudden::as_if_owned(batch.field("target")?.ids()?)))
+            }
             _ => features,
         })
     }

@@ -107,13 +107,17 @@ pub(crate) enum Fault {
     ScalarNotScalar,
     /// Of a head: not at all, and it tells half its loss besides.
     TellsHalfLoss,
+    /// Of a head: not at all, its loss is a mean, and it says so.
+    MeanLoss,
+    /// Returns a handle that was lent to it, as if it were its own.
+    ReturnsLent,
 }
 
 impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 15] = [
+        const OF_ONE_SORT: [Fault; 17] = [
             Fault::Twice,
             Fault::SparseState,
             Fault::ThrowInBackward,
@@ -129,6 +133,8 @@ impl Fault {
             Fault::OtherFeature,
             Fault::ScalarNotScalar,
             Fault::TellsHalfLoss,
+            Fault::MeanLoss,
+            Fault::ReturnsLent,
         ];
         if self == Self::PanicInCheck {
             panic!("asked to panic in check");

@@ -4,6 +4,7 @@ use kiwi_plugin_api::prelude::*;
 use kiwi_plugin_api::torch_ext::projection_cross_entropy;
 
 use crate::fault::{Config, Fault};
+use crate::sudden;
 
 pub(crate) struct MisbehavingHead {
     config: Config,
@@ -26,6 +27,8 @@ impl Component for MisbehavingHead {
             Fault::Twice,
             Fault::MissingOutput,
             Fault::LossNotFloating,
+            Fault::MeanLoss,
+            Fault::ReturnsLent,
         ];
         config.fault.check(&own, report);
     }
@@ -66,13 +69,16 @@ impl Head for MisbehavingHead {
             Fault::LossNotScalar => found.nll.shallow_clone(),
             Fault::LossNotFloating => found.nll.f_sum(Kind::Float)?.f_to_kind(Kind::Int64)?,
             Fault::LossWithoutHistory => found.nll.f_sum(Kind::Float)?.f_detach()?,
+            Fault::MeanLoss => found.nll.f_mean(Kind::Float)?,
             _ => found.nll.f_sum(Kind::Float)?,
         };
         let figures = if fault == Fault::MissingFigures {
             Vec::new()
         } else {
+            let own = fault != Fault::ReturnsLent;
+            let positions = if own { positions.shallow_clone() } else { sudden::as_if_owned(positions) };
             vec![
-                (Output::POSITIONS.to_owned(), positions.shallow_clone()),
+                (Output::POSITIONS.to_owned(), positions),
                 (Output::NLL.to_owned(), fault.bend(found.nll.f_detach()?)?),
                 (Output::PROBABILITY.to_owned(), found.probability.f_detach()?),
                 (Output::CORRECT.to_owned(), found.correct.f_detach()?),
@@ -90,7 +96,11 @@ impl Head for MisbehavingHead {
             Fault::Twice => outputs.push(Output::new("target", Vec::new())),
             _ => {}
         }
-        let output = HeadOutput::new(loss, outputs);
+        let mut output = HeadOutput::new(loss, outputs);
+        if fault == Fault::MeanLoss {
+            output = output
+                .averaged_over(Tensor::f_from_slice(&[found.nll.numel() as f64])?.f_reshape([0i64; 0])?);
+        }
         Ok(match scalar {
             Some((name, scalar)) => output.with_scalar(name, scalar),
             None => output,

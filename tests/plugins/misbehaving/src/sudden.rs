@@ -55,6 +55,12 @@ pub(crate) fn crash_at_exit() {
     let _ = unsafe { atexit(at_exit) };
 }
 
+/// The handle that was lent, as if it were the component's own.
+pub(crate) fn as_if_owned(lent: &Tensor) -> Tensor {
+    // SAFETY: none. Two tensors have one handle, and both free it.
+    unsafe { Tensor::from_ptr(lent.as_ptr().cast_mut()) }
+}
+
 /// Keeps a tensor for as long as there is a process.
 pub(crate) fn keep(tensor: Tensor) {
     if let Ok(mut kept) = KEPT.lock() {

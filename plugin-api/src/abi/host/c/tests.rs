@@ -133,7 +133,7 @@ fn refused(plugin: *const KiwiPlugin) -> String {
 }
 
 fn origin() -> Origin {
-    Origin { plugin: "given".to_owned(), class: "Given".to_owned() }
+    Origin::new("given", "Given")
 }
 
 fn encoder(component: &Component) -> Result<Encoder, CallError> {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use kiwi_torch_ext::gradients::gradient;
 use tch::{Kind, Tensor, no_grad};
 
 use super::super::batches::{SHAPES, UNEQUAL};
 use super::super::compare::{copy, finite, first_difference};
 use super::super::finding::{Checked, Complaint, Seen, Stop};
+use super::super::gradients::backward;
 use super::super::subject::Subject;
 use super::{Opened, field_of, of_words, open, open_with, small};
 use crate::{Batch, Feature, Features, NamedTensors};
@@ -180,10 +182,10 @@ pub(super) fn everything(
         all.push((name.to_owned(), tensor.f_detach()?));
     }
     if let Some(sum) = sum.filter(|sum| training && sum.requires_grad()) {
-        sum.f_backward()?;
+        backward(&sum)?;
         let trained = opened.trainable()?;
         for one in &trained {
-            if let Some(gradient) = kiwi_torch_ext::gradients::gradient(&one.tensor)? {
+            if let Some(gradient) = gradient(&one.tensor)? {
                 all.push((format!("the gradient of {}", one.name), copy(&gradient)?));
             }
         }

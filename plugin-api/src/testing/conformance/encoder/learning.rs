@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use kiwi_torch_ext::gradients::gradient;
 use tch::{Kind, Tensor, no_grad};
 
 use super::super::batches::UNEQUAL;
 use super::super::finding::{Checked, Complaint, Seen, Stop};
-use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, compare, to_double};
+use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, backward, compare, to_double};
 use super::super::subject::{Subject, seed};
 use super::{Opened, of_words, open};
 use crate::abi::host::allowing_float64;
@@ -81,11 +82,11 @@ pub(in super::super) fn trainable(subject: &Subject<'_>) -> Checked {
     let features = opened.fresh_forward(&batch, true, 3)?;
     let value = weighed(&batch, &features, &mut BTreeMap::new())?;
     if value.requires_grad() {
-        value.f_backward()?;
+        backward(&value)?;
     }
     let mut without = Vec::new();
     for one in &trained {
-        if kiwi_torch_ext::gradients::gradient(&one.tensor)?.is_none() {
+        if gradient(&one.tensor)?.is_none() {
             without.push(format!("`{}`", one.name));
         }
     }
@@ -98,7 +99,7 @@ pub(in super::super) fn trainable(subject: &Subject<'_>) -> Checked {
     }
     let frozen = opened.instance.parameters()?;
     for one in frozen.iter().filter(|one| !one.trainable && one.alias_of.is_none()) {
-        if kiwi_torch_ext::gradients::gradient(&one.tensor)?.is_some() {
+        if gradient(&one.tensor)?.is_some() {
             return Err(Complaint::new(format!("`{}` does not train, and gets a gradient", one.name))
                 .help("give it by `Parameters::frozen` or `Parameters::buffer`, which take it out of the history")
                 .into());

@@ -14,6 +14,7 @@ use tch::{Kind, Tensor};
 
 use super::batches::{FIELDS, Shape, UNEQUAL, vocabulary_sizes};
 use super::finding::{Checked, Complaint, Seen};
+use super::gradients::backward;
 use super::subject::{Exercise, Subject, seed};
 use super::suite::Check;
 use crate::abi::host::EncoderInstance;
@@ -282,7 +283,7 @@ impl Exercise for Encoding {
             });
         }
         if let Some(sum) = sum.filter(Tensor::requires_grad) {
-            sum.f_backward()?;
+            backward(&sum)?;
         }
         Ok(clear_gradients(&self.trained)?)
     }

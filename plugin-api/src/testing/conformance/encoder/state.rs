@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::super::batches::UNEQUAL;
 use super::super::compare::{copy, first_difference};
 use super::super::finding::{Checked, Complaint, Seen, Stop};
+use super::super::gradients::backward;
 use super::super::subject::{Subject, seed};
 use super::forward::everything;
 use super::{Opened, open};
@@ -161,8 +162,7 @@ fn carried_on(opened: &mut Opened, second: &Batch) -> Checked<NamedTensors> {
     }
     // Backward into what was cut off would fail: its history is freed.
     if let Some(sum) = sum.filter(Tensor::requires_grad) {
-        sum.f_backward()
-            .map_err(|error| Stop::from(error).during("backward of a second batch, after `detach_state`"))?;
+        backward(&sum).map_err(|stop| stop.during("backward of a second batch, after `detach_state`"))?;
         let trained: Vec<Tensor> = opened.trainable()?.into_iter().map(|one| one.tensor).collect();
         clear_gradients(&trained)?;
     }

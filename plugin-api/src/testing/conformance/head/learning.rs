@@ -7,7 +7,7 @@ use super::super::batches::UNEQUAL;
 use super::super::compare::first_difference;
 use super::super::encoder::copy_values;
 use super::super::finding::{Checked, Complaint, Seen, Stop};
-use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, compare, to_double};
+use super::super::gradients::{Compared, DOUBLE, Precision, SINGLE, backward, compare, to_double};
 use super::super::subject::Subject;
 use super::features::Made;
 use super::forward::everything;
@@ -61,7 +61,7 @@ pub(in super::super) fn trainable(subject: &Subject<'_>) -> Checked {
         return Ok(Seen::new("it has no parameter that trains"));
     }
     let (batch, made) = opened.input(subject, UNEQUAL)?;
-    opened.seeded_forward(&made, &batch, true, 3)?.loss.f_backward()?;
+    backward(&opened.seeded_forward(&made, &batch, true, 3)?.loss)?;
     let mut without = Vec::new();
     for one in &trained {
         if gradient(&one.tensor)?.is_none() {
@@ -93,7 +93,7 @@ pub(in super::super) fn saved(subject: &Subject<'_>) -> Checked {
     let (batch, made) = first.input(subject, UNEQUAL)?;
     for seeded in 0..3 {
         let output = first.seeded_forward(&made, &batch, true, seeded)?;
-        output.loss.f_backward()?;
+        backward(&output.loss)?;
     }
     let trained: Vec<Tensor> = first.trainable()?.into_iter().map(|one| one.tensor).collect();
     clear_gradients(&trained)?;

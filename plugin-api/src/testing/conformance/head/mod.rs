@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::batches::{FIELDS, Shape, UNEQUAL, vocabulary_sizes};
 use super::encoder::{reproducible, sound_parameters, tensors_of};
 use super::finding::{Checked, Complaint, Seen};
+use super::gradients::backward;
 use super::subject::{Exercise, Subject, seed};
 use super::suite::Check;
 use crate::abi::host::HeadInstance;
@@ -162,7 +163,7 @@ impl Exercise for Judging {
         }
         let output = self.opened.seeded_forward(&self.made, &self.batch, true, 2)?;
         if output.loss.requires_grad() {
-            output.loss.f_backward()?;
+            backward(&output.loss)?;
         }
         Ok(clear_gradients(&self.trained)?)
     }
