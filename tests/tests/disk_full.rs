@@ -47,7 +47,8 @@ fn what_was_never_written_is_neither_ranked_nor_promised() {
     assert_eq!(outcome.stdout, "");
 
     // A signal while the disk is full does not promise what is not there, nor wait long.
-    let script = "\"$PROGRAM\" train run.json --threads 1 --output-dir small/run 2>said & pid=$!
+    let script = ": > said
+        \"$PROGRAM\" train run.json --threads 1 --output-dir small/run 2>said & pid=$!
         until grep -q 'cannot be written' said; do kill -0 $pid || break; sleep 0.02; done
         kill -TERM $pid
         wait $pid; code=$?
