@@ -26,8 +26,10 @@ fn follow(work: &Workplace, directory: &Path, command: &str) -> Outcome {
     let mut run = match words[0] {
         "cargo" => {
             let mut cargo = Command::new(env!("CARGO"));
-            // Nothing but what this workspace has been built from, and libtorch from the crate's own settings.
-            cargo.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true").env_remove("LIBTORCH");
+            // Nothing but what this workspace has been built from. By another name of the same libtorch than the workspace's, cargo
+            // would compile all that is linked with it anew, and the workspace after that.
+            cargo.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
+            cargo.env("LIBTORCH", built::libtorch());
             if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
                 // What the workspace has compiled already need not be compiled again.
                 cargo.env("CARGO_BUILD_BUILD_DIR", workspace_target());
@@ -41,6 +43,13 @@ fn follow(work: &Workplace, directory: &Path, command: &str) -> Outcome {
     Outcome::of(run.current_dir(directory))
 }
 
+/// Where the crate's own settings say that libtorch is.
+fn libtorch_of(directory: &Path) -> PathBuf {
+    let settings = fs::read_to_string(directory.join(".cargo/config.toml")).unwrap();
+    let (_, rest) = settings.split_once("LIBTORCH = { value = \"").unwrap();
+    rest.split_once('"').unwrap().0.into()
+}
+
 /// Writes a crate, follows its README, and gives the run that it ends in.
 fn from_nothing_to_a_run(work: &Workplace, arguments: &[&str], directory: &str, files: usize) -> Trained {
     let made = work.run(&[&["plugins", "new"], arguments].concat()).ends_with(0);
@@ -52,6 +61,10 @@ fn from_nothing_to_a_run(work: &Workplace, arguments: &[&str], directory: &str, 
     ]);
     let directory = work.at(directory);
     symlink(target(), directory.join("target")).unwrap();
+    assert_eq!(
+        fs::canonicalize(libtorch_of(&directory)).unwrap(),
+        fs::canonicalize(built::libtorch()).unwrap()
+    );
     let readme = fs::read_to_string(directory.join("README.md")).unwrap();
     let commands: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert_eq!(

@@ -10,6 +10,7 @@ mod gpu_bundle;
 mod libtorch;
 mod python;
 mod release_api;
+mod semver;
 mod test;
 mod workspace;
 
@@ -42,6 +43,8 @@ enum Command {
     Generate(generate::Options),
     /// Keep the sources of this version of the plugin API, for the tests of later ones.
     ReleaseApi,
+    /// Check that the plugin API has all that its released versions promise; needs cargo-semver-checks.
+    Semver,
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
     Test,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
         Command::Generate(options) => generate::generate(&workspace, options),
         Command::ReleaseApi => release_api::release(&workspace),
+        Command::Semver => semver::check(&workspace),
         Command::Test => test::run_all(&workspace),
     });
     match done {

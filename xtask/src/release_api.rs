@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// What an archive holds of the repository.
 const SOURCES: &str = "plugin-api";
 /// Where archives are kept.
-const ARCHIVES: &str = "tests/api-versions";
+pub(crate) const ARCHIVES: &str = "tests/api-versions";
 
 /// Writes the archive of this version, which must not exist yet.
 pub(crate) fn release(workspace: &Workspace) -> Result<()> {

@@ -3,6 +3,7 @@
 //! They are built into a target folder beside this workspace's, where the tests that drive them look for them and which lasts as
 //! long.
 
+use std::env;
 use std::process::Command;
 
 use anyhow::Result;
@@ -38,5 +39,9 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> Command {
     let mut command = workspace.cargo(arguments);
     command.current_dir(workspace.root.join(FOLDER));
     command.env("CARGO_TARGET_DIR", workspace.target_directory.join(TARGET));
+    if env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
+        // What this workspace has compiled already need not be compiled again.
+        command.env("CARGO_BUILD_BUILD_DIR", &workspace.target_directory);
+    }
     command
 }
