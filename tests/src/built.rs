@@ -86,7 +86,11 @@ pub fn example_plugins() -> Vec<PathBuf> {
     if std::env::var_os(ALREADY_BUILT).is_none() || !files.iter().all(|file| file.exists()) {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--locked"]).current_dir(root().join("examples"));
-        cargo.env("CARGO_TARGET_DIR", target);
+        cargo.env("CARGO_TARGET_DIR", &target);
+        if std::env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
+            // As `cargo xtask test` does.
+            cargo.env("CARGO_BUILD_BUILD_DIR", target.parent().expect("it lies in a target folder"));
+        }
         assert!(cargo.status().expect("cargo runs").success(), "the example plugins must build");
     }
     files.into()

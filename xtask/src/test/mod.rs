@@ -100,7 +100,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     steps.step("coverage of the rules", Need::Check, || coverage::check(&workspace.root));
     steps.step("generated files", Need::Check, || generate::check(workspace));
     steps.step("release build", Need::Build, || build::build(workspace, Profile::Release).map(|_| ()));
-    steps.step("dev build", Need::Build, || cargo(&["build", "--workspace"]));
+    steps.step("dev build", Need::Build, || runner::build(workspace));
     steps.step("documentation of the plugin API", Need::Check, || {
         let mut command = workspace.cargo(&["doc", "--no-deps", "--package", "kiwi-plugin-api"]);
         run(command.env("RUSTDOCFLAGS", "-D warnings"))

@@ -13,7 +13,7 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
 use super::skipped::Skipped;
-use crate::workspace::{Workspace, display};
+use crate::workspace::{Workspace, display, run};
 
 /// What the tests came to.
 #[derive(Debug, Default)]
@@ -23,7 +23,18 @@ pub(super) struct Tally {
     pub(super) skipped: Skipped,
 }
 
+/// Tells tests that what they drive is built already.
+const BUILT: &str = "KIWI_TESTS_BUILT";
+
+/// Builds what tests drive.
+pub(super) fn build(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(&["build", "--workspace", "--exclude", "xtask"]))?;
+    run(&mut workspace.cargo(&["build", "--package", "kiwi-swapped-optimizer", "--examples"]))
+}
+
 /// All tests but those in documentation.
+///
+/// What they drive was built by [`build`] and is not asked of cargo by each of them.
 pub(super) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut probe = workspace.cargo(&["nextest", "--version"]);
     let installed =
@@ -33,10 +44,10 @@ pub(super) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
         nextest(workspace, tally)
     } else {
         println!("with `cargo test`, since cargo-nextest is not installed");
-        cargo_test(
-            workspace.cargo(&["test", "--workspace", "--tests", "--no-fail-fast", "--", "--show-output"]),
-            tally,
-        )
+        let mut command =
+            workspace.cargo(&["test", "--workspace", "--tests", "--no-fail-fast", "--", "--show-output"]);
+        command.env(BUILT, "1");
+        cargo_test(command, tally)
     }
 }
 
@@ -57,6 +68,7 @@ fn nextest(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let _ = fs::remove_file(&report);
     let mut command =
         workspace.cargo(&["nextest", "run", "--workspace", "--profile", profile, "--no-fail-fast"]);
+    command.env(BUILT, "1");
     let line = display(&command);
     println!("$ {line}");
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
