@@ -183,6 +183,26 @@ fn wrong_options_are_told_with_their_places_all_at_once() {
 }
 
 #[test]
+fn the_schema_of_the_config_knows_its_options() {
+    let work = workplace();
+    let schema = work.run(&["schema", "--plugin-dir", "plugins"]).ends_with(0).stdout;
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    for (options, fits) in [
+        (json!({}), true),
+        (json!({"dropout": 0.1}), true),
+        (json!({"dropout": "0.1"}), false),
+        (json!({"dim": 0}), false),
+        (json!({"widht": 2}), false),
+    ] {
+        let changes = example(options.clone(), &[]);
+        assert_eq!(schema.is_valid(&config_with(&changes)), fits, "{options}");
+        work.write("config.json", &config_with(&changes).to_string());
+        let checked = work.run(&["check", "config.json", "--plugin-dir", "plugins"]);
+        assert_eq!(checked.code == Some(0), fits, "{options}: {checked}");
+    }
+}
+
+#[test]
 fn what_it_throws_is_an_error_that_names_plugin_class_and_phase() {
     let work = workplace();
     for (fault, says) in [

@@ -12,7 +12,7 @@ const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "els
 
 /// Closes the objects whose keys are known. Those within alternatives stay open: serde reads some of them in a way in which unknown
 /// keys are not noticed.
-pub(super) fn close(schema: &mut Value) {
+pub(crate) fn close(schema: &mut Value) {
     let (mut direct, mut apart) = (BTreeSet::new(), BTreeSet::new());
     walk(schema, String::new(), true, &mut direct, &mut apart);
     for place in direct.difference(&apart) {

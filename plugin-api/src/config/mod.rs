@@ -18,6 +18,7 @@ use crate::Component;
 
 #[cfg(feature = "host")]
 pub(crate) use by_schema::Options;
+pub(crate) use closed::close;
 pub(crate) use read::find;
 pub(crate) use schema::schema;
 

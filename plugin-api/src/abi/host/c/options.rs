@@ -74,8 +74,10 @@ impl Checked {
 impl Component {
     /// JSON Schema of its options.
     pub(in crate::abi::host) fn schema(&self, origin: &Origin) -> Result<Value, CallError> {
-        serde_json::from_str(self.schema)
-            .map_err(|error| CallError::new(origin, Phase::Schema, format!("not JSON: {error}")))
+        let mut schema = serde_json::from_str(self.schema)
+            .map_err(|error| CallError::new(origin, Phase::Schema, format!("not JSON: {error}")))?;
+        crate::config::close(&mut schema);
+        Ok(schema)
     }
 
     /// Checks options and fills their defaults in.
