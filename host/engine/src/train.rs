@@ -30,6 +30,7 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
         )
     })?;
     outlet.signals_taken();
+    beginning::alone()?;
     let plan = plan::prepare(request).map_err(|unprepared| unprepared.failure)?;
     let mut report = Report::new(outlet, &request.common, verbosity(&plan.config));
     report.warnings(plan.warnings.clone());

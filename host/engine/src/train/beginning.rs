@@ -1,6 +1,9 @@
 //! What is said when a run begins: in its log, and in its record.
 
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
+use kiwi_distributed::{Launcher, Place};
 use kiwi_plugin_api::Ordering;
 use kiwi_plugin_metadata::TORCH_VERSION;
 use kiwi_tracking::record;
@@ -10,6 +13,31 @@ use crate::machine;
 use crate::report::Report;
 use crate::system::{System, ordering_name};
 use crate::torch::device_name;
+
+/// Refuses to be one of several processes that a launcher started, each of which would train a system of its own.
+pub(super) fn alone() -> Result<(), Failure> {
+    let invalid = |error| Failure::new(ExitCode::Invalid, error);
+    let place = Place::of_launcher(|name| std::env::var(name).ok()).map_err(|error| {
+        invalid(
+            Diagnostic::error(format!("the variables of a launcher cannot be used: {error}"))
+                .help("start it by torchrun or srun, which set them, or unset them"),
+        )
+    })?;
+    match place {
+        Some(Place { rank, ranks: ranks @ 2.., launcher, .. }) => Err(invalid(
+            Diagnostic::error("training in several processes is not supported yet")
+                .found(format!("rank {rank} of {ranks}, started by {launcher}"))
+                .expected("one process")
+                .help(match launcher {
+                    Launcher::Torchrun => {
+                        "start it by --nproc-per-node 1 on one machine, or without torchrun"
+                    }
+                    Launcher::Slurm => "start it by `srun --ntasks 1`",
+                }),
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// Tells the log which components are used, how large the system is and where it computes.
 pub(super) fn describe(system: &System, plan: &Plan, report: &mut Report<'_>) {
