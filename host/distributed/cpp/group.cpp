@@ -6,6 +6,8 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <c10/util/Exception.h>
+#include <c10/util/Flags.h>
+#include <c10/util/Logging.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -15,7 +17,16 @@
 #include <utility>
 #include <vector>
 
+C10_DECLARE_int(caffe2_log_level);
+
 namespace {
+
+// What c10d logs of an error, with places in its own code, is no more than what it throws.
+void silence_c10d() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
+    FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+  }
+}
 
 char* copy(const char* text) {
   return strdup(text == nullptr ? "" : text);
@@ -64,6 +75,7 @@ struct KiwiMeeting {
 
 char* kiwi_group_meet(const KiwiMeeting* meeting, void** out) {
   return caught([&] {
+    silence_c10d();
     c10d::TCPStoreOptions options;
     options.port = meeting->port;
     options.isServer = meeting->serves;
