@@ -178,7 +178,8 @@ fn a_constructor_that_ends_the_process_names_the_plugin() {
 
     // Where the config uses another, none of them is opened.
     work.copy(&built::plugin_file("optimizers"), "bin/libkiwi_optimizers.so");
-    for (index, (body, _, _)) in CONSTRUCTORS.iter().enumerate() {
+    let bodies = CONSTRUCTORS.iter().map(|(body, _, _)| *body).chain(["for (;;) { }"]);
+    for (index, body) in bodies.enumerate() {
         work.compile_as("misbehaving", &constructor(body), "bin/libkiwi_misbehaving.so");
         let _ = work.train(&format!("unused{index}"), &[("trainer.max_steps", json!(1))]);
     }
