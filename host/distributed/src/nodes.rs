@@ -1,6 +1,6 @@
 //! Lists of nodes as SLURM writes them: `gpu[01-03,7],login`.
 
-/// The first node of a list, whose hosts the task 0 of a step is on; `None` where the list is empty or its brackets do not fit.
+/// The first node of a list, which is where task 0 of a step runs; `None` where the list is empty or its brackets do not fit.
 ///
 /// ```
 /// use kiwi_distributed::nodes::first;

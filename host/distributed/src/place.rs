@@ -32,8 +32,8 @@ pub struct Place {
     pub ranks: u32,
     /// Its number on its own machine, from 0: that of its GPU.
     pub local_rank: u32,
-    /// How many are on its own machine.
-    pub local_ranks: u32,
+    /// How many are on its own machine, where the launcher says so.
+    pub local_ranks: Option<u32>,
     /// The machine where they meet.
     pub host: String,
     /// The port there.
@@ -128,19 +128,22 @@ impl Variables<'_> {
         within(name, number, range)
     }
 
-    fn ranks(&self, launcher: Launcher, names: [&'static str; 4]) -> Result<[u32; 4], PlaceError> {
+    /// Rank and number of ranks, those of all and those of the machine.
+    fn ranks(
+        &self,
+        launcher: Launcher,
+        names: [&'static str; 4],
+    ) -> Result<(u32, u32, u32, Option<u32>), PlaceError> {
         let [rank, ranks, local_rank, local_ranks] = names;
         let count = self.required(launcher, rank, ranks, 1..1 << 20)?;
         let number = self.required(launcher, ranks, rank, 0..u64::from(count))?;
-        let locals = match self.number(local_ranks)? {
-            Some(locals) => within(local_ranks, locals, 1..u64::from(count) + 1)?,
-            None => 1,
-        };
+        let locals = self.number(local_ranks)?;
+        let locals = locals.map(|locals| within(local_ranks, locals, 1..u64::from(count) + 1)).transpose()?;
         let local = match self.number(local_rank)? {
-            Some(local) => within(local_rank, local, 0..u64::from(locals.max(count)))?,
+            Some(local) => within(local_rank, local, 0..u64::from(locals.unwrap_or(count)))?,
             None => 0,
         };
-        Ok([number, count, local, locals.max(local + 1)])
+        Ok((number, count, local, locals))
     }
 
     fn port(&self) -> Result<Option<u16>, PlaceError> {
@@ -151,7 +154,7 @@ impl Variables<'_> {
     fn of_torchrun(&self) -> Result<Place, PlaceError> {
         let launcher = Launcher::Torchrun;
         let names = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"];
-        let [rank, ranks, local_rank, local_ranks] = self.ranks(launcher, names)?;
+        let (rank, ranks, local_rank, local_ranks) = self.ranks(launcher, names)?;
         let missing = |missing| PlaceError::Missing { launcher, given: "RANK", missing };
         let run = self.text("TORCHELASTIC_RUN_ID").unwrap_or_else(|| "none".to_owned());
         let restart = self.number("TORCHELASTIC_RESTART_COUNT")?.unwrap_or(0);
@@ -171,7 +174,7 @@ impl Variables<'_> {
     fn of_slurm(&self) -> Result<Place, PlaceError> {
         let launcher = Launcher::Slurm;
         let names = ["SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"];
-        let [rank, ranks, local_rank, local_ranks] = self.ranks(launcher, names)?;
+        let (rank, ranks, local_rank, local_ranks) = self.ranks(launcher, names)?;
         let missing = |missing| PlaceError::Missing { launcher, given: "SLURM_PROCID", missing };
         let job = self.number("SLURM_JOB_ID")?.ok_or(missing("SLURM_JOB_ID"))?;
         let step = self.number("SLURM_STEP_ID")?.unwrap_or(0);
@@ -257,7 +260,7 @@ mod tests {
     #[test]
     fn torchruns_variables_say_where_a_process_is() {
         let found = place(&TORCHRUN).unwrap().unwrap();
-        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (3, 4, 1, 2));
+        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (3, 4, 1, Some(2)));
         assert_eq!(
             (found.host.as_str(), found.port, found.name.as_str()),
             ("gpu7", 29500, "kiwi-host/night/2")
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn sruns_variables_say_where_a_process_is() {
         let found = place(&SLURM).unwrap().unwrap();
-        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (5, 8, 1, 4));
+        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (5, 8, 1, Some(4)));
         assert_eq!((found.host.as_str(), found.launcher), ("gpu07", Launcher::Slurm));
         assert!(SLURM_PORTS.contains(&u64::from(found.port)));
         // All of a step meet at one port, and two steps of a job do not.
@@ -293,6 +296,8 @@ mod tests {
         assert_eq!(message(&but(&TORCHRUN, "RANK", "4")), "RANK is `4`, expected a number from 0 to 3");
         assert_eq!(message(&but(&TORCHRUN, "RANK", "first")), "RANK is `first`, expected an integer");
         assert_eq!(message(&but(&TORCHRUN, "RANK", "-1")), "RANK is `-1`, expected an integer");
+        let local = but(&TORCHRUN, "LOCAL_RANK", "3");
+        assert_eq!(message(&local), "LOCAL_RANK is `3`, expected a number from 0 to 1");
         let port = "MASTER_PORT is `70000`, expected a number from 1 to 65535";
         assert_eq!(message(&but(&TORCHRUN, "MASTER_PORT", "70000")), port);
         assert_eq!(
