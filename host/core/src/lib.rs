@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod environment;
 pub mod exit_code;
 pub mod libtorch;
+pub mod place;
 pub mod plan;
 pub mod plugin_check;
 pub mod plugins;

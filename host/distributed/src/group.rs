@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use kiwi_core::place::Place;
 use tch::Tensor;
 
 use crate::ffi::{Meeting, RawGroup};
-use crate::place::Place;
 
 /// What a group could not do: the others are not there, not there any more, or not at the same point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kiwi_distributed::{Group, GroupError, Place};
+use kiwi_core::place::Place;
+use kiwi_distributed::{Group, GroupError};
 use tch::{Kind, Tensor};
 
 /// The place of a rank that meets others at this port, as torchrun says it.

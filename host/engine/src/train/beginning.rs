@@ -2,8 +2,8 @@
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::place::{Launcher, Place};
 use kiwi_core::plan::Plan;
-use kiwi_distributed::{Launcher, Place};
 use kiwi_plugin_api::Ordering;
 use kiwi_plugin_metadata::TORCH_VERSION;
 use kiwi_tracking::record;

@@ -3,7 +3,7 @@
 /// The first node of a list, which is where task 0 of a step runs; `None` where the list is empty or its brackets do not fit.
 ///
 /// ```
-/// use kiwi_distributed::nodes::first;
+/// use kiwi_core::place::nodes::first;
 /// assert_eq!(first("gpu[01-03,7],login").as_deref(), Some("gpu01"));
 /// assert_eq!(first("rack[2-3]n[08,10]").as_deref(), Some("rack2n08"));
 /// assert_eq!(first("login").as_deref(), Some("login"));

@@ -1,8 +1,8 @@
 //! A process's place among those that train together, as the launcher that started it says.
 
-use std::fmt;
+pub mod nodes;
 
-use crate::nodes;
+use std::fmt;
 
 /// Who started the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
