@@ -9,10 +9,13 @@
 #include <c10/util/Flags.h>
 #include <c10/util/Logging.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,13 +51,38 @@ char* caught(Body&& body) noexcept {
 
 struct Group {
   c10::intrusive_ptr<c10d::TCPStore> store;
-  c10::intrusive_ptr<c10d::Store> own;
   c10::intrusive_ptr<c10d::Backend> backend;
-  std::chrono::milliseconds timeout;
+  // Another thread may say that nothing is worth waiting for any more.
+  std::atomic<bool> given_up{false};
+  // Work that was begun and given up: its threads may wait for long still, so that the group cannot be taken down.
+  bool unfinished = false;
 };
 
-std::vector<uint8_t> bytes(const uint8_t* data, size_t length) {
-  return std::vector<uint8_t>(data, data + length);
+// How often a thread that waits looks whether it still should.
+constexpr std::chrono::milliseconds LOOK{200};
+
+// Waits for work unless the group is given up meanwhile.
+void finish(Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
+  for (;;) {
+    try {
+      work->wait(LOOK);
+      return;
+    } catch (...) {
+      if (work->isCompleted()) {
+        throw;
+      }
+    }
+    if (group.given_up) {
+      group.unfinished = true;
+      throw std::runtime_error("it was given up");
+    }
+  }
+}
+
+void finish_all(Group& group, const std::vector<c10::intrusive_ptr<c10d::Work>>& works) {
+  for (const auto& work : works) {
+    finish(group, work);
+  }
 }
 
 } // namespace
@@ -71,6 +99,11 @@ struct KiwiMeeting {
   int64_t timeout_ms;
   // Tells runs apart that meet at the same place one after the other.
   const char* name;
+  // A socket that listens at the port already and is the group's from now on; -1 for none.
+  int32_t listening;
+  // The address of this machine that the others are to connect to, or the name of its network interface; one of them is null.
+  const char* address;
+  const char* interface;
 };
 
 char* kiwi_group_meet(const KiwiMeeting* meeting, void** out) {
@@ -82,40 +115,58 @@ char* kiwi_group_meet(const KiwiMeeting* meeting, void** out) {
     options.numWorkers = static_cast<size_t>(meeting->ranks);
     options.waitWorkers = true;
     options.timeout = std::chrono::milliseconds(meeting->timeout_ms);
+    if (meeting->serves && meeting->listening >= 0) {
+      options.masterListenFd = meeting->listening;
+    }
     auto store = c10::make_intrusive<c10d::TCPStore>(meeting->host, options);
     auto own = c10::make_intrusive<c10d::PrefixStore>(meeting->name, store);
     auto gloo = c10d::ProcessGroupGloo::Options::create(options.timeout);
-    gloo->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
+    gloo->devices.push_back(
+        meeting->interface != nullptr ? c10d::ProcessGroupGloo::createDeviceForInterface(meeting->interface)
+                                      : c10d::ProcessGroupGloo::createDeviceForHostname(meeting->address));
     auto backend = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", own), meeting->rank, meeting->ranks, gloo);
-    *out = new Group{store, own, backend, options.timeout};
+    auto group = std::make_unique<Group>();
+    group->store = store;
+    group->backend = backend;
+    *out = group.release();
   });
 }
 
-void kiwi_group_leave(void* group) {
+void kiwi_group_leave(void* raw) {
+  auto* group = static_cast<Group*>(raw);
+  if (group->unfinished) {
+    return;
+  }
   // Threads of gloo end with it; an exception here has nobody to go to.
-  char* message = caught([&] { delete static_cast<Group*>(group); });
+  char* message = caught([&] { delete group; });
   free(message);
 }
 
-char* kiwi_group_all_reduce(void* group, const at::Tensor* const* tensors, size_t count) {
+// Ends the waiting of another thread in a function below, and of all that are called later.
+void kiwi_group_give_up(void* group) {
+  static_cast<Group*>(group)->given_up = true;
+}
+
+// The largest of all ranks where `largest`, else the sum.
+char* kiwi_group_all_reduce(void* raw, const at::Tensor* const* tensors, size_t count, bool largest) {
   return caught([&] {
-    auto& backend = static_cast<Group*>(group)->backend;
+    auto& group = *static_cast<Group*>(raw);
+    c10d::AllreduceOptions options;
+    options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
     std::vector<c10::intrusive_ptr<c10d::Work>> works;
     works.reserve(count);
     for (size_t index = 0; index < count; ++index) {
       std::vector<at::Tensor> one{*tensors[index]};
-      works.push_back(backend->allreduce(one));
+      works.push_back(group.backend->allreduce(one, options));
     }
-    for (auto& work : works) {
-      work->wait();
-    }
+    finish_all(group, works);
   });
 }
 
-char* kiwi_group_broadcast(void* group, const at::Tensor* const* tensors, size_t count, int32_t from) {
+char* kiwi_group_broadcast(void* raw, const at::Tensor* const* tensors, size_t count, int32_t from) {
   return caught([&] {
-    auto& backend = static_cast<Group*>(group)->backend;
+    auto& group = *static_cast<Group*>(raw);
     c10d::BroadcastOptions options;
     options.rootRank = from;
     options.rootTensor = 0;
@@ -123,39 +174,9 @@ char* kiwi_group_broadcast(void* group, const at::Tensor* const* tensors, size_t
     works.reserve(count);
     for (size_t index = 0; index < count; ++index) {
       std::vector<at::Tensor> one{*tensors[index]};
-      works.push_back(backend->broadcast(one, options));
+      works.push_back(group.backend->broadcast(one, options));
     }
-    for (auto& work : works) {
-      work->wait();
-    }
-  });
-}
-
-// Waits for all. Rank 0 learns which ranks do not come.
-char* kiwi_group_barrier(void* group) {
-  return caught([&] {
-    auto* of = static_cast<Group*>(group);
-    c10d::BarrierOptions options;
-    options.timeout = of->timeout;
-    of->backend->monitoredBarrier(options, true);
-  });
-}
-
-char* kiwi_group_set(void* group, const char* key, const uint8_t* data, size_t length) {
-  return caught([&] { static_cast<Group*>(group)->own->set(key, bytes(data, length)); });
-}
-
-// Waits until the key is there. The caller frees `data`.
-char* kiwi_group_get(void* group, const char* key, uint8_t** data, size_t* length) {
-  return caught([&] {
-    const auto value = static_cast<Group*>(group)->own->get(key);
-    auto* copied = static_cast<uint8_t*>(malloc(value.size() + 1));
-    if (copied == nullptr) {
-      throw std::bad_alloc();
-    }
-    memcpy(copied, value.data(), value.size());
-    *data = copied;
-    *length = value.size();
+    finish_all(group, works);
   });
 }
 

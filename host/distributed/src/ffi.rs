@@ -18,25 +18,26 @@ struct RawMeeting {
     ranks: i32,
     timeout_ms: i64,
     name: *const c_char,
+    listening: i32,
+    address: *const c_char,
+    interface: *const c_char,
 }
 
 unsafe extern "C" {
     fn kiwi_group_meet(meeting: *const RawMeeting, out: *mut *mut c_void) -> Message;
     fn kiwi_group_leave(group: *mut c_void);
-    fn kiwi_group_all_reduce(group: *mut c_void, tensors: *const *const C_tensor, count: usize) -> Message;
+    fn kiwi_group_give_up(group: *mut c_void);
+    fn kiwi_group_all_reduce(
+        group: *mut c_void,
+        tensors: *const *const C_tensor,
+        count: usize,
+        largest: bool,
+    ) -> Message;
     fn kiwi_group_broadcast(
         group: *mut c_void,
         tensors: *const *const C_tensor,
         count: usize,
         from: i32,
-    ) -> Message;
-    fn kiwi_group_barrier(group: *mut c_void) -> Message;
-    fn kiwi_group_set(group: *mut c_void, key: *const c_char, data: *const u8, length: usize) -> Message;
-    fn kiwi_group_get(
-        group: *mut c_void,
-        key: *const c_char,
-        data: *mut *mut u8,
-        length: *mut usize,
     ) -> Message;
     fn kiwi_group_free(memory: *mut c_void);
 }
@@ -50,17 +51,36 @@ pub(crate) struct Meeting<'a> {
     pub(crate) ranks: i32,
     pub(crate) timeout: Duration,
     pub(crate) name: &'a str,
+    pub(crate) listening: Option<i32>,
+    pub(crate) reached_at: &'a ReachedAt,
+}
+
+/// Where on this machine the others reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReachedAt {
+    /// At an address.
+    Address(std::net::IpAddr),
+    /// At a network interface of this name.
+    Interface(String),
 }
 
 /// A group of the shim.
 pub(crate) struct RawGroup(NonNull<c_void>);
 
-// SAFETY: nothing of it belongs to a thread; `&mut` keeps calls from overlapping.
+// SAFETY: nothing of it belongs to a thread.
 unsafe impl Send for RawGroup {}
+// SAFETY: what several threads may call at once, `give_up`, sets an atomic variable; the other functions are called by the only
+// `Group` that there is of it, through `&mut`.
+unsafe impl Sync for RawGroup {}
 
 impl RawGroup {
     pub(crate) fn meet(meeting: &Meeting<'_>) -> Result<Self, String> {
         let (host, name) = (text(meeting.host)?, text(meeting.name)?);
+        let (address, interface) = match meeting.reached_at {
+            ReachedAt::Address(address) => (Some(text(&address.to_string())?), None),
+            ReachedAt::Interface(name) => (None, Some(text(name)?)),
+        };
+        let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let raw = RawMeeting {
             host: host.as_ptr(),
             port: meeting.port,
@@ -69,46 +89,31 @@ impl RawGroup {
             ranks: meeting.ranks,
             timeout_ms: i64::try_from(meeting.timeout.as_millis()).unwrap_or(i64::MAX),
             name: name.as_ptr(),
+            listening: meeting.listening.unwrap_or(-1),
+            address: pointer(&address),
+            interface: pointer(&interface),
         };
         let mut group = ptr::null_mut();
-        // SAFETY: both texts live until the call returns, and `group` takes what it writes when it succeeds.
+        // SAFETY: the texts live until the call returns, and `group` takes what it writes when it succeeds.
         said(unsafe { kiwi_group_meet(&raw const raw, &raw mut group) })?;
         NonNull::new(group).map(Self).ok_or_else(|| "no group was made".to_owned())
     }
 
-    pub(crate) fn all_reduce(&mut self, tensors: &[&Tensor]) -> Result<(), String> {
-        let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
-        // SAFETY: a live group, and as many live tensors as said; all work on them has ended when it returns.
-        said(unsafe { kiwi_group_all_reduce(self.0.as_ptr(), pointers.as_ptr(), pointers.len()) })
+    pub(crate) fn give_up(&self) {
+        // SAFETY: a live group.
+        unsafe { kiwi_group_give_up(self.0.as_ptr()) }
     }
 
-    pub(crate) fn broadcast(&mut self, tensors: &[&Tensor], from: i32) -> Result<(), String> {
+    pub(crate) fn all_reduce(&self, tensors: &[&Tensor], largest: bool) -> Result<(), String> {
+        let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
+        // SAFETY: a live group, and as many live tensors as said; unfinished work has handles of its own to them.
+        said(unsafe { kiwi_group_all_reduce(self.0.as_ptr(), pointers.as_ptr(), pointers.len(), largest) })
+    }
+
+    pub(crate) fn broadcast(&self, tensors: &[&Tensor], from: i32) -> Result<(), String> {
         let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
         // SAFETY: as above.
         said(unsafe { kiwi_group_broadcast(self.0.as_ptr(), pointers.as_ptr(), pointers.len(), from) })
-    }
-
-    pub(crate) fn barrier(&mut self) -> Result<(), String> {
-        // SAFETY: a live group.
-        said(unsafe { kiwi_group_barrier(self.0.as_ptr()) })
-    }
-
-    pub(crate) fn set(&mut self, key: &str, value: &[u8]) -> Result<(), String> {
-        let key = text(key)?;
-        // SAFETY: a live group, a text, and as many bytes as said.
-        said(unsafe { kiwi_group_set(self.0.as_ptr(), key.as_ptr(), value.as_ptr(), value.len()) })
-    }
-
-    pub(crate) fn get(&mut self, key: &str) -> Result<Vec<u8>, String> {
-        let key = text(key)?;
-        let (mut data, mut length) = (ptr::null_mut(), 0);
-        // SAFETY: a live group and a text; what it writes when it succeeds is read and freed below.
-        said(unsafe { kiwi_group_get(self.0.as_ptr(), key.as_ptr(), &raw mut data, &raw mut length) })?;
-        // SAFETY: it wrote as many bytes there as it says.
-        let value = unsafe { std::slice::from_raw_parts(data, length) }.to_vec();
-        // SAFETY: it is the caller's to free.
-        unsafe { kiwi_group_free(data.cast()) };
-        Ok(value)
     }
 }
 

@@ -1,11 +1,13 @@
 //! A group of processes: sums of tensors over all of them, copies of one's tensors for all, waiting for all, and texts of each for
 //! all. By c10d with gloo, over TCP, on the CPU.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiwi_core::place::Place;
 use tch::Tensor;
 
+use crate::address::reached_at;
 use crate::ffi::{Meeting, RawGroup};
 
 /// What a group could not do: the others are not there, not there any more, or not at the same point.
@@ -24,21 +26,34 @@ pub struct GroupError {
 
 /// The processes of a run, which call the same functions in the same order.
 ///
-/// When one of them ends, those that wait for it get an error within the group's time limit; as a rule at once, since its connections end.
+/// When one of them ends, those that wait for it get an error within the group's time limit; as a rule at once, since its connections
+/// end.
 pub struct Group {
-    raw: RawGroup,
+    raw: Arc<RawGroup>,
     place: Place,
-    /// How many texts were exchanged, by which exchanges are told apart.
-    exchanged: u64,
+}
+
+/// Ends the waiting of a [`Group`] for others, from another thread.
+#[derive(Clone)]
+pub struct GiveUp(Arc<RawGroup>);
+
+impl GiveUp {
+    /// Whatever the group waits for, or is asked to later, fails within a moment.
+    pub fn now(&self) {
+        self.0.give_up();
+    }
 }
 
 impl Group {
-    /// Waits for all ranks of the run, each of which calls this.
+    /// Waits for all ranks of the run, each of which calls this. What they do together later fails as well when one of them is not
+    /// there within `time_limit`.
     ///
     /// # Errors
     /// When they have not all come within `time_limit`, the meeting point cannot be reached, or its port is taken.
     pub fn meet(place: &Place, time_limit: Duration) -> Result<Self, GroupError> {
+        let doing = || format!("meet the others at {}:{}", place.host, place.port);
         let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let reached_at = reached_at(place).map_err(|message| error(place, doing(), &message))?;
         let meeting = Meeting {
             host: &place.host,
             port: place.port,
@@ -47,10 +62,11 @@ impl Group {
             ranks: number(place.ranks),
             timeout: time_limit,
             name: &place.name,
+            listening: None,
+            reached_at: &reached_at,
         };
-        let doing = || format!("meet the others at {}:{}", place.host, place.port);
         let raw = RawGroup::meet(&meeting).map_err(|message| error(place, doing(), &message))?;
-        Ok(Self { raw, place: place.clone(), exchanged: 0 })
+        Ok(Self { raw: Arc::new(raw), place: place.clone() })
     }
 
     /// Where this process is.
@@ -59,13 +75,31 @@ impl Group {
         &self.place
     }
 
-    /// Replaces each tensor by its sum over all ranks. They are of the same number, shapes and types on each, and on the CPU.
+    /// What another thread ends this one's waiting by.
+    #[must_use]
+    pub fn give_up(&self) -> GiveUp {
+        GiveUp(Arc::clone(&self.raw))
+    }
+
+    /// Replaces each tensor by its sum over all ranks, which is the same to the last bit on each. They are of the same number, shapes
+    /// and types on each, contiguous, and on the CPU.
     ///
     /// # Errors
     /// When another rank is not there any more or does not come within the time limit.
     pub fn sum(&mut self, tensors: &[&Tensor]) -> Result<(), GroupError> {
-        let done = self.raw.all_reduce(tensors);
+        let done = self.raw.all_reduce(tensors, false);
         done.map_err(|message| error(&self.place, "sum tensors over all ranks".to_owned(), &message))
+    }
+
+    /// Replaces each element by the largest of all ranks. As for [`Self::sum`].
+    ///
+    /// # Errors
+    /// As for [`Self::sum`].
+    pub fn largest(&mut self, tensors: &[&Tensor]) -> Result<(), GroupError> {
+        let done = self.raw.all_reduce(tensors, true);
+        done.map_err(|message| {
+            error(&self.place, "find the largest numbers of all ranks".to_owned(), &message)
+        })
     }
 
     /// Replaces each tensor by that of rank `from`. As for [`Self::sum`].
@@ -77,32 +111,53 @@ impl Group {
         done.map_err(|message| error(&self.place, format!("take over tensors of rank {from}"), &message))
     }
 
-    /// Waits until all ranks are here. Rank 0 learns which of them do not come.
+    /// Waits until all ranks are here.
     ///
     /// # Errors
     /// As for [`Self::sum`].
     pub fn wait_for_all(&mut self) -> Result<(), GroupError> {
-        let done = self.raw.barrier();
+        let here = Tensor::from_slice(&[1_u8]);
+        let done = self.raw.all_reduce(&[&here], true);
         done.map_err(|message| error(&self.place, "wait for all ranks".to_owned(), &message))
     }
 
-    /// The bytes that each rank gives, in the order of the ranks, on all of them. For what is short and said rarely.
+    /// The bytes that each rank gives, in the order of the ranks, on all of them. Each rank sends and receives those of all, about
+    /// twice: it is for what is short.
     ///
     /// # Errors
     /// As for [`Self::sum`].
     pub fn exchange(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
-        self.exchanged += 1;
-        let key = |rank: u32, number: u64| format!("exchange/{number}/{rank}");
-        let (number, ranks) = (self.exchanged, self.place.ranks);
-        let said = self.raw.set(&key(self.place.rank, number), bytes);
-        said.map_err(|message| error(&self.place, "tell the other ranks".to_owned(), &message))?;
-        (0..ranks)
-            .map(|rank| {
-                self.raw.get(&key(rank, number)).map_err(|message| {
-                    error(&self.place, format!("learn what rank {rank} has to tell"), &message)
-                })
-            })
-            .collect()
+        let place = self.place.clone();
+        let failed = |message: &str| error(&place, "exchange what each rank has to tell".to_owned(), message);
+        let (rank, ranks) = (place.rank as usize, place.ranks as usize);
+        let mut lengths = vec![0_i64; ranks];
+        lengths[rank] = bytes.len() as i64;
+        let all = Tensor::from_slice(&lengths);
+        self.raw.all_reduce(&[&all], true).map_err(|message| failed(&message))?;
+        let read = |error: tch::TchError| failed(&error.to_string());
+        let lengths: Vec<i64> = Vec::try_from(&all).map_err(read)?;
+        let lengths: Vec<usize> =
+            lengths.into_iter().map(|length| usize::try_from(length).unwrap_or(0)).collect();
+        // Each writes into its own part of a row of zeros.
+        let total: usize = lengths.iter().sum();
+        let before: usize = lengths[..rank].iter().sum();
+        let mut row = vec![0_u8; total];
+        row[before..before + bytes.len()].copy_from_slice(bytes);
+        if total == 0 {
+            return Ok(vec![Vec::new(); ranks]);
+        }
+        let all = Tensor::from_slice(&row);
+        self.raw.all_reduce(&[&all], true).map_err(|message| failed(&message))?;
+        let row: Vec<u8> = Vec::try_from(&all).map_err(read)?;
+        let mut rest = row.as_slice();
+        let mut parts = Vec::with_capacity(ranks);
+        for length in lengths {
+            let (part, others) =
+                rest.split_at_checked(length).ok_or_else(|| failed("fewer bytes than were told"))?;
+            parts.push(part.to_vec());
+            rest = others;
+        }
+        Ok(parts)
     }
 }
 

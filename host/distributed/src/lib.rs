@@ -3,7 +3,8 @@
 //!
 //! The only `unsafe` code is that of `ffi.rs`, the calls of the C++ shim in `cpp/`.
 
+mod address;
 mod ffi;
 pub mod group;
 
-pub use group::{Group, GroupError};
+pub use group::{GiveUp, Group, GroupError};

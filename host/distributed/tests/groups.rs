@@ -52,6 +52,9 @@ fn tensors_are_summed_and_copied() {
             let last = group.place().ranks - 1;
             let copied = Tensor::from_slice(&[rank * 10.0]);
             group.copy_from(last, &[&copied]).unwrap();
+            let most = Tensor::from_slice(&[rank as u8]);
+            group.largest(&[&most]).unwrap();
+            assert_eq!(numbers(&most), [f64::from(last)]);
             group.wait_for_all().unwrap();
             [words, loss, count, copied].map(|tensor| numbers(&tensor))
         });
@@ -100,6 +103,31 @@ fn a_rank_that_leaves_is_noticed_at_once() {
         assert!(!said.contains('\n') && !said.contains("frame #"), "{said}");
     }
     assert_eq!(found[1], Ok(()));
+}
+
+#[test]
+fn another_thread_ends_the_waiting_for_a_rank_that_hangs() {
+    let began = Instant::now();
+    let found = each(2, free_port(), |mut group| -> Result<(), GroupError> {
+        group.wait_for_all()?;
+        if group.place().rank == 1 {
+            // Long enough for the other to wait, and there all the while.
+            thread::sleep(Duration::from_secs(3));
+            return Ok(());
+        }
+        let give_up = group.give_up();
+        let other = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            give_up.now();
+        });
+        let sum = group.sum(&[&Tensor::from_slice(&[1.0])]);
+        other.join().unwrap();
+        assert!(group.wait_for_all().is_err(), "and later nothing is waited for");
+        sum
+    });
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let said = found[0].as_ref().unwrap_err().to_string();
+    assert_eq!(said, "rank 0 of 2 cannot sum tensors over all ranks: it was given up");
 }
 
 #[test]
