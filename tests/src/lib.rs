@@ -10,6 +10,7 @@ pub mod other_builds;
 pub mod outcome;
 pub mod plugin_files;
 pub mod python;
+pub mod ranks;
 pub mod small_disk;
 pub mod toy_corpus;
 pub mod trained;

@@ -1,7 +1,10 @@
 //! The program under what starts it on many machines: `torchrun` and `srun`.
 
+use std::process::Command;
+
 use kiwi_tests::interrupted::differences;
 use kiwi_tests::outcome::Outcome;
+use kiwi_tests::ranks::assert_same_figures;
 use kiwi_tests::workplace::{Workplace, config_with};
 use kiwi_tests::{built, python};
 
@@ -14,41 +17,43 @@ fn workplace() -> Workplace {
 }
 
 #[test]
-fn one_of_several_processes_is_refused_before_anything_is_begun() {
+fn variables_that_say_nothing_of_use_are_refused_before_anything_is_begun() {
     let work = workplace();
-    let torchrun = [
-        ("RANK", "1"),
-        ("WORLD_SIZE", "2"),
-        ("LOCAL_RANK", "1"),
-        ("MASTER_ADDR", "127.0.0.1"),
-        ("MASTER_PORT", "29500"),
-    ];
-    let srun = [
-        ("SLURM_PROCID", "0"),
-        ("SLURM_STEP_NUM_TASKS", "8"),
-        ("SLURM_JOB_ID", "77"),
-        ("SLURM_STEP_NODELIST", "gpu[1-2]"),
-    ];
-    let run = |variables: &[(&str, &str)]| {
-        Outcome::of(work.command(&TRAIN).envs(variables.iter().copied())).ends_with(2)
-    };
-    let refused = "error: training in several processes is not supported yet";
-    let _ = run(&torchrun).says(&[refused, "rank 1 of 2, started by torchrun", "--nproc-per-node 1"]);
-    let _ = run(&srun).says(&[refused, "rank 0 of 8, started by srun", "srun --ntasks 1"]);
-    let _ = run(&torchrun[..2]).says(&["torchrun sets RANK, but MASTER_ADDR is not set", "unset them"]);
+    let variables = [("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")];
+    let refused = Outcome::of(work.command(&TRAIN).envs(variables)).ends_with(2);
+    let _ = refused.says(&["torchrun sets RANK, but MASTER_ADDR is not set", "unset them"]);
     assert!(!work.at("run").exists(), "nothing was begun");
 }
 
-#[test]
-fn one_process_of_torchrun_trains_as_without_it() {
-    let Some(mut torchrun) = python::python() else { return };
-    let work = workplace();
-    let alone = work.train("alone", &[]);
-    torchrun.args(["-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node", "1"]);
-    torchrun.arg(built::program()).args(TRAIN).current_dir(work.at(".")).env("LIBTORCH", built::libtorch());
-    let outcome = torchrun.output().unwrap();
-    let said = String::from_utf8_lossy(&outcome.stderr);
+/// torchrun with so many processes on this machine.
+fn torchrun(ranks: u32) -> Option<Command> {
+    let mut torchrun = python::python()?;
+    torchrun.args(["-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node"]);
+    torchrun.arg(ranks.to_string()).arg(built::program());
+    Some(torchrun)
+}
+
+/// Trains by `run.json` into `output`; what was said.
+fn run(work: &Workplace, torchrun: &mut Command, output: &str) -> String {
+    torchrun.args(["train", "run.json", "--threads", "1", "--output-dir", output]);
+    let outcome = torchrun.current_dir(work.at(".")).env("LIBTORCH", built::libtorch()).output().unwrap();
+    let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
     assert!(outcome.status.success(), "{said}");
     assert!(said.contains("epoch 1 done at step 16"), "{said}");
-    assert_eq!(differences(&alone.directory, &work.at("run")), [""; 0]);
+    said
+}
+
+#[test]
+fn processes_of_torchrun_train_as_one_does() {
+    let Some(mut torchrun) = torchrun(1) else { return };
+    let work = workplace();
+    let alone = work.train("alone", &[]);
+    let said = run(&work, &mut torchrun, "by-1");
+    assert!(said.contains("1 process trains, started by torchrun"), "{said}");
+    assert_eq!(differences(&alone.directory, &work.at("by-1")), [""; 0]);
+    let Some(mut torchrun) = self::torchrun(2) else { return };
+    let said = run(&work, &mut torchrun, "by-2");
+    assert!(said.contains("2 processes train together, started by torchrun"), "{said}");
+    // Without dropout two processes are one but for rounding.
+    assert_same_figures(&alone.directory, &work.at("by-2"));
 }

@@ -1,4 +1,5 @@
-//! Processes that train together: the group in which they sum, broadcast and wait ([`Group`]), PyTorch's own c10d. How each learns its
+//! Processes that train together: the group in which they sum, broadcast and wait ([`Group`]), PyTorch's own c10d, and the watch by
+//! which each learns that another one is lost ([`Watch`]). How each learns its
 //! place from the launcher that started it is [`kiwi_core::place`]'s.
 //!
 //! The only `unsafe` code is that of `ffi.rs`, the calls of the C++ shim in `cpp/`.
@@ -6,5 +7,7 @@
 mod address;
 mod ffi;
 pub mod group;
+pub mod watch;
 
 pub use group::{GiveUp, Group, GroupError};
+pub use watch::{How, Listener, Loss, Pace, Refusal, Watch, WatchError};

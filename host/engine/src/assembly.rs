@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::data::{self, Source, TrainingData, Wanted};
 use crate::optimizers::{self, CheckedOptimizer, Optimizers};
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::system::{Checked, Components, Needs, Parts, System, Vocabulary, refused};
 use crate::torch::{Purpose, open_device, seed_for};
@@ -27,7 +28,7 @@ pub(crate) struct Assembly {
 /// # Errors
 /// Everything that is wrong with the components' options and the files; or else what is wrong with the text in them; or
 /// else what the built system says.
-pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly, Failure> {
+pub(crate) fn assemble(plan: &Plan, ranks: &mut Ranks, report: &mut Report<'_>) -> Result<Assembly, Failure> {
     let config = &plan.config;
     let device = open_device(&plan.device()).map_err(|failure| place(plan, failure))?;
     let mut components = Components::default();
@@ -42,14 +43,11 @@ pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly,
     let sparse: Vec<_> = of_both.flat_map(|needs| needs.sparse_gradients.iter().cloned()).collect();
 
     let opened = data::open(config, &plan.document, &wanted)?;
-    let mut data = data::read(
-        config,
-        &plan.document,
-        opened,
-        source(config, saved.as_ref()),
-        &wanted,
-        data::cache().as_ref(),
-    )?;
+    // What one makes of large corpora is in the cache when the others of its machine read them.
+    let mut data = ranks.one_of_each_machine_before_others(|| {
+        let (source, cache) = (source(config, saved.as_ref()), data::cache());
+        data::read(config, &plan.document, opened, source, &wanted, cache.as_ref())
+    })?;
     data.summary.lines().for_each(|line| report.note(line));
     report.warnings(std::mem::take(&mut data.warnings));
     if !config.debug {

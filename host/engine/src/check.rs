@@ -17,6 +17,7 @@ use crate::checkpoint::{CopiedTensors, RunDirectory};
 use crate::data::{Data, counted, invalid};
 use crate::machine;
 use crate::outlet::Outlet;
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::system::{System, Tally, ordering_name, running};
 use crate::torch::{Purpose, autocast, device_name, seed_for, set_threads, to_tensors};
@@ -34,7 +35,7 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
     report.warnings(plan.warnings.clone());
     set_threads(&request.train.common);
     let findings = report.until_done(|report| {
-        let mut assembly = assemble(&plan, report)?;
+        let mut assembly = assemble(&plan, &mut Ranks::alone(), report)?;
         let trial = try_batches(&plan.config, &mut assembly)?;
         let findings = Findings::new(&plan, &assembly, &trial, &directory);
         report.warnings(assembly.optimizers.close());

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::{self, Data};
 use crate::outlet::Outlet;
+use crate::ranks::Ranks;
 use crate::report::{Report, number};
 use crate::system::{Components, Parts, Reason, System, Vocabulary};
 use crate::torch::{open_device, set_threads};
@@ -22,7 +23,7 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
     let mut report = Report::new(outlet, &request.common, request.common.verbosity);
     let (pairs, found) = report.until_done(|report| {
         let Evaluated { mut system, corpus, data, mode } = open(request, Purpose::Prediction, report)?;
-        let found = training::evaluate(&mut system, &data, None, mode, |_, _| Ok(()))?;
+        let found = training::evaluate(&mut system, &data, None, mode, &mut Ranks::alone(), |_, _| Ok(()))?;
         report.warnings(system.close());
         Ok((corpus.pairs(), found))
     })?;

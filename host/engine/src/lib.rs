@@ -21,6 +21,7 @@ mod outlet;
 mod patience;
 mod plugin_check;
 mod probe;
+mod ranks;
 mod report;
 mod resume;
 mod score;

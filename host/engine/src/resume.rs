@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::checkpoint::{ResumePoint, RunDirectory, resume_point};
 use crate::data::{TrainingData, counted};
+use crate::ranks::Ranks;
 use crate::training::TrainingState;
 
 /// A plugin's component as a run used it.
@@ -39,6 +40,13 @@ pub(crate) struct Identity {
     vocabularies: String,
     kiwi_host: String,
     threads: u64,
+    /// Processes that train together.
+    #[serde(default = "alone")]
+    ranks: u32,
+}
+
+fn alone() -> u32 {
+    1
 }
 
 /// A point to go on from.
@@ -62,6 +70,7 @@ impl Identity {
         unnamed: &[(String, ResolvedComponent)],
         data: &TrainingData,
         threads: u64,
+        ranks: u32,
     ) -> Result<Self, serde_json::Error> {
         let mut components = components(plan);
         components.extend(unnamed.iter().map(|(name, one)| (format!("metric {name}"), component(one))));
@@ -74,6 +83,7 @@ impl Identity {
             vocabularies: hash_of(&data.vocabularies),
             kiwi_host: env!("CARGO_PKG_VERSION").to_owned(),
             threads,
+            ranks,
         })
     }
 
@@ -164,41 +174,12 @@ pub(crate) fn compare(
     let mut unnamed = before.components.clone();
     unnamed.retain(|role, _| !compared.contains_key(role));
     let mut changed = changed_plugins(&unnamed, &now.components);
-    let before_corpora = changed.len();
-    for (what, hash) in &before.corpora {
-        let found = now.corpora.get(what).map_or("absent", String::as_str);
-        if found != hash {
-            let short = |hash: &str| hash.chars().take(16).collect::<String>();
-            changed.push(Changed {
-                what: format!("the {what} corpus"),
-                before: short(hash),
-                now: short(found),
-            });
-        }
-    }
-    for (key, hash) in &before.files {
-        let found = now.files.get(key).map_or("absent", String::as_str);
-        if found != hash {
-            let short = |hash: &str| hash.chars().take(16).collect::<String>();
-            changed.push(Changed {
-                what: format!("the file of {key}"),
-                before: short(hash),
-                now: short(found),
-            });
-        }
-    }
-    if changed.len() == before_corpora && before.vocabularies != now.vocabularies {
-        let short = |hash: &str| hash.chars().take(16).collect::<String>();
-        changed.push(Changed {
-            what: "the vocabularies".to_owned(),
-            before: short(&before.vocabularies),
-            now: short(&now.vocabularies),
-        });
-    }
+    changed.extend(changed_files(before, now));
     let mut warnings = judge(changed, allow_changed, plan)?;
     for (what, before, now) in [
         ("the version of kiwi-host", before.kiwi_host.clone(), now.kiwi_host.clone()),
         ("the number of threads", before.threads.to_string(), now.threads.to_string()),
+        ("the number of processes", before.ranks.to_string(), now.ranks.to_string()),
     ] {
         if before != now {
             warnings.push(Diagnostic::warning(format!(
@@ -208,6 +189,80 @@ pub(crate) fn compare(
         }
     }
     Ok(warnings)
+}
+
+/// Corpora, files and vocabularies that are not the same.
+fn changed_files(before: &Identity, now: &Identity) -> Vec<Changed> {
+    let short = |hash: &str| hash.chars().take(16).collect::<String>();
+    let mut changed = Vec::new();
+    let mut compare = |what: String, before: &str, now: Option<&String>| {
+        let now = now.map_or("absent", String::as_str);
+        if now != before {
+            changed.push(Changed { what, before: short(before), now: short(now) });
+        }
+    };
+    for (what, hash) in &before.corpora {
+        compare(format!("the {what} corpus"), hash, now.corpora.get(what));
+    }
+    for (key, hash) in &before.files {
+        compare(format!("the file of {key}"), hash, now.files.get(key));
+    }
+    if changed.is_empty() && before.vocabularies != now.vocabularies {
+        let (before, now) = (short(&before.vocabularies), short(&now.vocabularies));
+        changed.push(Changed { what: "the vocabularies".to_owned(), before, now });
+    }
+    changed
+}
+
+/// Refuses ranks that would not train the same system: of another config, other plugins or corpora, or that go on from elsewhere than
+/// rank 0 (after `resumed_at` optimizer steps). Called by all.
+///
+/// # Errors
+/// What the first rank that differs has otherwise than rank 0; or a rank is gone.
+pub(crate) fn same_on_all(
+    ranks: &mut Ranks,
+    mine: &Identity,
+    resumed_at: Option<u64>,
+) -> Result<(), Failure> {
+    let told = ranks.exchange((mine.clone(), resumed_at))?;
+    let Some(((first, first_at), others)) = told.split_first() else { return Ok(()) };
+    let version = |identity: &Identity| format!("kiwi-host {}", identity.kiwi_host);
+    for (rank, (other, at)) in (1..).zip(others) {
+        let absent = || "absent".to_owned();
+        let mut different: Vec<_> = changes(&first.config, &other.config)
+            .into_iter()
+            .map(|Change { path, before, now }| Changed {
+                what: format!("`{path}`"),
+                before: before.unwrap_or_else(absent),
+                now: now.unwrap_or_else(absent),
+            })
+            .collect();
+        different.extend(changed_plugins(&first.components, &other.components));
+        different.extend(changed_files(first, other));
+        let begins = |at: &Option<u64>| match at {
+            None => "a new run".to_owned(),
+            Some(step) => format!("a resume point after {}", counted(*step, "optimizer step")),
+        };
+        for (what, before, now) in [
+            ("the program", version(first), version(other)),
+            ("what it begins from", begins(first_at), begins(at)),
+        ] {
+            if before != now {
+                different.push(Changed { what: what.to_owned(), before, now });
+            }
+        }
+        if different.is_empty() {
+            continue;
+        }
+        let complaints = different.into_iter().map(|Changed { what, before, now }| {
+            Diagnostic::error(format!("{what} is not the same on all ranks"))
+                .found(format!("on rank {rank}: {now}"))
+                .expected(format!("as on rank 0: {before}"))
+                .help("give all machines the same config, corpora, plugins and directory of the run")
+        });
+        return Err(Failure { exit: ExitCode::Invalid, diagnostics: complaints.collect() });
+    }
+    Ok(())
 }
 
 fn judge(changed: Vec<Changed>, allow_changed: bool, plan: &Plan) -> Result<Vec<Diagnostic>, Failure> {

@@ -11,6 +11,7 @@ use tch::Tensor;
 
 use crate::evaluate::{Evaluated, Purpose, open};
 use crate::outlet::Outlet;
+use crate::ranks::Ranks;
 use crate::report::{Report, number};
 use crate::training;
 
@@ -22,7 +23,7 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
         if request.format == Format::Human {
             outlet.data(format!("{:>8}  {:>5}  {:>10}  {:>10}  text", "pair", "words", "nll", "perplexity"));
         }
-        training::evaluate(&mut system, &data, None, mode, |batch, output| {
+        training::evaluate(&mut system, &data, None, mode, &mut Ranks::alone(), |batch, output| {
             for score in scores(&corpus, batch, output)? {
                 outlet.data(match request.format {
                     Format::Json => score.to_json(),

@@ -18,6 +18,9 @@ static DONE: AtomicBool = AtomicBool::new(false);
 /// Whether the disk has a point to resume from.
 static RESUMABLE: AtomicBool = AtomicBool::new(false);
 
+/// The signals that are taken care of.
+pub(crate) const NAMES: [&str; 3] = ["SIGTERM", "SIGINT", "SIGUSR1"];
+
 /// Takes care of signals from now on: until [`watch`] the first ends the process, since there is nothing to save.
 ///
 /// # Errors
@@ -94,9 +97,9 @@ pub(crate) fn received() -> Option<&'static str> {
 
 fn name(signal: i32) -> &'static str {
     match signal {
-        SIGTERM => "SIGTERM",
-        SIGINT => "SIGINT",
-        SIGUSR1 => "SIGUSR1",
+        SIGTERM => NAMES[0],
+        SIGINT => NAMES[1],
+        SIGUSR1 => NAMES[2],
         _ => "a signal",
     }
 }

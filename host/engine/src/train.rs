@@ -13,6 +13,7 @@ use kiwi_tracking::mlflow::MlflowOptions;
 use crate::assembly::{Assembly, assemble};
 use crate::checkpoint::{Keeper, RunDirectory};
 use crate::outlet::Outlet;
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::resume::{self, Identity};
 use crate::signals;
@@ -30,16 +31,34 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
         )
     })?;
     outlet.signals_taken();
-    beginning::alone()?;
+    let mut ranks = beginning::ranks()?;
+    let done = train_with(&mut ranks, request, outlet);
+    match done {
+        Ok(code) => {
+            ranks.leave();
+            Ok(code)
+        }
+        Err(failure) => Err(ranks.fail(failure)),
+    }
+}
+
+/// Trains with the other ranks of the run, if there are any.
+fn train_with(ranks: &mut Ranks, request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let plan = plan::prepare(request).map_err(|unprepared| unprepared.failure)?;
     let mut report = Report::new(outlet, &request.common, verbosity(&plan.config));
+    report.mute(!ranks.is_first());
     report.warnings(plan.warnings.clone());
     set_threads(&request.common);
 
-    let directory = directory(&plan, request.allow_changed)?;
-    let result = run(&plan, &directory, request.allow_changed, &mut report);
+    let directory = match ranks.is_first() {
+        true => Some(directory(&plan, request.allow_changed)?),
+        false => None,
+    };
+    let Some(directory) = ranks.first_says(directory)? else { return Err(beginning::no_directory()) };
+    let result = run(ranks, &plan, &directory, request.allow_changed, &mut report);
+    let result = result.map_err(|failure| ranks.fail(failure));
     match &result {
-        Ok(outcome) => conclude(outcome, &directory, request, &mut report),
+        Ok(outcome) => conclude(outcome, &directory, request, ranks, &mut report),
         Err(failure) => report.failed(&failure.diagnostics),
     }
     report.close();
@@ -67,6 +86,7 @@ fn directory(plan: &Plan, allow_changed: bool) -> Result<RunDirectory, Failure> 
 }
 
 fn run(
+    ranks: &mut Ranks,
     plan: &Plan,
     directory: &RunDirectory,
     allow_changed: bool,
@@ -81,21 +101,28 @@ fn run(
     let mut point = None;
     let mut lock = None;
     if config.trainer.resume {
-        lock = directory.lock()?;
-        let (found, warnings) = resume::find(directory, plan, allow_changed)?;
+        if ranks.is_first() {
+            lock = directory.lock()?;
+        }
+        // What is broken is set aside before the others look.
+        let find = || resume::find(directory, plan, allow_changed);
+        let (found, warnings) = ranks.first_before_others(find)?;
         report.warnings(warnings);
         if found.is_some() {
             signals::resumable();
         }
         point = found;
     }
-    let Assembly { system, optimizers, data } = assemble(plan, report)?;
+    let Assembly { system, optimizers, data } = assemble(plan, ranks, report)?;
     describe(&system, plan, report);
     let run_id = point.as_ref().map_or(directory.run_id(), |point| point.identity.run_id()).to_owned();
     let threads = tch::get_num_threads().unsigned_abs().into();
-    let identity = Identity::new(&run_id, plan, &system.unnamed, &data, threads).map_err(|error| {
+    let identity = Identity::new(&run_id, plan, &system.unnamed, &data, threads, ranks.count());
+    let identity = identity.map_err(|error| {
         Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("the config cannot be kept: {error}")))
     })?;
+    let resumed_at = point.as_ref().map(|point| point.state.position().step);
+    resume::same_on_all(ranks, &identity, resumed_at)?;
     if let Some(point) = &point {
         report.warnings(resume::compare(&point.identity, &identity, plan, allow_changed)?);
     }
@@ -108,12 +135,13 @@ fn run(
     let (training, ordering) = (config.system.training(), system.metrics.main_ordering());
     let save_top_k = config.trainer.checkpoint.save_top_k;
     let keeper = Keeper::new(directory.clone(), training, &main_metric, ordering, save_top_k);
-    let resumed_at = point.as_ref().map(|point| point.state.position().step);
     let began =
         Began { run_id: run_id.clone(), main_metric, ordering, resumed_at, batches: data.train.batches() };
     let started = started(began, &system, plan);
     let saving = Saving::start(keeper, identity, config)?;
-    let mut trainer = Trainer::new(config, system, optimizers, data, saving);
+    beginning::describe_ranks(ranks, config, report);
+    let first = ranks.is_first();
+    let mut trainer = Trainer::new(config, ranks, system, optimizers, data, saving);
     // Whatever does not fit is found before anything of the run is touched.
     match point {
         Some(point) => trainer.go_on(point)?,
@@ -121,6 +149,10 @@ fn run(
         None => {}
     }
 
+    trainer.begin_alike()?;
+    if !first {
+        return trainer.fit(report);
+    }
     let lock = match lock {
         None => directory.lock()?,
         held => held,

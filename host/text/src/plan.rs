@@ -53,6 +53,23 @@ impl BatchPlan {
         self.ends.push(self.pairs.len() as u32);
     }
 
+    /// What one of `ranks` that divide each batch among them has of each: one of every `ranks` pairs, another one each time, so that
+    /// texts whose lines are long and short in turn are divided evenly. The pair at a place of a batch is the same rank's in every
+    /// batch, the first that of rank 0. There are as many batches; some may be empty.
+    #[must_use]
+    pub fn share(&self, rank: usize, ranks: usize) -> Self {
+        let ranks = ranks.max(1);
+        let mut share = Self { pairs: Vec::new(), ends: Vec::with_capacity(self.ends.len()) };
+        for batch in self.batches() {
+            let dealt = batch.chunks(ranks).enumerate();
+            share
+                .pairs
+                .extend(dealt.filter_map(|(round, pairs)| pairs.get((rank + ranks - round % ranks) % ranks)));
+            share.ends.push(share.pairs.len() as u32);
+        }
+        share
+    }
+
     /// How many batches there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -96,6 +113,21 @@ mod tests {
         assert_eq!(corpus_order(4, 2), [[0, 1], [2, 3]]);
         assert_eq!(corpus_order(1, usize::MAX), [[0]]);
         assert!(corpus_order(0, 3).is_empty());
+    }
+
+    #[test]
+    fn shares_are_all_pairs_once() {
+        let batches = [vec![3, 1, 4, 0], vec![5], vec![], vec![9, 2, 6]];
+        let plan = BatchPlan::from_batches(&batches);
+        let share = |rank, ranks| plan.share(rank, ranks).batches().map(<[_]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(share(0, 1), batches);
+        assert_eq!(share(0, 3), [vec![3], vec![5], vec![], vec![9]]);
+        assert_eq!(share(1, 3), [vec![1, 0], vec![], vec![], vec![2]]);
+        assert_eq!(share(2, 3), [vec![4], vec![], vec![], vec![6]]);
+        let in_turn = BatchPlan::from_batches([[0, 1, 0, 1, 0, 1, 0, 1]]);
+        assert_eq!(in_turn.share(0, 2).batch(0), in_turn.share(1, 2).batch(0).map(|_| &[0, 1, 0, 1][..]));
+        assert_eq!(in_turn.share(1, 2).batch(0), Some(&[1, 0, 1, 0][..]));
+        assert_eq!(share(7, 8), vec![Vec::<u32>::new(); 4]);
     }
 
     #[test]

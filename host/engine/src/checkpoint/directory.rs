@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
+use serde::{Deserialize, Serialize};
 
 use super::files;
 
@@ -15,7 +16,7 @@ const RUNS: &str = "runs/0";
 const NAMED: usize = 5;
 
 /// The directory of a run: `config.json`, `output.log`, `checkpoints/` and `resume/`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RunDirectory {
     path: PathBuf,
     /// 32 hexadecimal digits: the config's, or drawn.

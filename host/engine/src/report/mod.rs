@@ -29,6 +29,8 @@ pub(crate) struct Report<'a> {
     log: LogFile,
     progress: Progress,
     plugins: PluginLog,
+    /// Whether another rank says the same.
+    muted: bool,
     /// Who else is told, once the run has a directory.
     tracking: Option<(PathBuf, Tracking)>,
 }
@@ -43,8 +45,14 @@ impl<'a> Report<'a> {
             log: LogFile::default(),
             progress: Progress::new(bar),
             plugins: PluginLog::install(),
+            muted: false,
             tracking: None,
         }
+    }
+
+    /// Says and writes nothing, where another rank does.
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// Writes the log to `output.log` in `directory` from now on, what was said before first; to disk at least every
@@ -126,6 +134,9 @@ impl<'a> Report<'a> {
     }
 
     fn handle(&mut self, event: &Event) {
+        if self.muted {
+            return;
+        }
         self.progress.update(event);
         if let Some((directory, tracking)) = &mut self.tracking
             && let Some(event) = tracked::of_event(event, directory)
@@ -171,6 +182,7 @@ impl<'a> Report<'a> {
                     self.handle(&Event::Warning(Diagnostic::warning(text)))
                 }
                 kiwi_plugin_api::log::Level::Info => self.handle(&Event::Note(text)),
+                kiwi_plugin_api::log::Level::Debug if self.muted => {}
                 kiwi_plugin_api::log::Level::Debug => {
                     self.log.write("DEBUG", &text);
                     if self.verbosity == Verbosity::Verbose {

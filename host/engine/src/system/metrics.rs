@@ -31,6 +31,21 @@ impl Tally {
         Self { sums }
     }
 
+    /// Adds sums.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(crate) fn absorb(&mut self, other: Self) -> kiwi_plugin_api::Result<()> {
+        self.sums.resize_with(self.sums.len().max(other.sums.len()), || None);
+        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+            *sum = match (sum.take(), more) {
+                (Some(sum), Some(more)) => Some(sum.f_add(&more)?),
+                (sum, more) => sum.or(more),
+            };
+        }
+        Ok(())
+    }
+
     /// The sums, one a metric once a batch was added.
     pub(crate) fn sums(&self) -> &[Option<Tensor>] {
         &self.sums

@@ -12,6 +12,6 @@ pub(crate) mod sparse_gradients;
 pub(crate) use build::{Parts, System, Vocabulary};
 pub(crate) use components::{Checked, Components, described};
 pub(crate) use error::{Setup, freed, running};
-pub(crate) use metrics::{Tally, ordering_name, refused};
+pub(crate) use metrics::{MetricSet, Tally, ordering_name, refused};
 pub(crate) use needs::{Limit, Needs, Reason, SparseParameter};
 pub(crate) use parameters::ENCODER;

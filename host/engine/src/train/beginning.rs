@@ -1,8 +1,9 @@
 //! What is said when a run begins: in its log, and in its record.
 
+use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::place::{Launcher, Place};
+use kiwi_core::place::Place;
 use kiwi_core::plan::Plan;
 use kiwi_plugin_api::Ordering;
 use kiwi_plugin_metadata::TORCH_VERSION;
@@ -10,32 +11,58 @@ use kiwi_tracking::record;
 
 use crate::data::counted;
 use crate::machine;
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::system::{System, ordering_name};
 use crate::torch::device_name;
 
-/// Refuses to be one of several processes that a launcher started, each of which would train a system of its own.
-pub(super) fn alone() -> Result<(), Failure> {
-    let invalid = |error| Failure::new(ExitCode::Invalid, error);
+/// The other ranks of the run, if a launcher started this process as one of several.
+pub(super) fn ranks() -> Result<Ranks, Failure> {
     let place = Place::of_launcher(|name| std::env::var(name).ok()).map_err(|error| {
-        invalid(
+        Failure::new(
+            ExitCode::Invalid,
             Diagnostic::error(format!("the variables of a launcher cannot be used: {error}"))
                 .help("start it by torchrun or srun, which set them, or unset them"),
         )
     })?;
-    match place {
-        Some(Place { rank, ranks: ranks @ 2.., launcher, .. }) => Err(invalid(
-            Diagnostic::error("training in several processes is not supported yet")
-                .found(format!("rank {rank} of {ranks}, started by {launcher}"))
-                .expected("one process")
-                .help(match launcher {
-                    Launcher::Torchrun => {
-                        "start it by --nproc-per-node 1 on one machine, or without torchrun"
-                    }
-                    Launcher::Slurm => "start it by `srun --ntasks 1`",
-                }),
-        )),
-        _ => Ok(()),
+    place.as_ref().map_or_else(|| Ok(Ranks::alone()), Ranks::meet)
+}
+
+/// The complaint that rank 0 says nothing of where the run lies.
+pub(super) fn no_directory() -> Failure {
+    Failure::new(ExitCode::RunFailed, Diagnostic::error("rank 0 does not say where the run lies"))
+}
+
+/// Tells the log how many processes there are, and what becomes of batches and learning rates.
+pub(super) fn describe_ranks(ranks: &Ranks, config: &RunConfig, report: &mut Report<'_>) {
+    let Some(launcher) = ranks.launcher() else { return };
+    let count = ranks.count();
+    let processes = match count {
+        1 => "1 process trains".to_owned(),
+        _ => format!("{count} processes train together"),
+    };
+    let of_each = match config.system.batch_size.train {
+        None => format!("divided among the {count}"),
+        Some(pairs) => {
+            let ranks = count as usize;
+            let (least, most) = (pairs / ranks, pairs.div_ceil(ranks));
+            let each =
+                if least == most { counted(least, "pair") } else { format!("{least} or {most} pairs") };
+            format!("of {pairs} in all, {each} for each process")
+        }
+    };
+    report.note(format!(
+        "{processes}, started by {launcher}: batches are {of_each}; optimizer steps are those of one process with the same config, so \
+         that learning rates and schedules stay as they are"
+    ));
+    if let Some(pairs) = config.system.batch_size.train.filter(|pairs| *pairs < count as usize) {
+        let warning = Diagnostic::warning(format!(
+            "{count} processes divide batches of {pairs}: {} of them have nothing to do",
+            count as usize - pairs
+        ));
+        report.warnings([warning
+            .at("system.batch_size.train")
+            .help("raise it, and as a rule the learning rate with it; or start fewer processes")]);
     }
 }
 

@@ -6,6 +6,7 @@ use kiwi_core::request::TrainRequest;
 
 use crate::checkpoint::RunDirectory;
 use crate::data::counted;
+use crate::ranks::{Ranks, Traffic};
 use crate::report::{Report, number};
 use crate::signals;
 use crate::training::{Outcome, StopReason};
@@ -15,8 +16,19 @@ pub(super) fn conclude(
     outcome: &Outcome,
     directory: &RunDirectory,
     request: &TrainRequest,
+    ranks: &Ranks,
     report: &mut Report<'_>,
 ) {
+    let Traffic { steps, bytes, whole } = ranks.traffic();
+    if steps > 0 && ranks.count() > 1 {
+        let megabytes = |bytes: u64| format!("{:.2} MB", bytes as f64 / steps as f64 / 1e6);
+        report.note(format!(
+            "gradients: {} an optimizer step were summed over {} processes, of {}",
+            megabytes(bytes),
+            ranks.count(),
+            megabytes(whole)
+        ));
+    }
     match &outcome.summary.best {
         Some(best) => report.note(format!(
             "best system: {} ({} {}, after {})",

@@ -10,11 +10,12 @@ use kiwi_tracking::number::Number;
 use kiwi_tracking::record::Summary;
 
 use super::events::{Event, Outcome, ResumeFrom, StopReason};
-use super::pass;
-use super::trainer::{Trainer, is_interruption, unless_interrupted};
+use super::pass::{self, is_interruption};
+use super::trainer::Trainer;
 use super::window::per_second;
 use crate::data::counted;
 use crate::machine;
+use crate::ranks::Ranks;
 use crate::signals;
 
 /// How long the end of a run waits for a disk that cannot be written.
@@ -30,17 +31,26 @@ impl Trainer<'_> {
             return self.end_interrupted(signal);
         }
         self.save_at_the_end()?;
+        if !self.ranks.is_first() {
+            // What is left to do is the first rank's.
+            self.ranks.wait_for_all()?;
+            let outcome = Outcome { reason, summary: self.summary(reason) };
+            signals::done();
+            self.close();
+            return Ok(outcome);
+        }
         let mut written = self.saving.finish(PATIENCE, false);
         self.tell_of_saving();
         if written.is_ok() {
             // What was given up meanwhile is known by now.
-            self.save_at_the_end()?;
+            self.save_at_the_end_again()?;
             written = self.saving.finish(PATIENCE, false);
         }
         written.map_err(|problem| {
             let message = format!("training is done, but what is to be kept cannot be written: {problem}");
             Failure::new(ExitCode::RunFailed, Diagnostic::error(message).help("make room or rights there"))
         })?;
+        self.ranks.wait_for_all()?;
         let outcome = Outcome { reason, summary: self.summary(reason) };
         self.saving
             .write_summary(&outcome.summary)
@@ -64,10 +74,22 @@ impl Trainer<'_> {
 
     fn end_interrupted(mut self, signal: &'static str) -> Result<Outcome, Failure> {
         self.emit(Event::Note(format!("received {signal}: saving where the run is")));
-        let saved = self.read_losses().and_then(|()| self.save_resume_point());
+        let read = self.read_losses();
+        let saved = match self.ranks.any(read.is_err())? {
+            false => self.save_resume_point(),
+            true => read,
+        };
         let written = self.saving.finish(PATIENCE_AFTER_A_SIGNAL, true);
         self.tell_of_saving();
         let here = saved.is_ok() && written.is_ok() && self.saving.is_saved_at(self.position);
+        let resume = self.ranks.first_says(match (here, signals::is_resumable()) {
+            (true, _) => ResumeFrom::Here,
+            (false, true) => ResumeFrom::Before,
+            (false, false) => ResumeFrom::Nowhere,
+        })?;
+        if resume != ResumeFrom::Nowhere {
+            signals::resumable();
+        }
         if let Err(failure) = saved {
             for diagnostic in failure.diagnostics {
                 self.emit(Event::Warning(Diagnostic { severity: Severity::Warning, ..diagnostic }));
@@ -80,14 +102,11 @@ impl Trainer<'_> {
         }
         let reason = StopReason::Interrupted(signal);
         let outcome = Outcome { reason, summary: self.summary(reason) };
-        self.saving
-            .write_summary(&outcome.summary)
-            .unwrap_or_else(|warning| self.emit(Event::Warning(warning)));
-        let resume = match (here, signals::is_resumable()) {
-            (true, _) => ResumeFrom::Here,
-            (false, true) => ResumeFrom::Before,
-            (false, false) => ResumeFrom::Nowhere,
-        };
+        if self.ranks.is_first() {
+            self.saving
+                .write_summary(&outcome.summary)
+                .unwrap_or_else(|warning| self.emit(Event::Warning(warning)));
+        }
         self.emit(Event::Interrupted { signal, step: self.position.step, resume });
         self.close();
         Ok(outcome)
@@ -140,8 +159,10 @@ impl Trainer<'_> {
         let limit = self.config.debug.then_some(1);
         let mut values = Vec::new();
         for set in &self.test {
+            // The other ranks have left: their part was over when all was on the disk.
+            let mut alone = Ranks::alone();
             let found =
-                pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| unless_interrupted())?;
+                pass::evaluate(&mut self.system, &set.data, limit, self.mode, &mut alone, |_, _| Ok(()))?;
             values.push((set.name_of("loss"), Some(found.loss)));
             values.extend(found.values.into_iter().map(|(name, value)| (set.name_of(&name), value)));
         }

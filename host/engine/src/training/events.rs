@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kiwi_core::diagnostic::Diagnostic;
 use kiwi_tracking::record::Summary;
+use serde::{Deserialize, Serialize};
 
 use crate::optimizers::Lowered;
 
@@ -62,7 +63,7 @@ pub(crate) struct TrainingValues {
 }
 
 /// From where a run that ends can be resumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ResumeFrom {
     /// From where it ended.
     Here,

@@ -19,12 +19,18 @@ pub(super) struct SavedItems(Option<f64>);
 
 impl Items {
     /// The loss of one of `share` batches of a step as it is to be added up: divided by their number, or, if it is the mean over
-    /// `count` items, times these, which [`Self::divide`] makes up for.
+    /// `count` items, times these, which [`Self::divide`] makes up for. Of a batch that several ranks divide it is this rank's part.
     ///
     /// # Errors
     /// When libtorch refuses.
-    pub(super) fn weigh(&mut self, loss: &Tensor, count: Option<&Tensor>, share: usize) -> Result<Tensor> {
-        if share <= 1 {
+    pub(super) fn weigh(
+        &mut self,
+        loss: &Tensor,
+        count: Option<&Tensor>,
+        share: usize,
+        divided: bool,
+    ) -> Result<Tensor> {
+        if share <= 1 && (!divided || count.is_none()) {
             return Ok(loss.shallow_clone());
         }
         let Some(count) = count else { return Ok(loss.f_div_scalar(share as f64)?) };
@@ -36,6 +42,24 @@ impl Items {
             None => count,
         });
         Ok(weighed)
+    }
+
+    /// How many there are so far, if any loss was a mean. Waits for the device.
+    ///
+    /// # Errors
+    /// When the number cannot be read.
+    pub(super) fn count(&self) -> Result<Option<f64>> {
+        self.total.as_ref().map(|total| Ok(total.f_double_value(&[])?)).transpose()
+    }
+
+    /// Takes the count of all ranks in place of its own.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub(super) fn replace(&mut self, count: Option<f64>, device: Device) -> Result<()> {
+        let total = count.map(|total| Tensor::f_full([] as [i64; 0], total, (Kind::Double, device)));
+        self.total = total.transpose()?;
+        Ok(())
     }
 
     /// Divides the gradients of `parameters` by the items so far, which are forgotten. Nothing waits for the device.
@@ -64,14 +88,14 @@ impl Items {
     /// # Errors
     /// When the number cannot be read.
     pub(super) fn saved(&self) -> Result<SavedItems> {
-        let total = self.total.as_ref().map(|total| f64::try_from(total.f_to(Device::Cpu)?)).transpose()?;
-        Ok(SavedItems(total))
+        Ok(SavedItems(self.count()?))
     }
 
     /// What a resume point kept.
     pub(super) fn restored(saved: SavedItems, device: Device) -> Result<Self> {
-        let total = saved.0.map(|total| Tensor::f_full([] as [i64; 0], total, (Kind::Double, device)));
-        Ok(Self { total: total.transpose()? })
+        let mut items = Self::default();
+        items.replace(saved.0, device)?;
+        Ok(items)
     }
 }
 
@@ -87,7 +111,7 @@ mod tests {
             let count = Tensor::from(batch.len() as i64);
             let (loss, count) =
                 if averaged { (values.mean(None), Some(&count)) } else { (values.sum(None), None) };
-            items.weigh(&loss, count, batches.len()).unwrap().backward();
+            items.weigh(&loss, count, batches.len(), false).unwrap().backward();
         }
         items.divide(&[parameter.shallow_clone()]).unwrap();
         assert!(items.total.is_none());
@@ -110,7 +134,7 @@ mod tests {
     fn a_resume_point_keeps_them() {
         let mut items = Items::default();
         let count = Tensor::from(3_i64);
-        let _ = items.weigh(&Tensor::from(2.0_f32), Some(&count), 2).unwrap();
+        let _ = items.weigh(&Tensor::from(2.0_f32), Some(&count), 2, false).unwrap();
         let text = serde_json::to_string(&items.saved().unwrap()).unwrap();
         let restored = Items::restored(serde_json::from_str(&text).unwrap(), Device::Cpu).unwrap();
         assert_eq!(f64::try_from(restored.total.unwrap()).unwrap(), 3.0);

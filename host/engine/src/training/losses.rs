@@ -4,6 +4,7 @@
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{EncodedCorpus, Field};
+use kiwi_tracking::number::Number;
 use tch::{Device, Kind, Tensor};
 
 use super::pass::{failed, scalar};
@@ -31,6 +32,21 @@ impl Loss {
         }
     }
 
+    /// Where its number is, if not here.
+    fn device(&self) -> Option<Device> {
+        match self {
+            Self::Read(_) => None,
+            Self::Unread(number) => Some(number.device()),
+        }
+    }
+
+    fn tensor(&self, device: Device) -> Result<Tensor, tch::TchError> {
+        match self {
+            Self::Read(number) => Tensor::f_full([] as [i64; 0], *number, (Kind::Double, device)),
+            Self::Unread(number) => number.f_to(device),
+        }
+    }
+
     /// That of a batch, from the head's tensor of one element; or a norm.
     ///
     /// # Errors
@@ -49,12 +65,74 @@ impl Loss {
 pub(super) struct LossSum {
     read: f64,
     unread: Option<Tensor>,
+    /// In a group of ranks, of each batch whose loss is a mean over items: the mean over this rank's items times these, and these.
+    means: Vec<Option<(Loss, Loss)>>,
 }
 
 impl LossSum {
     /// A sum that was kept.
     pub(super) fn restored(total: f64) -> Self {
-        Self { read: total, unread: None }
+        Self { read: total, ..Self::default() }
+    }
+
+    /// Adds the loss of a share of a batch that is a sum over its items. Waits for no device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn add_share(&mut self, loss: &Loss) -> Result<(), Failure> {
+        self.means.push(None);
+        self.add(loss)
+    }
+
+    /// Adds the loss of a share of a batch that is the mean over `count` items. Waits for no other device than the CPU.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn add_mean(&mut self, loss: &Loss, count: &Tensor) -> Result<(), Failure> {
+        let count = count.f_detach().map_err(|error| failed(error.into()))?;
+        let count = Loss::of(&count)?;
+        let weighed = match (loss, &count) {
+            (Loss::Read(loss), Loss::Read(count)) => Loss::Read(loss * count),
+            (loss, count) => {
+                let device = [loss, count].into_iter().find_map(Loss::device).unwrap_or(Device::Cpu);
+                let product = || loss.tensor(device)?.f_mul(&count.tensor(device)?);
+                Loss::Unread(product().map_err(|error| failed(error.into()))?)
+            }
+        };
+        self.means.push(Some((weighed, count)));
+        Ok(())
+    }
+
+    /// Adds the loss of an empty share of a batch.
+    pub(super) fn add_nothing(&mut self) {
+        self.means.push(None);
+    }
+
+    /// Of each batch whose loss is a mean, the mean of this rank's share times its items, and these. Waits for the device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn means(&self) -> Result<Vec<Option<(Number, Number)>>, Failure> {
+        let read = |loss: &Loss| match loss {
+            Loss::Read(number) => Ok(Number(*number)),
+            Loss::Unread(number) => scalar(number).map(Number),
+        };
+        if self.means.iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let read = |mean: &Option<(Loss, Loss)>| {
+            mean.as_ref().map(|(weighed, count)| Ok((read(weighed)?, read(count)?))).transpose()
+        };
+        self.means.iter().map(read).collect()
+    }
+
+    /// Adds a sum, of whole batches. Waits for no device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn absorb(&mut self, other: &Self) -> Result<(), Failure> {
+        self.read += other.read;
+        other.unread.as_ref().map_or(Ok(()), |unread| self.add(&Loss::Unread(unread.shallow_clone())))
     }
 
     /// Adds one. Waits for no device.
@@ -72,7 +150,7 @@ impl LossSum {
         Ok(())
     }
 
-    /// The number.
+    /// The number; in a group of ranks without the losses that are means.
     ///
     /// # Errors
     /// When libtorch fails.

@@ -13,6 +13,7 @@ mod scalars;
 mod skips;
 mod state;
 mod step;
+mod sums;
 mod trainer;
 mod validation;
 mod window;

@@ -9,11 +9,15 @@ use kiwi_plugin_api::HeadOutput;
 use kiwi_text::{Batch, BatchPlan, BatchStream};
 
 use super::events::Values;
-use super::losses::{Loss, LossSum};
-use super::scalars::Scalars;
+use super::losses::Loss;
+use super::sums::Sums;
 use crate::data::{Data, invalid};
-use crate::system::{System, Tally, running};
+use crate::ranks::Ranks;
+use crate::system::{System, running};
 use crate::torch::{Purpose, autocast, seed_for, to_tensors};
+
+/// In a group of ranks signals are looked for after so many batches.
+const LOOK_FOR_SIGNALS: usize = 16;
 
 /// How a pass is made.
 #[derive(Debug, Clone, Copy)]
@@ -44,15 +48,17 @@ pub(crate) struct Evaluation {
     pub(crate) values: Values,
 }
 
-/// Loss and metrics of the system over `data`, in evaluation mode; `each` sees every batch with its figures.
+/// Loss and metrics of the system over `data`, in evaluation mode, of all ranks together; `each` sees every batch, or this rank's share
+/// of it if there is any, with its figures. Called by all ranks.
 ///
 /// # Errors
-/// When a component fails.
+/// When a component fails, a rank is gone, or a signal came ([`is_interruption`]).
 pub(crate) fn evaluate(
     system: &mut System,
     data: &Data,
     limit: Option<usize>,
     mode: Mode,
+    ranks: &mut Ranks,
     mut each: impl FnMut(&Batch, &HeadOutput) -> Result<(), Failure>,
 ) -> Result<Evaluation, Failure> {
     let plan = match limit {
@@ -60,29 +66,39 @@ pub(crate) fn evaluate(
         None => Arc::clone(&data.plan),
     };
     let count = plan.len();
-    let stream =
-        BatchStream::new(Arc::clone(&data.corpus), plan, 0, mode.workers).map_err(|e| invalid(&e))?;
-    let mut tally = Tally::default();
-    let mut scalars = Scalars::default();
-    let mut losses = LossSum::default();
+    let stream = BatchStream::new(Arc::clone(&data.corpus), ranks.share(&plan), 0, mode.workers);
+    let stream = stream.map_err(|error| invalid(&error))?;
+    let mut sums = Sums::default();
     for (index, batch) in stream.enumerate() {
+        if (!ranks.is_group() || index % LOOK_FOR_SIGNALS == 0) && ranks.look_for_signals()?.is_some() {
+            return Err(Failure { exit: ExitCode::Interrupted, diagnostics: Vec::new() });
+        }
         if index == 0 || !mode.carry {
             system.reset_state(false).map_err(|error| running(&error))?;
         }
+        if batch.pairs.is_empty() {
+            sums.add_nothing();
+            continue;
+        }
         let output = tch::no_grad(|| {
-            tch::manual_seed(seed_for(mode.seed, Purpose::Validation(index as u64), 0).cast_signed());
+            let seed = seed_for(mode.seed, Purpose::Validation(index as u64), ranks.rank().into());
+            tch::manual_seed(seed.cast_signed());
             let tensors = to_tensors(&batch, system.device()).map_err(failed)?;
             let _precision = autocast(mode.precision, system.device()).map_err(failed)?;
             system.forward(&tensors, false).map_err(|error| running(&error))
         })?;
-        system.metrics.add(&mut tally, &output).map_err(|error| running(&error))?;
-        scalars.add(&output.scalars)?;
-        losses.add(&Loss::of(&output.loss)?)?;
+        sums.add(&mut system.metrics, &output, &Loss::of(&output.loss)?, ranks)?;
         each(&batch, &output)?;
     }
-    let mut values = system.metrics.values(&tally).map_err(|error| running(&error))?;
-    values.extend(scalars.means()?);
-    Ok(Evaluation { loss: losses.total()? / count.max(1) as f64, values })
+    let sums = sums.total(ranks, system.device())?;
+    let mut values = system.metrics.values(&sums.tally).map_err(|error| running(&error))?;
+    values.extend(sums.scalars.means()?);
+    Ok(Evaluation { loss: sums.losses.total()? / count.max(1) as f64, values })
+}
+
+/// Whether a failure is none, but a signal that came.
+pub(super) fn is_interruption(failure: &Failure) -> bool {
+    failure.exit == ExitCode::Interrupted && failure.diagnostics.is_empty()
 }
 
 /// A failure of libtorch outside any component.

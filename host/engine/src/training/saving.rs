@@ -15,6 +15,7 @@ use super::pass::failed;
 use super::state::{
     CARRIED, Position, TrainingState, copy_gradients, optimizer_states, restore_gradients, tensors_below,
 };
+use super::sums::Sums;
 use super::trainer::Trainer;
 use super::window::Window;
 use crate::checkpoint::{
@@ -128,22 +129,54 @@ impl Trainer<'_> {
     /// Saves a resume point where training ends, and lets go what no file names any more.
     pub(super) fn save_at_the_end(&mut self) -> Result<(), Failure> {
         self.save(None, true)?;
+        self.let_go();
+        Ok(())
+    }
+
+    /// The same once more on the rank that writes, where something was given up meanwhile.
+    pub(super) fn save_at_the_end_again(&mut self) -> Result<(), Failure> {
+        if self.saving.saved_at != Some(self.position) && self.can_be_resumed_here()? {
+            self.write(None, true)?;
+        }
+        self.let_go();
+        Ok(())
+    }
+
+    /// Removes what no file names any more.
+    fn let_go(&mut self) {
+        if !self.ranks.is_first() {
+            return;
+        }
         let mut remove = self.saving.keeper.take_dropped();
         let left_over = std::mem::take(&mut self.saving.left_over);
         let still = self.saving.keeper.left_over();
         remove.extend(left_over.into_iter().filter(|file| still.contains(file)));
-        let (index, text) = self.saving.keeper.index().map_err(|error| cannot_save(&error))?;
-        let texts = [(index, text)].into();
+        let texts = self.saving.keeper.index().into_iter().collect();
         self.saving.writer.submit(Work { remove, texts, ..Work::default() });
-        Ok(())
     }
 
-    /// Copies what is to be written, and has it written.
+    /// Copies what is to be written, and has it written, by the first rank. Called by all.
     fn save(&mut self, slot: Option<&Slot>, resume: bool) -> Result<(), Failure> {
-        let resume = resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here()?;
+        let mut resume =
+            resume && self.saving.saved_at != Some(self.position) && self.can_be_resumed_here()?;
+        if self.ranks.is_group() {
+            // What was given up only the rank knows that writes.
+            resume = self.ranks.first_says(resume)?;
+            if resume && self.total_at.as_ref().is_none_or(|(at, _)| *at != self.position) {
+                let sums = self.window.sums.copied_total(self.ranks, self.system.device())?;
+                self.total_at = Some((self.position, sums));
+            }
+            if !self.ranks.is_first() {
+                return Ok(());
+            }
+        }
         if slot.is_none() && !resume {
             return Ok(());
         }
+        self.write(slot, resume)
+    }
+
+    fn write(&mut self, slot: Option<&Slot>, resume: bool) -> Result<(), Failure> {
         if resume {
             self.emit(Event::ResumePoint);
         }
@@ -155,8 +188,15 @@ impl Trainer<'_> {
     }
 
     /// Not where gradients will still reach back, nor with state that an encoder carries from batch to batch and cannot save: at an
-    /// epoch's end there is none.
+    /// epoch's end there is none. In a group of ranks neither within an optimizer step, of whose gradients each rank has its own: then
+    /// one is owed. Nor with carried state, of which each has that of its rows.
     fn can_be_resumed_here(&mut self) -> Result<bool, Failure> {
+        if self.ranks.is_group() {
+            self.resume_owed = self.within_step;
+            if self.within_step || (self.ranks.count() > 1 && self.carries_now()) {
+                return Ok(false);
+            }
+        }
         if !self.carries_now() {
             return Ok(true);
         }
@@ -222,15 +262,20 @@ impl Trainer<'_> {
         };
         let carried = CopiedTensors::of(carried.iter().map(|(name, tensor)| (name.as_str(), tensor)));
         tensors.extend(CARRIED, &carried.map_err(|error| cannot_save(&error))?);
+        let items = self.items.saved().map_err(|error| cannot_save(&error))?;
+        let total = match &self.total_at {
+            Some((at, total)) if *at == self.position => total,
+            _ => &self.window.sums,
+        };
         Ok(TrainingState {
             position: self.position,
             carries: self.carries_now(),
             stopping: self.progress.seen(),
             decided: self.saving.keeper.decided().clone(),
             optimizers: states.to_resume(tensors),
-            items: self.items.saved().map_err(|error| cannot_save(&error))?,
-            window: self.window.saved(WINDOW, tensors)?,
-            whole: self.whole.saved(WHOLE, tensors)?,
+            items,
+            window: self.window.saved(total, WINDOW, tensors)?,
+            whole: self.whole.saved(&self.whole.sums, WHOLE, tensors)?,
             clock: self.clock.clone(),
             skips: self.skips.clone(),
             told_skipped: self.told_skipped,
@@ -258,6 +303,10 @@ impl Trainer<'_> {
         self.items = Items::restored(state.items, device).map_err(failed)?;
         self.window = Window::restored(state.window, WINDOW, &archive, device)?;
         self.whole = Window::restored(state.whole, WHOLE, &archive, device)?;
+        if !self.ranks.is_first() {
+            // The sums of all ranks are the first's.
+            self.window.sums = Sums::default();
+        }
         if self.saving.keeper.go_on(state.decided) {
             self.progress.go_on(state.stopping);
         }
@@ -269,6 +318,16 @@ impl Trainer<'_> {
         self.told_skipped = state.told_skipped;
         self.before = state.elapsed;
         Ok(())
+    }
+
+    /// Has all ranks begin with the parameters of the first. Called by all.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub(crate) fn begin_alike(&mut self) -> Result<(), Failure> {
+        let parameters: Vec<_> =
+            self.system.parameters().iter().map(|one| one.tensor.shallow_clone()).collect();
+        self.ranks.take_over_from_first(&parameters)
     }
 
     /// Begins anew a run that ended before its first resume point: what it left is not kept beyond what is decided again.

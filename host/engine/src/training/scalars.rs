@@ -1,4 +1,5 @@
-//! Scalars that a head gives besides its loss, for the log: means over batches, summed where they were computed.
+//! Scalars that a head gives besides its loss, for the log: means over batches, summed where they were computed; in a
+//! group of ranks over the shares of batches.
 
 use kiwi_core::diagnostic::Failure;
 use kiwi_tracking::number::Number;
@@ -28,6 +29,23 @@ impl Scalars {
                     *count += 1;
                 }
                 None => self.sums.push((name.clone(), number, 1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds sums. Waits for no device.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn absorb(&mut self, other: Self) -> Result<(), Failure> {
+        for (name, more, batches) in other.sums {
+            match self.sums.iter_mut().find(|(known, _, _)| *known == name) {
+                Some((_, sum, count)) => {
+                    *sum = sum.f_add(&more).map_err(|error| failed(error.into()))?;
+                    *count += batches;
+                }
+                None => self.sums.push((name, more, batches)),
             }
         }
         Ok(())

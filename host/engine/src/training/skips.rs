@@ -9,7 +9,7 @@ const IN_A_ROW: u64 = 10;
 const ONE_IN: u64 = 20;
 
 /// Why a batch cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reason {
     NotFinite,
     OutOfMemory,

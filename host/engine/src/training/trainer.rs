@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::Failure;
-use kiwi_core::exit_code::ExitCode;
 use kiwi_text::BatchStream;
 use tch::Tensor;
 
@@ -14,15 +13,17 @@ use super::events::{Consumer, Event, Outcome, StopReason, TrainingValues};
 use super::groups::Accumulation;
 use super::items::Items;
 use super::losses::UnreadLosses;
-use super::pass::{self, Mode};
+use super::pass::{self, Mode, is_interruption};
 use super::saving::Saving;
 use super::skips::Skips;
 use super::state::Position;
+use super::sums::Sums;
 use super::validation::Interval;
 use super::window::{Clock, Window, per_second};
 use crate::data::{TrainingBatches, TrainingData, ValidationData, invalid};
 use crate::machine;
 use crate::optimizers::Optimizers;
+use crate::ranks::Ranks;
 use crate::signals;
 use crate::system::{System, running};
 
@@ -32,6 +33,8 @@ const SANITY_BATCHES: usize = 5;
 /// A training run, ready to begin.
 pub(crate) struct Trainer<'a> {
     pub(super) config: &'a RunConfig,
+    /// The processes that train together.
+    pub(super) ranks: &'a mut Ranks,
     pub(super) system: System,
     pub(super) optimizers: Optimizers,
     pub(super) parameters: Vec<Tensor>,
@@ -48,6 +51,14 @@ pub(crate) struct Trainer<'a> {
     pub(super) pending: Option<Tensor>,
     /// What the losses of an unfinished optimizer step are means over.
     pub(super) items: Items,
+    /// Target words of the batches of an unfinished optimizer step, of this rank's shares.
+    pub(super) words: u64,
+    /// Whether an optimizer step is unfinished.
+    pub(super) within_step: bool,
+    /// A resume point is to be saved where the optimizer step ends.
+    pub(super) resume_owed: bool,
+    /// The sums of the window of all ranks together, as they were where a resume point was saved last.
+    pub(super) total_at: Option<(Position, Sums)>,
     /// Losses that may still turn out not to be finite.
     pub(super) unread: UnreadLosses,
     pub(super) skips: Skips,
@@ -67,6 +78,7 @@ impl<'a> Trainer<'a> {
     /// Puts a run together.
     pub(crate) fn new(
         config: &'a RunConfig,
+        ranks: &'a mut Ranks,
         system: System,
         optimizers: Optimizers,
         data: TrainingData,
@@ -86,9 +98,14 @@ impl<'a> Trainer<'a> {
             saving,
             consumer: None,
             config,
+            ranks,
             position: Position::default(),
             pending: None,
             items: Items::default(),
+            words: 0,
+            within_step: false,
+            resume_owed: false,
+            total_at: None,
             unread: UnreadLosses::default(),
             skips: Skips::default(),
             told_skipped: 0,
@@ -146,8 +163,9 @@ impl<'a> Trainer<'a> {
         let accumulation = Accumulation::new(count, self.config.trainer.gradient_accumulation_steps);
         let interval = Interval::new(self.config, count);
         let done = self.position.batch.min(count);
-        let mut stream = BatchStream::new(self.train.corpus(), plan, done, self.mode.workers)
-            .map_err(|error| invalid(&error))?;
+        let mut stream =
+            BatchStream::new(self.train.corpus(), self.ranks.share(&plan), done, self.mode.workers)
+                .map_err(|error| invalid(&error))?;
         for index in done..count {
             let started = Instant::now();
             let waited = stream.waited();
@@ -157,36 +175,36 @@ impl<'a> Trainer<'a> {
             if index == 0 || !self.mode.carry {
                 self.system.reset_state(true).map_err(|error| running(&error))?;
             }
-            let words = self.batch(accumulation.size_at(index), &batch)?;
+            self.batch(accumulation.size_at(index), &batch)?;
             let step_ended = accumulation.ends_at(index);
             if step_ended || self.history_ends(index) {
                 self.backward(&batch)?;
             }
-            if step_ended {
-                self.optimizer_step(&batch)?;
-            }
+            // The words of a group's step are known at its end.
+            let words = match step_ended {
+                true => self.optimizer_step(&batch)?,
+                false if self.ranks.is_group() => 0,
+                false => std::mem::take(&mut self.words),
+            };
             self.position.batch = index + 1;
 
             let log_due = step_ended && self.position.step.is_multiple_of(self.config.trainer.log_interval);
             let stop = self.step_limit(step_ended);
             self.position.validation_due = interval.due_after(index) || stop.is_some();
-            let resume_due = step_ended && self.resume_due();
+            let resume_due = step_ended && (self.resume_due() || self.resume_owed);
             if log_due || self.position.validation_due || resume_due {
                 self.read_losses()?;
             }
 
             let time = started.elapsed();
-            for window in [&mut self.window, &mut self.whole] {
-                window.words += words;
-                window.time += time;
-            }
+            self.window.words += words;
+            self.window.time += time;
             self.clock.words += words;
             self.clock.training += time;
             self.emit(Event::Batch { words });
             if log_due {
                 self.tell(false);
-                let window = std::mem::take(&mut self.window);
-                match self.values(&window)? {
+                match self.end_window()? {
                     Some(values) => self.emit(Event::Logged(values)),
                     None => self.emit(Event::Note(format!(
                         "epoch {} step {}: all batches since the last entry were skipped",
@@ -195,7 +213,7 @@ impl<'a> Trainer<'a> {
                 }
             }
             self.tell_of_saving();
-            if let Some(signal) = signals::received() {
+            if let Some(signal) = self.ranks.interruption() {
                 return Ok(Some(StopReason::Interrupted(signal)));
             }
             if self.position.validation_due
@@ -210,8 +228,8 @@ impl<'a> Trainer<'a> {
                 self.save_resume_point()?;
             }
         }
+        let _ = self.end_window()?;
         let whole = std::mem::take(&mut self.whole);
-        self.window = Window::default();
         if !self.position.epoch_ended {
             self.position.epoch_ended = true;
             if let Some(values) = self.values(&whole)? {
@@ -231,13 +249,13 @@ impl<'a> Trainer<'a> {
         let (mut values, mut main) = (Vec::new(), None);
         for (index, set) in self.valid.iter().enumerate() {
             let consumer = &mut self.consumer;
-            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, |_, _| {
+            let found = pass::evaluate(&mut self.system, &set.data, limit, self.mode, self.ranks, |_, _| {
                 if let Some(consumer) = consumer {
                     consumer.receive(&Event::ValidationBatch);
                 }
-                unless_interrupted()
+                Ok(())
             });
-            let found = match (found, signals::received()) {
+            let found = match (found, self.ranks.interruption()) {
                 (Err(failure), Some(signal)) if is_interruption(&failure) => {
                     self.clock.validation += started.elapsed();
                     return Ok(Some(StopReason::Interrupted(signal)));
@@ -273,11 +291,10 @@ impl<'a> Trainer<'a> {
             return Ok(None);
         }
         for set in &self.valid {
+            let limit = Some(SANITY_BATCHES);
             let tried =
-                pass::evaluate(&mut self.system, &set.data, Some(SANITY_BATCHES), self.mode, |_, _| {
-                    unless_interrupted()
-                });
-            match (tried, signals::received()) {
+                pass::evaluate(&mut self.system, &set.data, limit, self.mode, self.ranks, |_, _| Ok(()));
+            match (tried, self.ranks.interruption()) {
                 (Err(failure), Some(signal)) if is_interruption(&failure) => {
                     return Ok(Some(StopReason::Interrupted(signal)));
                 }
@@ -300,18 +317,26 @@ impl<'a> Trainer<'a> {
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
 
+    /// Ends the window since the log's last entry, which becomes a part of the epoch's: its values, of all ranks together.
+    fn end_window(&mut self) -> Result<Option<TrainingValues>, Failure> {
+        let window = std::mem::take(&mut self.window).total(self.ranks, self.system.device())?;
+        let values = self.values(&window)?;
+        self.whole.absorb(window)?;
+        Ok(values)
+    }
+
     /// Values over the batches of a window; none of no batch.
     fn values(&mut self, window: &Window) -> Result<Option<TrainingValues>, Failure> {
         if window.batches == 0 {
             return Ok(None);
         }
-        let mut values = self.system.metrics.values(&window.tally).map_err(|error| running(&error))?;
+        let mut values = self.system.metrics.values(&window.sums.tally).map_err(|error| running(&error))?;
         let main = self.system.metrics.main_value(&values);
-        values.extend(window.scalars.means()?);
+        values.extend(window.sums.scalars.means()?);
         Ok(Some(TrainingValues {
             epoch: self.position.epoch,
             step: self.position.step,
-            loss: window.losses.total()? / window.batches as f64,
+            loss: window.sums.losses.total()? / window.batches as f64,
             main,
             values,
             learning_rates: self.optimizers.last_rates(),
@@ -335,16 +360,4 @@ impl<'a> Trainer<'a> {
             consumer.receive(&event);
         }
     }
-}
-
-/// A failure that is none: a signal came.
-pub(super) fn unless_interrupted() -> Result<(), Failure> {
-    match signals::received() {
-        Some(_) => Err(Failure { exit: ExitCode::Interrupted, diagnostics: Vec::new() }),
-        None => Ok(()),
-    }
-}
-
-pub(super) fn is_interruption(failure: &Failure) -> bool {
-    failure.exit == ExitCode::Interrupted && failure.diagnostics.is_empty()
 }

@@ -13,15 +13,15 @@ use super::losses::LossSum;
 use super::pass::failed;
 use super::scalars::Scalars;
 use super::state::tensor;
+use super::sums::Sums;
 use crate::checkpoint::CopiedTensors;
+use crate::ranks::Ranks;
 use crate::system::Tally;
 
 /// Training values over some batches, on their way.
 #[derive(Default)]
 pub(super) struct Window {
-    pub(super) tally: Tally,
-    pub(super) scalars: Scalars,
-    pub(super) losses: LossSum,
+    pub(super) sums: Sums,
     pub(super) batches: usize,
     pub(super) words: u64,
     pub(super) time: Duration,
@@ -40,21 +40,45 @@ pub(super) struct SavedWindow {
 }
 
 impl Window {
-    /// What to keep of it; the sums of its metrics are added to `tensors` as `NAME.INDEX`.
+    /// The same of all ranks together. Called by all.
+    ///
+    /// # Errors
+    /// When libtorch fails, or a rank is gone.
+    pub(super) fn total(self, ranks: &mut Ranks, device: Device) -> Result<Self, Failure> {
+        Ok(Self { sums: self.sums.total(ranks, device)?, ..self })
+    }
+
+    /// Adds another that follows.
     ///
     /// # Errors
     /// When libtorch fails.
-    pub(super) fn saved(&self, name: &str, tensors: &mut CopiedTensors) -> Result<SavedWindow, Failure> {
-        for (index, sum) in self.tally.sums().iter().enumerate() {
+    pub(super) fn absorb(&mut self, other: Self) -> Result<(), Failure> {
+        self.batches += other.batches;
+        self.words += other.words;
+        self.time += other.time;
+        self.sums.absorb(other.sums)
+    }
+
+    /// What to keep of it, given its sums of all ranks together; those of its metrics are added to `tensors` as `NAME.INDEX`.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(super) fn saved(
+        &self,
+        sums: &Sums,
+        name: &str,
+        tensors: &mut CopiedTensors,
+    ) -> Result<SavedWindow, Failure> {
+        for (index, sum) in sums.tally.sums().iter().enumerate() {
             if let Some(sum) = sum {
                 let copied = CopiedTensors::of([(index.to_string().as_str(), sum)]).map_err(failed)?;
                 tensors.extend(&format!("{name}."), &copied);
             }
         }
         Ok(SavedWindow {
-            scalars: self.scalars.sums()?,
-            losses: Number(self.losses.total()?),
-            sums: self.tally.sums().len(),
+            scalars: sums.scalars.sums()?,
+            losses: Number(sums.losses.total()?),
+            sums: sums.tally.sums().len(),
             batches: self.batches,
             words: self.words,
             time: self.time,
@@ -73,14 +97,12 @@ impl Window {
     ) -> Result<Self, Failure> {
         let SavedWindow { scalars, losses, sums, batches, words, time } = saved;
         let sums = (0..sums).map(|index| tensor(archive, &format!("{name}.{index}"), device));
-        Ok(Self {
+        let sums = Sums {
             tally: Tally::new(sums.collect::<Result<_, _>>()?),
             scalars: Scalars::restored(scalars, device)?,
             losses: LossSum::restored(losses.0),
-            batches,
-            words,
-            time,
-        })
+        };
+        Ok(Self { sums, batches, words, time })
     }
 }
 

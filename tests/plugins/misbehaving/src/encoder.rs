@@ -28,6 +28,8 @@ pub(crate) struct Config {
     counts: bool,
     /// How many batches it evaluates, outside training, before it fails; each without gradients, or it fails at once.
     evaluates: Option<u64>,
+    /// The process (`RANK`) whose shares of the batches below cannot be used; that of all if left out.
+    only_on_rank: Option<u32>,
     /// Training batches, counted from 0, for which it says what libtorch says when memory runs out.
     out_of_memory: Vec<u64>,
     /// Training batches whose loss is not finite.
@@ -48,6 +50,7 @@ impl Default for Config {
             counts: false,
             evaluates: None,
             out_of_memory: Vec::new(),
+            only_on_rank: None,
             loss_not_finite: Vec::new(),
             gradient_not_finite: Vec::new(),
         }
@@ -164,7 +167,11 @@ impl Encoder for MisbehavingEncoder {
 
     fn forward(&mut self, batch: &Batch, pass: &mut Pass) -> Result<Features> {
         self.config.fault.at_work()?;
-        let number = pass.training().then_some(self.trained);
+        let here = self
+            .config
+            .only_on_rank
+            .is_none_or(|rank| std::env::var("RANK").is_ok_and(|own| own == rank.to_string()));
+        let number = (pass.training() && here).then_some(self.trained);
         let due = |batches: &[u64]| number.is_some_and(|number| batches.contains(&number));
         let [out_of_memory, loss_not_finite, gradient_not_finite] =
             [&self.config.out_of_memory, &self.config.loss_not_finite, &self.config.gradient_not_finite]
