@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use kiwi_core::environment;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
@@ -69,6 +69,8 @@ Examples:
   kiwi-host train config.json --set trainer.epochs=3 --set system.optimizer.learning_rate=0.001
   kiwi-host train config.json --output-dir runs/first --plugin-dir ~/my-plugins
   kiwi-host train config.json --output-dir runs/first --resume
+  kiwi-host train config.json --set trainer.gpus=-1
+  kiwi-host train config.json --nproc 4
   kiwi-host train config.json --locked")]
 pub(crate) struct TrainArguments {
     /// The config, a JSON file.
@@ -93,8 +95,16 @@ pub(crate) struct TrainArguments {
     /// a plugin is of a version that is not compatible with the one it was saved with.
     #[arg(long, conflicts_with = "example")]
     pub(crate) allow_changed: bool,
+    /// Train in N processes on this machine, which share the work.
+    ///
+    /// With `trainer.gpus` 0 all of them compute on the CPU; with 1 or -1 each takes a GPU, of numbers 0 to N-1; a list of GPUs, or
+    /// a larger number of them, must be one of N. Unless --threads is given, the cores are divided among them. Where `trainer.gpus`
+    /// asks for several GPUs, as many processes are started without --nproc. Not for what `torchrun` or `srun` starts, which do so
+    /// themselves. A signal is handed on to all; the exit code is that of the first that fails.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    pub(crate) nproc: Option<u16>,
     /// Print a small config to begin with, and do nothing else.
-    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume", "locked", "lock"])]
+    #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume", "nproc", "locked", "lock"])]
     pub(crate) example: bool,
     #[command(flatten)]
     pub(crate) held: HeldArguments,

@@ -4,6 +4,7 @@
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::place::Place;
 use kiwi_core::plan::Plan;
 use kiwi_core::saved_system::SavedSystem;
 use serde_json::Value;
@@ -29,7 +30,10 @@ pub(crate) struct Assembly {
 /// else what the built system says.
 pub(crate) fn assemble(plan: &Plan, report: &mut Report<'_>) -> Result<Assembly, Failure> {
     let config = &plan.config;
-    let device = open_device(&plan.device()).map_err(|failure| place(plan, failure))?;
+    // Variables of a launcher that are wrong are told by who trains in several processes.
+    let launched = Place::of_launcher(|name| std::env::var(name).ok()).unwrap_or_default();
+    let asked = plan.device(launched.as_ref()).map_err(|failure| place(plan, failure))?;
+    let device = open_device(&asked).map_err(|failure| place(plan, failure))?;
     let mut components = Components::default();
     let checked = check(plan, &mut components, report)?;
     let saved = saved(config)?;

@@ -33,6 +33,7 @@ pub(super) fn alone() -> Result<(), Failure> {
                         "start it by --nproc-per-node 1 on one machine, or without torchrun"
                     }
                     Launcher::Slurm => "start it by `srun --ntasks 1`",
+                    Launcher::Own => "leave out --nproc",
                 }),
         )),
         _ => Ok(()),
