@@ -28,6 +28,9 @@ use ends::{Outcome, outcome};
 pub(crate) use gpus::count as count_gpus;
 use processes::{Patience, Processes};
 
+/// How many processes are started at most: so that a number that is wrong by far does not fill a machine with them.
+pub(crate) const MOST: i64 = 1024;
+
 /// The place of this process among those that train together, if a launcher started it.
 ///
 /// # Errors
@@ -82,7 +85,7 @@ pub(crate) fn refuse_within_launcher(asked: Option<usize>, place: Option<&Place>
 /// those that are there (`None` where that cannot be known).
 ///
 /// # Errors
-/// When the two differ.
+/// When the two differ, or when it is out of the question.
 pub(crate) fn how_many(
     gpus: &Gpus,
     asked: Option<usize>,
@@ -95,7 +98,16 @@ pub(crate) fn how_many(
         Gpus::All => there.unwrap_or(1).max(1),
         other => other.processes().unwrap_or(1),
     };
-    Ok(asked.unwrap_or(of_gpus))
+    let processes = asked.unwrap_or(of_gpus);
+    if i64::try_from(processes).is_ok_and(|processes| processes <= MOST) {
+        return Ok(processes);
+    }
+    let error = Diagnostic::error("trainer.gpus asks for more GPUs than a machine has")
+        .at("trainer.gpus")
+        .found(format!("{processes} GPUs"))
+        .expected(format!("{MOST} at most"))
+        .help("ask for those that are there: `nvidia-smi` shows them");
+    Err(error.into())
 }
 
 /// Sees that there is a GPU for each process.
@@ -249,6 +261,8 @@ mod tests {
         let message = |gpus, asked| how_many(&gpus, Some(asked), None).unwrap_err().message;
         assert!(message(Gpus::First(2), 3).starts_with("trainer.gpus asks for 2 GPUs"));
         assert!(message(Gpus::Listed(vec![0]), 2).starts_with("trainer.gpus asks for 1 GPU,"));
+        let many = how_many(&Gpus::First(usize::MAX), None, None).unwrap_err();
+        assert_eq!(many.message, "trainer.gpus asks for more GPUs than a machine has");
     }
 
     #[test]

@@ -169,6 +169,16 @@ fn threads_are_as_many_as_the_user_says() {
 }
 
 #[test]
+fn the_help_says_what_is_started() {
+    let help = Installation::new().run(&["train", "--help"]).ends_with(0);
+    let _ = help.stdout_has(&["--nproc <N>", "--nproc 4", "trainer.gpus=-1"]);
+    for wrong in ["0", "-1", "2000", "all"] {
+        let refused = Installation::new().run(&["train", "config.json", "--nproc", wrong]).ends_with(2);
+        assert!(refused.stderr.contains("--nproc"), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn one_process_is_no_launch() {
     let installation = installation(TELL);
     let outcome = Outcome::of(&mut train(&installation, &["--nproc", "1"])).ends_with(0);
@@ -344,8 +354,8 @@ fn a_run_that_is_started_anew_goes_on_where_it_was() {
 #[test]
 fn a_launcher_is_told_why_a_process_failed() {
     let error = r#"{"message":"diagnostics","content":[{"severity":"error","message":"the loss is gone","notes":[]}]}"#;
-    let send = format!("const char error[] = {error:?}; send(context, error, sizeof error - 1); ");
-    let installation = installation(&format!("{send} return 1;"));
+    let installation = installation(TELL);
+    installation.engine(&[error], 1);
     let file = installation.at("error.json");
     let run = |arguments: &[&str]| {
         let _ = fs::remove_file(&file);
@@ -364,11 +374,11 @@ fn a_launcher_is_told_why_a_process_failed() {
     let (code, told) = run(&["--set", "trainer.epochs=0"]);
     let stack = told.unwrap()["message"]["extraInfo"]["py_callstack"].to_string();
     assert!(code == 2 && stack.contains("invalid value for epochs"), "{stack}");
-    for end in ["75", "0"] {
-        installation.library("bin/libkiwi_engine.so", &format!("{PRELUDE}{send} return {end};\n}}\n"));
-        assert_eq!(run(&[]), (end.parse().unwrap(), None));
+    for end in [75, 0] {
+        installation.engine(&[error], end);
+        assert_eq!(run(&[]), (end, None));
     }
-    installation.library("bin/libkiwi_engine.so", &format!("{PRELUDE}{send} return 1;\n}}\n"));
+    installation.engine(&[error], 1);
     let mut command = train(&installation, &[]);
     let _ = Outcome::of(command.env("TORCHELASTIC_ERROR_FILE", installation.at("missing/error.json")))
         .ends_with(1)

@@ -107,6 +107,24 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_whose_gpu_it_is_where_there_are_several() {
+        let variable = |name: &str| match name {
+            "RANK" => Some("5".to_owned()),
+            "WORLD_SIZE" => Some("8".to_owned()),
+            "LOCAL_RANK" => Some("1".to_owned()),
+            "MASTER_ADDR" => Some("gpu7".to_owned()),
+            "MASTER_PORT" => Some("29500".to_owned()),
+            _ => None,
+        };
+        let place = Place::of_launcher(variable).unwrap().unwrap();
+        let refused = |choice| AskedDevice::by_config(choice).of(&place).refuse(Diagnostic::error("no"));
+        let why =
+            "GPU 3 is that of rank 5, which torchrun started as process 1 of this machine, counted from 0";
+        assert_eq!(refused(DeviceChoice::Gpu(3)).notes, [why]);
+        assert_eq!(refused(DeviceChoice::Cpu).notes, [""; 0]);
+    }
+
+    #[test]
     fn a_refusal_says_who_asked_and_how_to_do_without() {
         let complaint = || Diagnostic::error("there is no GPU").help("plug one in");
         let refused = AskedDevice::by_config(DeviceChoice::Gpu(0)).refuse(complaint());
