@@ -2,7 +2,7 @@
 //! operators are there when they are needed. Why it cannot be opened is told apart here; which GPUs there are the engine asks.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
@@ -31,12 +31,21 @@ pub(crate) enum Scope {
 /// It is missing, needs a library that is missing, or is of another version than the CPU part; or there is no driver.
 pub(crate) fn open(libtorch: &Libtorch, asked: &AskedDevice, open: Open) -> Result<(), Failure> {
     let refuse = |complaint| Failure::new(ExitCode::Invalid, asked.refuse(complaint));
-    let library = libtorch.library(&format!("{DLL_PREFIX}torch_cuda{DLL_SUFFIX}"));
-    if !library.exists() {
-        return Err(refuse(without_cuda(libtorch, &library)));
-    }
+    let library = find(libtorch, asked)?;
     open(&library, Scope::All).map_err(|message| refuse(unopened(libtorch, &message)))?;
     open(Path::new(DRIVER), Scope::Own).map_err(|message| refuse(without_driver(&message)))
+}
+
+/// The CUDA part of libtorch.
+///
+/// # Errors
+/// It is missing.
+pub(crate) fn find(libtorch: &Libtorch, asked: &AskedDevice) -> Result<PathBuf, Failure> {
+    let library = libtorch.library(&format!("{DLL_PREFIX}torch_cuda{DLL_SUFFIX}"));
+    if library.exists() {
+        return Ok(library);
+    }
+    Err(Failure::new(ExitCode::Invalid, asked.refuse(without_cuda(libtorch, &library))))
 }
 
 fn without_cuda(libtorch: &Libtorch, library: &Path) -> Diagnostic {

@@ -28,6 +28,25 @@ type Send = unsafe extern "C" fn(context: *mut c_void, message: *const u8, lengt
 type Run = unsafe extern "C" fn(request: *const u8, length: usize, send: Send, context: *mut c_void) -> i32;
 type AbiVersion = unsafe extern "C" fn() -> u64;
 
+/// Sees that libtorch and the engine are there, with what `device` needs of libtorch, and opens none of it.
+///
+/// # Errors
+///
+/// One of them is missing.
+pub(crate) fn look_for(
+    device: &AskedDevice,
+    libtorch: Option<PathBuf>,
+    program: &Path,
+) -> Result<(), Failure> {
+    let libtorch =
+        Search::of_command(libtorch, program.to_owned()).find().map_err(|error| error.failure())?;
+    find_engine(program)?;
+    if device.choice != DeviceChoice::Cpu {
+        cuda::find(&libtorch, device)?;
+    }
+    Ok(())
+}
+
 /// Has the engine carry out a request, on `device`; of one that needs none it is `None`. What it says goes to `receive` as it
 /// comes.
 ///

@@ -9,6 +9,7 @@ mod arguments;
 mod commands;
 mod cuda;
 mod engine;
+mod launch;
 mod output;
 mod print;
 mod signals;

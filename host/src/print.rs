@@ -47,10 +47,10 @@ fn ending_line(command: &str, code: i32, errors: &[String]) -> Option<String> {
     Some(format!("{ERROR}kiwi-host {command} failed{ERROR:#} with exit code {code}: {first}{others}"))
 }
 
-/// The messages of errors.
-pub(crate) fn errors(diagnostics: &[Diagnostic]) -> impl Iterator<Item = String> {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    errors.map(|error| error.message.clone())
+/// Complaints as they are printed, without colours.
+pub(crate) fn plain(diagnostics: &[Diagnostic]) -> String {
+    let text: String = diagnostics.iter().map(render).collect();
+    anstream::adapter::strip_str(&text).to_string()
 }
 
 /// A complaint with colours, which the stream takes out where they are not wanted.
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn plain(diagnostic: &Diagnostic) -> String {
-        anstream::adapter::strip_str(&render(diagnostic)).to_string()
+        super::plain(std::slice::from_ref(diagnostic))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Signals that ask a run to end, until the engine takes care of them: there is nothing to save yet, and the program ends with the exit
+//! Signals that ask a run to end, until the engine takes care of them, or who watches several processes: there is nothing to save yet, and the program ends with the exit
 //! code that says so.
 
 use std::io::{self, Write};
@@ -38,7 +38,7 @@ fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// The engine does what is to be done from now on.
-pub(crate) fn leave_to_the_engine() {
+/// Somebody else does what is to be done from now on: the engine, or who watches the processes of a run.
+pub(crate) fn leave_to_others() {
     ARMED.store(false, Ordering::SeqCst);
 }

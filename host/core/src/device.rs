@@ -2,14 +2,13 @@
 //! knows, so that nothing here looks for one.
 
 use crate::diagnostic::Diagnostic;
+use crate::place::Place;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The CPU.
     Cpu,
-    /// The only GPU that there is.
-    OnlyGpu,
     /// The GPU of this number, counted from 0.
     Gpu(usize),
 }
@@ -41,20 +40,34 @@ pub struct AskedDevice {
     pub choice: DeviceChoice,
     /// The value of `--device`; `None` where `trainer.gpus` asks.
     option: Option<String>,
+    /// Why it is this one, where there are several processes.
+    why: Option<String>,
 }
 
 impl AskedDevice {
     /// What `trainer.gpus` asks for.
     #[must_use]
     pub fn by_config(choice: DeviceChoice) -> Self {
-        Self { choice, option: None }
+        Self { choice, option: None, why: None }
     }
 
     /// What `--device` of this value asks for; `None` if no device is called so.
     #[must_use]
     pub fn by_option(value: &str) -> Option<Self> {
         let choice = DeviceChoice::parse(value)?;
-        Some(Self { choice, option: Some(value.to_owned()) })
+        Some(Self { choice, option: Some(value.to_owned()), why: None })
+    }
+
+    /// The same for the process at this place among several, which the complaint names.
+    #[must_use]
+    pub fn of(mut self, place: &Place) -> Self {
+        if let (DeviceChoice::Gpu(number), None) = (self.choice, &self.option) {
+            let Place { rank, local_rank, launcher, .. } = place;
+            self.why = Some(format!(
+                "GPU {number} is that of rank {rank}, which {launcher} started as process {local_rank} of this machine, counted from 0"
+            ));
+        }
+        self
     }
 
     /// The complaint that it cannot be had, with who asked for it and how to do without.
@@ -68,7 +81,7 @@ impl AskedDevice {
             .help
             .as_ref()
             .map_or_else(|| instead.to_owned(), |help| format!("{help}; or {instead}"));
-        let complaint = complaint.help(help);
+        let complaint = self.why.iter().fold(complaint.help(help), |complaint, why| complaint.note(why));
         match &self.option {
             None => complaint.at("trainer.gpus"),
             Some(value) => complaint.note(format!("a GPU is asked for by --device {value}")),
@@ -91,6 +104,24 @@ mod tests {
         {
             assert_eq!(DeviceChoice::parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_whose_gpu_it_is_where_there_are_several() {
+        let variable = |name: &str| match name {
+            "RANK" => Some("5".to_owned()),
+            "WORLD_SIZE" => Some("8".to_owned()),
+            "LOCAL_RANK" => Some("1".to_owned()),
+            "MASTER_ADDR" => Some("gpu7".to_owned()),
+            "MASTER_PORT" => Some("29500".to_owned()),
+            _ => None,
+        };
+        let place = Place::of_launcher(variable).unwrap().unwrap();
+        let refused = |choice| AskedDevice::by_config(choice).of(&place).refuse(Diagnostic::error("no"));
+        let why =
+            "GPU 3 is that of rank 5, which torchrun started as process 1 of this machine, counted from 0";
+        assert_eq!(refused(DeviceChoice::Gpu(3)).notes, [why]);
+        assert_eq!(refused(DeviceChoice::Cpu).notes, [""; 0]);
     }
 
     #[test]

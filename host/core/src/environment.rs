@@ -53,6 +53,18 @@ pub const OMP_NUM_THREADS: Variable = Variable {
     meaning: "Threads for libtorch's operators, read by libtorch itself; --threads goes before it.",
 };
 
+/// Which GPUs there are.
+pub const CUDA_VISIBLE_DEVICES: Variable = Variable {
+    name: "CUDA_VISIBLE_DEVICES",
+    meaning: "Numbers of the GPUs that are there for kiwi-host, separated by commas, which numbers them anew from 0; all unless set.",
+};
+
+/// Where a launcher looks for an error.
+pub const TORCHELASTIC_ERROR_FILE: Variable = Variable {
+    name: "TORCHELASTIC_ERROR_FILE",
+    meaning: "A file that is written if the command fails, with its errors, as torchrun reads it; torchrun sets it.",
+};
+
 /// Fused operations or plain ones.
 pub const KIWI_OPERATIONS: Variable = Variable {
     name: "KIWI_OPERATIONS",
@@ -134,12 +146,13 @@ pub const MLFLOW_EXPERIMENT_NAME: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 22] = [
+pub const ALL: [Variable; 24] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
     OMP_NUM_THREADS,
     KIWI_OPERATIONS,
+    CUDA_VISIBLE_DEVICES,
     NO_COLOR,
     CLICOLOR,
     CLICOLOR_FORCE,
@@ -149,6 +162,7 @@ pub const ALL: [Variable; 22] = [
     XDG_DATA_HOME,
     HOME,
     TMPDIR,
+    TORCHELASTIC_ERROR_FILE,
     MLFLOW_TRACKING_URI,
     MLFLOW_TRACKING_USERNAME,
     MLFLOW_TRACKING_PASSWORD,

@@ -16,6 +16,7 @@ pub mod plan;
 pub mod plugin_check;
 pub mod plugins;
 pub mod request;
+pub mod run_directory;
 pub mod saved_system;
 pub mod system_options;
 pub mod tracking_uri;

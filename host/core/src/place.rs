@@ -1,8 +1,18 @@
 //! A process's place among those that train together, as the launcher that started it says.
 
 pub mod nodes;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
+
+use crate::diagnostic::{Diagnostic, Failure};
+use crate::exit_code::ExitCode;
+
+/// Set by the program for the processes that it starts itself, to its own process number.
+pub const LAUNCHED: &str = "KIWI_LAUNCHED";
+/// The socket on which the first of those listens, opened by who started it: a number of a file descriptor.
+pub const LISTENING: &str = "KIWI_LISTEN_FD";
 
 /// Who started the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +21,8 @@ pub enum Launcher {
     Torchrun,
     /// `srun` of SLURM.
     Slurm,
+    /// The program itself, for a run that asks for several processes.
+    Own,
 }
 
 impl fmt::Display for Launcher {
@@ -18,6 +30,7 @@ impl fmt::Display for Launcher {
         f.write_str(match self {
             Self::Torchrun => "torchrun",
             Self::Slurm => "srun",
+            Self::Own => "kiwi-host",
         })
     }
 }
@@ -40,6 +53,10 @@ pub struct Place {
     pub port: u16,
     /// Whether somebody else listens there already, as torchrun does: else rank 0 does.
     pub somebody_listens: bool,
+    /// The socket on which it listens for them, opened before it was started; rank 0 only.
+    pub listening: Option<i32>,
+    /// How often the launcher has started the run anew.
+    pub restarts: u64,
     /// What tells this run, and its restart by the launcher, apart from others that meet at the same place.
     pub name: String,
     /// Who started it.
@@ -74,6 +91,16 @@ pub enum PlaceError {
 /// Ports that runs under SLURM meet at, unless `MASTER_PORT` says which: above those of services, below those that systems hand out.
 const SLURM_PORTS: std::ops::Range<u64> = 15_000..32_000;
 
+impl PlaceError {
+    /// The complaint, with what to do.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let error = Diagnostic::error(format!("the variables of a launcher cannot be used: {self}"))
+            .help("start it by torchrun or srun, which set them, or unset them");
+        Failure::new(ExitCode::Invalid, error)
+    }
+}
+
 impl Place {
     /// What the launcher says, by the values that `variable` gives; `None` where there is none.
     ///
@@ -98,6 +125,13 @@ impl Place {
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.rank == 0
+    }
+
+    /// Whether the launcher says how many processes there are: all do, but `srun` with a single task, which may be a shell that
+    /// somebody types in.
+    #[must_use]
+    pub fn is_of_several(&self) -> bool {
+        self.ranks > 1 || self.launcher != Launcher::Slurm
     }
 }
 
@@ -151,13 +185,15 @@ impl Variables<'_> {
         within("MASTER_PORT", port, 1..1 << 16).map(|port| u16::try_from(port).ok())
     }
 
+    /// Where `torchrun` puts a process, or the program itself, which sets the same variables.
     fn of_torchrun(&self) -> Result<Place, PlaceError> {
-        let launcher = Launcher::Torchrun;
+        let own = self.text(LAUNCHED).is_some();
+        let launcher = if own { Launcher::Own } else { Launcher::Torchrun };
         let names = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"];
         let (rank, ranks, local_rank, local_ranks) = self.ranks(launcher, names)?;
         let missing = |missing| PlaceError::Missing { launcher, given: "RANK", missing };
         let run = self.text("TORCHELASTIC_RUN_ID").unwrap_or_else(|| "none".to_owned());
-        let restart = self.number("TORCHELASTIC_RESTART_COUNT")?.unwrap_or(0);
+        let restarts = self.number("TORCHELASTIC_RESTART_COUNT")?.unwrap_or(0);
         Ok(Place {
             rank,
             ranks,
@@ -166,7 +202,9 @@ impl Variables<'_> {
             host: self.text("MASTER_ADDR").ok_or(missing("MASTER_ADDR"))?,
             port: self.port()?.ok_or(missing("MASTER_PORT"))?,
             somebody_listens: self.text("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True"),
-            name: format!("kiwi-host/{run}/{restart}"),
+            listening: if own && rank == 0 { self.listening()? } else { None },
+            restarts,
+            name: format!("kiwi-host/{run}/{restarts}"),
             launcher,
         })
     }
@@ -194,9 +232,26 @@ impl Variables<'_> {
         // The steps of a job may run at once.
         let chosen = SLURM_PORTS.start + (job.wrapping_mul(31).wrapping_add(step)) % ports;
         let port = self.port()?.or(u16::try_from(chosen).ok()).ok_or(missing("MASTER_PORT"))?;
-        let name = format!("kiwi-host/{job}.{step}/{}", self.number("SLURM_RESTART_COUNT")?.unwrap_or(0));
-        let somebody_listens = false;
-        Ok(Place { rank, ranks, local_rank, local_ranks, host, port, somebody_listens, name, launcher })
+        let restarts = self.number("SLURM_RESTART_COUNT")?.unwrap_or(0);
+        Ok(Place {
+            rank,
+            ranks,
+            local_rank,
+            local_ranks,
+            host,
+            port,
+            somebody_listens: false,
+            listening: None,
+            restarts,
+            name: format!("kiwi-host/{job}.{step}/{restarts}"),
+            launcher,
+        })
+    }
+
+    fn listening(&self) -> Result<Option<i32>, PlaceError> {
+        let Some(number) = self.number(LISTENING)? else { return Ok(None) };
+        // The first three are standard input, output and error.
+        within(LISTENING, number, 3..1 << 31).map(|number| i32::try_from(number).ok())
     }
 }
 
@@ -208,101 +263,5 @@ fn within(name: &'static str, number: u64, range: std::ops::Range<u64>) -> Resul
             found: number.to_string(),
             expected: format!("a number from {} to {}", range.start, range.end - 1),
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn place(variables: &[(&str, &str)]) -> Result<Option<Place>, PlaceError> {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        Place::of_launcher(|name| variables.get(name).map(|&value| value.to_owned()))
-    }
-
-    const TORCHRUN: [(&str, &str); 8] = [
-        ("RANK", "3"),
-        ("WORLD_SIZE", "4"),
-        ("LOCAL_RANK", "1"),
-        ("LOCAL_WORLD_SIZE", "2"),
-        ("MASTER_ADDR", "gpu7"),
-        ("MASTER_PORT", "29500"),
-        ("TORCHELASTIC_RUN_ID", "night"),
-        ("TORCHELASTIC_RESTART_COUNT", "2"),
-    ];
-
-    const SLURM: [(&str, &str); 7] = [
-        ("SLURM_PROCID", "5"),
-        ("SLURM_STEP_NUM_TASKS", "8"),
-        ("SLURM_LOCALID", "1"),
-        ("SLURM_NTASKS_PER_NODE", "4"),
-        ("SLURM_JOB_ID", "9000001"),
-        ("SLURM_STEP_ID", "0"),
-        ("SLURM_STEP_NODELIST", "gpu[07-08]"),
-    ];
-
-    /// The same, but for one variable.
-    fn but<'a>(variables: &[(&'a str, &'a str)], name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
-        let others = variables.iter().copied().filter(|(other, _)| *other != name);
-        others.chain([(name, value)]).collect()
-    }
-
-    #[test]
-    fn without_a_launcher_there_is_no_place() {
-        assert_eq!(place(&[]), Ok(None));
-        assert_eq!(place(&[("MASTER_ADDR", "gpu7"), ("RANK", "")]), Ok(None));
-        // A batch script that starts the program without `srun`.
-        assert_eq!(place(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "8"), ("SLURM_JOB_ID", "3")]), Ok(None));
-    }
-
-    #[test]
-    fn torchruns_variables_say_where_a_process_is() {
-        let found = place(&TORCHRUN).unwrap().unwrap();
-        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (3, 4, 1, Some(2)));
-        assert_eq!(
-            (found.host.as_str(), found.port, found.name.as_str()),
-            ("gpu7", 29500, "kiwi-host/night/2")
-        );
-        assert!(!found.somebody_listens && !found.is_first());
-        let agent = but(&TORCHRUN, "TORCHELASTIC_USE_AGENT_STORE", "True");
-        assert!(place(&agent).unwrap().unwrap().somebody_listens);
-    }
-
-    #[test]
-    fn sruns_variables_say_where_a_process_is() {
-        let found = place(&SLURM).unwrap().unwrap();
-        assert_eq!((found.rank, found.ranks, found.local_rank, found.local_ranks), (5, 8, 1, Some(4)));
-        assert_eq!((found.host.as_str(), found.launcher), ("gpu07", Launcher::Slurm));
-        assert!(SLURM_PORTS.contains(&u64::from(found.port)));
-        // All of a step meet at one port, and two steps of a job do not.
-        let other = place(&but(&SLURM, "SLURM_PROCID", "0")).unwrap().unwrap();
-        assert_eq!((found.port, &found.name), (other.port, &other.name));
-        let step = place(&but(&SLURM, "SLURM_STEP_ID", "1")).unwrap().unwrap();
-        assert_ne!(found.port, step.port);
-        let said = place(&but(&but(&SLURM, "MASTER_PORT", "4321"), "MASTER_ADDR", "login")).unwrap().unwrap();
-        assert_eq!((said.port, said.host.as_str()), (4321, "login"));
-    }
-
-    #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        let message = |variables: &[(&str, &str)]| place(variables).unwrap_err().to_string();
-        let missing = "torchrun sets RANK, but WORLD_SIZE is not set";
-        assert_eq!(message(&[("RANK", "0")]), missing);
-        assert_eq!(message(&[("WORLD_SIZE", "2")]), "torchrun sets WORLD_SIZE, but RANK is not set");
-        assert_eq!(message(&TORCHRUN[..4]), "torchrun sets RANK, but MASTER_ADDR is not set");
-        assert_eq!(message(&TORCHRUN[..5]), "torchrun sets RANK, but MASTER_PORT is not set");
-        assert_eq!(message(&but(&TORCHRUN, "RANK", "4")), "RANK is `4`, expected a number from 0 to 3");
-        assert_eq!(message(&but(&TORCHRUN, "RANK", "first")), "RANK is `first`, expected an integer");
-        assert_eq!(message(&but(&TORCHRUN, "RANK", "-1")), "RANK is `-1`, expected an integer");
-        let local = but(&TORCHRUN, "LOCAL_RANK", "3");
-        assert_eq!(message(&local), "LOCAL_RANK is `3`, expected a number from 0 to 1");
-        let port = "MASTER_PORT is `70000`, expected a number from 1 to 65535";
-        assert_eq!(message(&but(&TORCHRUN, "MASTER_PORT", "70000")), port);
-        assert_eq!(
-            message(&but(&SLURM, "SLURM_STEP_NODELIST", "gpu[")),
-            "SLURM_STEP_NODELIST is `gpu[`, expected a list of nodes such as gpu[01-03]"
-        );
     }
 }

@@ -13,6 +13,7 @@ use crate::config::{self, Document, RunConfig};
 use crate::device::AskedDevice;
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::exit_code::ExitCode;
+use crate::place::Place;
 use crate::plugins::{Registry, SearchPath};
 use crate::request::{Common, TrainRequest, Verbosity};
 
@@ -46,10 +47,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Where the config asks to compute.
-    #[must_use]
-    pub fn device(&self) -> AskedDevice {
-        AskedDevice::by_config(self.config.trainer.gpus.device())
+    /// Where the config asks to compute, for the process at this place; without one, or alone under its launcher, it is the first
+    /// device that is asked for.
+    ///
+    /// # Errors
+    /// When there are not as many processes as GPUs are asked for.
+    pub fn device(&self, place: Option<&Place>) -> Result<AskedDevice, Failure> {
+        let gpus = &self.config.trainer.gpus;
+        match place.filter(|place| place.is_of_several()) {
+            None => Ok(AskedDevice::by_config(gpus.first_device())),
+            Some(place) => gpus
+                .device_at(place)
+                .map(|choice| AskedDevice::by_config(choice).of(place))
+                .map_err(|complaint| Failure::new(ExitCode::Invalid, *complaint)),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Group {
             ranks: number(place.ranks),
             timeout: time_limit,
             name: &place.name,
-            listening: None,
+            listening: place.listening,
             reached_at: &reached_at,
         };
         let raw = RawGroup::meet(&meeting).map_err(|message| error(place, doing(), &message))?;

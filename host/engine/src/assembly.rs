@@ -30,7 +30,8 @@ pub(crate) struct Assembly {
 /// else what the built system says.
 pub(crate) fn assemble(plan: &Plan, ranks: &mut Ranks, report: &mut Report<'_>) -> Result<Assembly, Failure> {
     let config = &plan.config;
-    let device = open_device(&plan.device()).map_err(|failure| place(plan, failure))?;
+    let asked = plan.device(ranks.place()).map_err(|failure| place(plan, failure))?;
+    let device = open_device(&asked).map_err(|failure| place(plan, failure))?;
     let mut components = Components::default();
     let checked = check(plan, &mut components, report)?;
     let saved = saved(config)?;

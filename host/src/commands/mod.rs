@@ -8,6 +8,7 @@ mod probe;
 mod report;
 mod schema;
 mod system;
+mod told;
 mod train;
 
 use std::env;
@@ -24,8 +25,8 @@ use kiwi_core::request::{Common, Message, Request, Verbosity};
 use crate::arguments::{Arguments, ColorArgument, Command, CommonOptions};
 use crate::engine;
 use crate::output::Output;
-use crate::print;
 use crate::signals;
+use told::Told;
 
 /// Carries out a command; the code to exit with.
 pub(crate) fn run(arguments: Arguments) -> i32 {
@@ -38,13 +39,13 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
     .write_global();
 
     let command = arguments.command.name();
-    let mut failed = Vec::new();
+    let mut told = Told::default();
     let done = match arguments.command {
-        Command::Train(arguments) => train::train(arguments, &options, &mut failed),
-        Command::Check(arguments) => train::check(arguments, &options, &mut failed),
-        Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut failed),
-        Command::Score(arguments) => system::score(arguments, &options, &mut failed),
-        Command::Features(arguments) => system::features(arguments, &options, &mut failed),
+        Command::Train(arguments) => train::train(arguments, &options, &mut told),
+        Command::Check(arguments) => train::check(arguments, &options, &mut told),
+        Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut told),
+        Command::Score(arguments) => system::score(arguments, &options, &mut told),
+        Command::Features(arguments) => system::features(arguments, &options, &mut told),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Import(arguments) => interchange::import(arguments, &options),
@@ -56,13 +57,10 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Probe(arguments) => probe::answer(&arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {
-        print::diagnostics(&failure.diagnostics);
-        failed.extend(print::errors(&failure.diagnostics));
+        told.tell(&failure.diagnostics);
         failure.exit.number()
     });
-    if code != ExitCode::Success.number() {
-        print::ending(command, code, &failed);
-    }
+    told.end(command, code);
     code
 }
 
@@ -94,22 +92,19 @@ fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Has the engine carry out a request on a device, and prints what it says. The errors among it are added to `failed`.
+/// Has the engine carry out a request on a device, and prints what it says. Complaints are added to `told`.
 fn run_engine(
     request: &Request,
     device: &AskedDevice,
     options: &CommonOptions,
     when_closed: WhenClosed,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     let mut output = Output::default();
     let mut lost = None;
     let code =
         engine::run(request, Some(device), options.libtorch.clone(), &program()?, |message| match message {
-            Message::Diagnostics(diagnostics) => {
-                print::diagnostics(&diagnostics);
-                failed.extend(print::errors(&diagnostics));
-            }
+            Message::Diagnostics(diagnostics) => told.tell(&diagnostics),
             Message::Data(line) => {
                 if let Err(error) = output.line(&line) {
                     lost.get_or_insert(error);
@@ -119,7 +114,7 @@ fn run_engine(
                     signal_hook::low_level::exit(ExitCode::Success.number());
                 }
             }
-            Message::SignalsTaken => signals::leave_to_the_engine(),
+            Message::SignalsTaken => signals::leave_to_others(),
         })?;
     match lost {
         Some(error) => Err(cannot_write(&error)),

@@ -5,6 +5,7 @@ use kiwi_core::diagnostic::Failure;
 use kiwi_core::plan;
 use kiwi_core::request::{Common, FeaturesRequest, Format, Request, SystemRequest};
 
+use super::told::Told;
 use super::{WhenClosed, common, run_engine};
 use crate::arguments::{
     CommonOptions, CorpusArguments, EvaluateArguments, FeaturesArguments, ScoreArguments,
@@ -13,29 +14,29 @@ use crate::arguments::{
 pub(super) fn evaluate(
     arguments: EvaluateArguments,
     options: &CommonOptions,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     let (request, device) = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Evaluate(request), &device, options, WhenClosed::Leave, failed)
+    run_engine(&Request::Evaluate(request), &device, options, WhenClosed::Leave, told)
 }
 
 pub(super) fn score(
     arguments: ScoreArguments,
     options: &CommonOptions,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     let (request, device) = request(arguments.corpus, arguments.format.into(), options)?;
-    run_engine(&Request::Score(request), &device, options, WhenClosed::Leave, failed)
+    run_engine(&Request::Score(request), &device, options, WhenClosed::Leave, told)
 }
 
 pub(super) fn features(
     arguments: FeaturesArguments,
     options: &CommonOptions,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     let (system, device) = request(arguments.corpus, Format::Json, options)?;
     let request = FeaturesRequest { system, output: arguments.output };
-    run_engine(&Request::Features(request), &device, options, WhenClosed::GoOn, failed)
+    run_engine(&Request::Features(request), &device, options, WhenClosed::GoOn, told)
 }
 
 fn request(

@@ -1,20 +1,26 @@
 //! `train` and `check`: the config is read and every name in it resolved before libtorch is looked for.
 
+use std::env;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::place::Place;
 use kiwi_core::plan::{Plan, Unprepared};
 use kiwi_core::request::{CheckRequest, Common, Message, OptionsRequest, Request, TrainRequest};
-use kiwi_core::{config, plan};
+use kiwi_core::{config, environment, plan, run_directory};
 
+use super::told::Told;
 use super::{WhenClosed, common, print_data, program, run_engine};
 use crate::arguments::{CheckArguments, CommonOptions, TrainArguments};
-use crate::engine;
-use crate::signals;
+use crate::{engine, launch, print, signals};
 
 pub(super) fn train(
     arguments: TrainArguments,
     options: &CommonOptions,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     if arguments.example {
         print_data([config::example().trim_end().to_owned()])?;
@@ -26,9 +32,13 @@ pub(super) fn train(
             Diagnostic::error("there is no config to train by").help("name a file, or give --example");
         return Err(Failure::new(ExitCode::Invalid, error));
     };
+    launch::stay_with_parent()?;
+    let place = launch::place()?;
+    let nproc = arguments.nproc.map(usize::from);
+    launch::refuse_within_launcher(nproc, place.as_ref())?;
     signals::end_the_program()?;
     let common = Common { lock: Some(arguments.held.choice(&config)), ..common(options)? };
-    let request = TrainRequest {
+    let mut request = TrainRequest {
         config,
         overrides: arguments.overrides,
         output_dir: arguments.output_dir,
@@ -37,14 +47,93 @@ pub(super) fn train(
         common,
     };
     let plan = prepare(&request, options)?;
-    run_engine(&Request::Train(request), &plan.device(), options, WhenClosed::GoOn, failed)
+    let restarted = place.as_ref().is_some_and(|place| go_on_after_restart(place, &plan, told));
+    request.resume |= restarted;
+
+    let device = plan.device(place.as_ref()).map_err(|failure| placed(failure, &plan))?;
+    if !place.as_ref().is_some_and(Place::is_of_several) {
+        let processes = processes(&plan, nproc, &device, options)?;
+        if processes > 1 {
+            return launched(processes, restarted, &plan, options);
+        }
+    }
+    run_engine(&Request::Train(request), &device, options, WhenClosed::GoOn, told)
         .map_err(|failure| placed(failure, &plan))
+}
+
+/// Whether a run that its launcher has started anew goes on where it was, and word of it.
+fn go_on_after_restart(place: &Place, plan: &Plan, told: &mut Told) -> bool {
+    let Place { restarts, launcher, .. } = place;
+    if *restarts == 0 || plan.config.trainer.resume {
+        return false;
+    }
+    // All processes of a run would say the same.
+    let speaks = place.is_first();
+    match run_directory::named(&plan.config.run) {
+        Some(directory) if run_directory::is_run(&directory) => {
+            let note = format!(
+                "{launcher} has started the run anew (restart {restarts}): it goes on in {}, as with --resume",
+                directory.display()
+            );
+            if speaks && !plan.config.quiet {
+                print::lines(&[note]);
+            }
+            true
+        }
+        Some(_) => false,
+        None => {
+            let warning = Diagnostic::warning(format!(
+                "{launcher} has started the run anew, and it begins at its start"
+            ))
+            .found(format!("restart {restarts}, and neither output_dir nor run_id"))
+            .expected("the directory of the run, which says where to go on")
+            .help("name it with --output-dir or run.output_dir, so that a restart goes on where the run was");
+            if speaks {
+                told.tell(&[warning]);
+            }
+            false
+        }
+    }
+}
+
+/// How many processes a run takes. Where there are several, all that can be looked for without opening it is seen to be there, so
+/// that it is told once if it is not.
+fn processes(
+    plan: &Plan,
+    asked: Option<usize>,
+    device: &AskedDevice,
+    options: &CommonOptions,
+) -> Result<usize, Failure> {
+    let gpus = &plan.config.trainer.gpus;
+    let there = launch::count_gpus();
+    let refuse = |complaint: Box<Diagnostic>| placed(Failure::new(ExitCode::Invalid, *complaint), plan);
+    let processes = launch::how_many(gpus, asked, there).map_err(refuse)?;
+    if processes > 1 {
+        engine::look_for(device, options.libtorch.clone(), &program()?)
+            .map_err(|failure| placed(failure, plan))?;
+        // Where they cannot be counted, each process finds out for itself.
+        let enough = there.map_or(Ok(()), |there| launch::enough(gpus, processes, there));
+        enough.map_err(refuse)?;
+    }
+    Ok(processes)
+}
+
+/// The run in several processes of this program.
+fn launched(processes: usize, resume: bool, plan: &Plan, options: &CommonOptions) -> Result<i32, Failure> {
+    let omp = env::var_os(environment::OMP_NUM_THREADS.name).is_some_and(|threads| !threads.is_empty());
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = (options.threads.is_none() && !omp).then(|| (cores / processes).max(1));
+    if !plan.config.quiet {
+        print::lines(&[launch::note(&plan.config.trainer.gpus, processes, threads)]);
+    }
+    let arguments = launch::Arguments::of(env::args_os().skip(1), threads, resume);
+    launch::run(&program()?, &arguments, processes)
 }
 
 pub(super) fn check(
     arguments: CheckArguments,
     options: &CommonOptions,
-    failed: &mut Vec<String>,
+    told: &mut Told,
 ) -> Result<i32, Failure> {
     let common = Common { lock: Some(arguments.held.choice(&arguments.config)), ..common(options)? };
     let train = TrainRequest {
@@ -56,8 +145,12 @@ pub(super) fn check(
         common,
     };
     let plan = prepare(&train, options)?;
+    let place = launch::place()?;
+    let device = plan.device(place.as_ref()).map_err(|failure| placed(failure, &plan))?;
+    // Only the first device is computed on, so that the others are counted.
+    let _ = processes(&plan, None, &device, options)?;
     let request = CheckRequest { train, format: arguments.format.into() };
-    run_engine(&Request::Check(request), &plan.device(), options, WhenClosed::Leave, failed)
+    run_engine(&Request::Check(request), &device, options, WhenClosed::Leave, told)
         .map_err(|failure| placed(failure, &plan))
 }
 

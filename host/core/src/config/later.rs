@@ -1,8 +1,6 @@
 //! What a config may say by its specification and this release cannot do yet: recognised, so that it is never called
 //! unknown, and refused unless it asks for nothing. When a feature comes, its line goes.
 
-use serde_json::Value;
-
 /// A key whose feature is missing.
 #[derive(Debug)]
 pub(super) struct Later {
@@ -34,24 +32,6 @@ pub(super) const KEYS: &[Later] = &[
     ),
 ];
 
-/// What `trainer.gpus` would do with more than one.
-pub(super) const SEVERAL_GPUS: &str = "training on several GPUs";
-
-/// Whether a value asks for what comes later.
-type Asks = fn(&Value) -> bool;
-
-/// Values of keys that work otherwise: the key's path, which values they are, and what they would do.
-const VALUES: &[(&str, Asks, &str)] = &[("trainer.gpus", is_several, SEVERAL_GPUS)];
-
-/// Whether a value of `trainer.gpus` asks for more than one.
-fn is_several(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => number.as_u64().is_some_and(|number| number > 1),
-        Value::Array(numbers) => numbers.len() > 1 && numbers.iter().all(Value::is_u64),
-        _ => false,
-    }
-}
-
 /// The entry of the key at this path.
 pub(super) fn key(path: &str) -> Option<&'static Later> {
     KEYS.iter().find(|later| matches(later.path, path))
@@ -63,11 +43,6 @@ pub(super) fn keys_of(section: &str) -> impl Iterator<Item = &'static str> {
         let (parent, key) = later.path.rsplit_once('.')?;
         matches(parent, section).then_some(key)
     })
-}
-
-/// What this value of the key at this path would ask for.
-pub(super) fn value(path: &str, json: &Value) -> Option<&'static str> {
-    VALUES.iter().find(|(of, asks, _)| *of == path && asks(json)).map(|(_, _, feature)| *feature)
 }
 
 fn matches(pattern: &str, path: &str) -> bool {

@@ -84,11 +84,9 @@ pub fn load_text(path: &Path, text: &str) -> Result<Loaded, Invalid> {
 /// What this value of a key would ask for, written as JSON, if that is not supported yet.
 #[must_use]
 pub fn not_supported_yet(path: &str, json: &serde_json::Value) -> Option<&'static str> {
-    match later::key(path) {
-        // The table's defaults are JSON.
-        Some(key) => (serde_json::from_str(key.default).ok().as_ref() != Some(json)).then_some(key.feature),
-        None => later::value(path, json),
-    }
+    let key = later::key(path)?;
+    // The table's defaults are JSON.
+    (serde_json::from_str(key.default).ok().as_ref() != Some(json)).then_some(key.feature)
 }
 
 /// The same for a text that stands in the file `path`.

@@ -1,6 +1,7 @@
 //! The sections of a config, checked and with every default filled in. Writing one out as JSON gives a config that
 //! [`super::load`] accepts and that means the same. What a section accepts is read in [`super::fill`].
 
+mod gpus;
 mod optimizer;
 
 use std::path::PathBuf;
@@ -8,9 +9,8 @@ use std::path::PathBuf;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+pub use gpus::Gpus;
 pub use optimizer::{OptimizerSection, WarmupSteps};
-
-use crate::device::DeviceChoice;
 
 /// The configuration of a run.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -107,43 +107,6 @@ pub enum OnTrouble {
     Stop,
     /// It is left out, told and counted; too many end the run.
     Skip,
-}
-
-/// `trainer.gpus`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gpus {
-    /// None, so the CPU: `0`.
-    Cpu,
-    /// One, which is the first: `1`.
-    One,
-    /// All, of which there must be one: `-1`.
-    All,
-    /// The one of this number, counted from 0: `[N]`.
-    Number(usize),
-}
-
-impl Gpus {
-    /// The device that is asked for.
-    #[must_use]
-    pub fn device(self) -> DeviceChoice {
-        match self {
-            Self::Cpu => DeviceChoice::Cpu,
-            Self::One => DeviceChoice::Gpu(0),
-            Self::All => DeviceChoice::OnlyGpu,
-            Self::Number(number) => DeviceChoice::Gpu(number),
-        }
-    }
-}
-
-impl Serialize for Gpus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Cpu => serializer.serialize_i64(0),
-            Self::One => serializer.serialize_i64(1),
-            Self::All => serializer.serialize_i64(-1),
-            Self::Number(number) => [number].serialize(serializer),
-        }
-    }
 }
 
 /// `trainer.precision`.

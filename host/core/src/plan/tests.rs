@@ -248,6 +248,36 @@ fn the_command_line_has_the_last_word() {
 }
 
 #[test]
+fn a_device_is_that_of_the_place_among_several() {
+    let bench = Bench::new(&[models(), optimizers()]);
+    let mut request = bench.request(&json!({"class_name": "Predictor", "model": {}}));
+    request.overrides = vec![("trainer.gpus".to_owned(), "[3, 5]".to_owned())];
+    let plan = prepare(&request).unwrap();
+    let place = |names: [&'static str; 4], values: [&'static str; 4]| {
+        let variable = move |name: &str| match name {
+            "MASTER_ADDR" | "SLURM_STEP_NODELIST" => Some("gpu7"),
+            "MASTER_PORT" | "SLURM_JOB_ID" => Some("29500"),
+            _ => names.iter().position(|one| *one == name).map(|index| values[index]),
+        };
+        Place::of_launcher(|name| variable(name).map(str::to_owned)).unwrap().unwrap()
+    };
+    let torchrun = |values| place(["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"], values);
+    let srun = |values| {
+        place(["SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"], values)
+    };
+    let choice = |place: &Place| plan.device(Some(place)).map(|asked| asked.choice);
+    assert_eq!(plan.device(None).unwrap().choice, DeviceChoice::Gpu(3));
+    assert_eq!(choice(&torchrun(["3", "4", "1", "2"])).unwrap(), DeviceChoice::Gpu(5));
+    assert_eq!(choice(&srun(["2", "4", "0", "2"])).unwrap(), DeviceChoice::Gpu(3));
+    let refused = choice(&torchrun(["3", "4", "1", "4"])).unwrap_err();
+    assert_eq!(refused.exit, ExitCode::Invalid);
+    assert_eq!(refused.diagnostics[0].found.as_deref(), Some("2 GPUs, 4 processes"));
+    // A single task may be a shell, in which the program starts the processes itself.
+    assert_eq!(choice(&srun(["0", "1", "0", "1"])).unwrap(), DeviceChoice::Gpu(3));
+    assert!(choice(&torchrun(["0", "1", "0", "1"])).is_err());
+}
+
+#[test]
 fn a_loaded_system_brings_its_classes_and_their_options() {
     let bench = Bench::new(&[models(), optimizers()]);
     let sha256 = crate::plugins::inspect::sha256(&fs::read(bench.at("plugins/libmodels.so")).unwrap());

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::run_directory::{RUNS, is_run, named};
 use serde::{Deserialize, Serialize};
 
 use super::files;
 
-/// Where runs lie whose config names no directory.
-const RUNS: &str = "runs/0";
 /// Runs that are named where one to resume must be chosen.
 const NAMED: usize = 5;
 
@@ -65,7 +64,7 @@ impl RunDirectory {
     /// # Errors
     /// When it names none, or none that a run has begun in.
     pub(crate) fn to_resume(config: &RunConfig) -> Result<Self, Failure> {
-        let Some(path) = named(config) else {
+        let Some(path) = named(&config.run) else {
             let mut error = Diagnostic::error("which run is to be resumed is not said")
                 .at("run.output_dir")
                 .expected("the directory of a run")
@@ -192,15 +191,6 @@ impl RunDirectory {
     }
 }
 
-/// Whether a directory is that of a run: its config is one, and there are the folders that a run begins with.
-fn is_run(path: &Path) -> bool {
-    let config = fs::read(path.join("config.json")).ok();
-    let config = config.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    let sections = ["run", "trainer", "data", "system"];
-    config.is_some_and(|config| sections.iter().all(|section| config[section].is_object()))
-        && path.join("checkpoints").is_dir()
-}
-
 /// Whether this is all that a run leaves which is ended while it makes its directory: nothing that anybody could miss.
 fn is_left_of_a_beginning(path: &Path) -> bool {
     match path.file_name().and_then(|name| name.to_str()) {
@@ -214,11 +204,6 @@ fn is_left_of_a_beginning(path: &Path) -> bool {
 
 fn run_id(config: &RunConfig) -> String {
     config.run.run_id.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()))
-}
-
-fn named(config: &RunConfig) -> Option<PathBuf> {
-    let by_id = || config.run.run_id.as_ref().map(|id| Path::new(RUNS).join(id));
-    config.run.output_dir.clone().or_else(by_id)
 }
 
 /// Directories of runs that were begun last, newest first.

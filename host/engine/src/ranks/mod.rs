@@ -148,9 +148,14 @@ impl Ranks {
         Failure::new(ExitCode::RunFailed, error)
     }
 
+    /// Where it is among those that a launcher started.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.group.as_ref().map(Group::place)
+    }
+
     /// Who started this process as one of a group.
     pub(crate) fn launcher(&self) -> Option<Launcher> {
-        self.group.as_ref().map(|group| group.place().launcher)
+        self.place().map(|place| place.launcher)
     }
 
     /// Whether a launcher started this process as one of a group, be it the only one.
@@ -160,12 +165,12 @@ impl Ranks {
 
     /// Its number, from 0.
     pub(crate) fn rank(&self) -> u32 {
-        self.group.as_ref().map_or(0, |group| group.place().rank)
+        self.place().map_or(0, |place| place.rank)
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> u32 {
-        self.group.as_ref().map_or(1, |group| group.place().ranks)
+        self.place().map_or(1, |place| place.ranks)
     }
 
     /// Whether it is the one that writes and tells for all.
@@ -239,7 +244,7 @@ impl Ranks {
         &mut self,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let earlier = self.group.as_ref().is_none_or(|group| group.place().local_rank == 0);
+        let earlier = self.place().is_none_or(|place| place.local_rank == 0);
         self.in_two_parts(earlier, work)
     }
 

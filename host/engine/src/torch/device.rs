@@ -10,7 +10,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 /// The device that is asked for, seen to work. A GPU becomes the current one, so that nothing is allocated on another.
 ///
 /// # Errors
-/// There is no GPU, or none of this number, or it does not compute; or all are asked for and there are several.
+/// There is no GPU, or none of this number, or it does not compute.
 pub(crate) fn open(asked: &AskedDevice) -> std::result::Result<Device, Failure> {
     let refuse = |complaint| Failure::new(ExitCode::Invalid, asked.refuse(complaint));
     if asked.choice == DeviceChoice::Cpu {
@@ -51,12 +51,6 @@ fn choose(choice: DeviceChoice, count: usize) -> std::result::Result<usize, Box<
         _ => format!("{count} GPUs, of numbers 0 to {}", count - 1),
     };
     match choice {
-        DeviceChoice::OnlyGpu if count > 1 => Err(Box::new(
-            Diagnostic::error("training on several GPUs is not supported yet")
-                .found(there)
-                .expected("exactly one GPU where all are asked for")
-                .help("write 1 for the first GPU, or [N] for the one of number N; several come later"),
-        )),
         DeviceChoice::Gpu(index) if index >= count => Err(Box::new(
             Diagnostic::error(format!("there is no GPU of number {index}"))
                 .found(there)
@@ -64,7 +58,7 @@ fn choose(choice: DeviceChoice, count: usize) -> std::result::Result<usize, Box<
                 .help("choose one of those that are there; CUDA_VISIBLE_DEVICES hides GPUs and numbers the others anew"),
         )),
         DeviceChoice::Gpu(index) => Ok(index),
-        DeviceChoice::OnlyGpu | DeviceChoice::Cpu => Ok(0),
+        DeviceChoice::Cpu => Ok(0),
     }
 }
 
@@ -98,11 +92,9 @@ mod tests {
         };
         assert_eq!(chosen(DeviceChoice::Gpu(0), 1), Ok(0));
         assert_eq!(chosen(DeviceChoice::Gpu(3), 4), Ok(3));
-        assert_eq!(chosen(DeviceChoice::OnlyGpu, 1), Ok(0));
         let refused = |message: &str, found: &str| Err((message.to_owned(), found.to_owned()));
         let none = refused("there is an NVIDIA driver, and it shows no GPU", "0 GPUs");
         assert_eq!(chosen(DeviceChoice::Gpu(0), 0), none);
-        assert_eq!(chosen(DeviceChoice::OnlyGpu, 0), none);
         assert_eq!(
             chosen(DeviceChoice::Gpu(1), 1),
             refused("there is no GPU of number 1", "1 GPU, of number 0")
@@ -111,8 +103,6 @@ mod tests {
             chosen(DeviceChoice::Gpu(9), 2),
             refused("there is no GPU of number 9", "2 GPUs, of numbers 0 to 1")
         );
-        let several = refused("training on several GPUs is not supported yet", "2 GPUs, of numbers 0 to 1");
-        assert_eq!(chosen(DeviceChoice::OnlyGpu, 2), several);
     }
 
     #[test]

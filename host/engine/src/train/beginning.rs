@@ -18,13 +18,7 @@ use crate::torch::device_name;
 
 /// The other ranks of the run, if a launcher started this process as one of several.
 pub(super) fn ranks() -> Result<Ranks, Failure> {
-    let place = Place::of_launcher(|name| std::env::var(name).ok()).map_err(|error| {
-        Failure::new(
-            ExitCode::Invalid,
-            Diagnostic::error(format!("the variables of a launcher cannot be used: {error}"))
-                .help("start it by torchrun or srun, which set them, or unset them"),
-        )
-    })?;
+    let place = Place::of_launcher(|name| std::env::var(name).ok()).map_err(|error| error.failure())?;
     place.as_ref().map_or_else(|| Ok(Ranks::alone()), Ranks::meet)
 }
 

@@ -223,7 +223,7 @@ fn sixteen_bits_are_what_openkiwi_makes_of_them() {
         ("gpus: -1, precision: 16, amp_level: O2", json!({"gpus": -1, "precision": 16, "amp_level": "O1"})),
         ("gpus: 1, precision: 16", json!({"gpus": 1, "precision": 32})),
         ("gpus: 0, precision: 16, amp_level: O1", json!({"gpus": 0})),
-        ("gpus: 4, precision: 16, amp_level: O1", json!({})),
+        ("gpus: 4, precision: 16, amp_level: O1", json!({"gpus": 4, "precision": 16, "amp_level": "O1"})),
         ("precision: 16, amp_level: O2", json!({})),
         ("precision: 16", json!({"precision": 32})),
         ("precision: 32, amp_level: O2", json!({"precision": 32})),

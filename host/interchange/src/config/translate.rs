@@ -143,7 +143,7 @@ impl Config<'_> {
     /// Whether a GPU is asked for by a value that is taken over.
     fn asks_for_a_gpu(&self) -> bool {
         let gpus = self.root.get("trainer.gpus").map(json::value);
-        gpus.is_some_and(|gpus| gpus != 0 && not_supported_yet("trainer.gpus", &gpus).is_none())
+        gpus.is_some_and(|gpus| gpus != 0)
     }
 
     fn model(&mut self) {

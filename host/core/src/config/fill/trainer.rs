@@ -2,7 +2,6 @@
 
 use super::names;
 use crate::config::document::{Node, Value};
-use crate::config::later;
 use crate::config::reader::{Entry, NOT_NEGATIVE, Section, later_json};
 use crate::config::sections::{
     BatchOrder, CheckpointSection, Gpus, OnTrouble, Precision, TrainerSection, ValidationInterval,
@@ -11,8 +10,7 @@ use crate::device;
 use crate::diagnostic::Diagnostic;
 
 const PRECISIONS: &str = "32, \"bf16\", or on a GPU 16";
-const GPUS: &str =
-    "0 (the CPU), 1 (the first GPU), -1 (the only GPU) or [N] (the GPU of number N, counted from 0)";
+const GPUS: &str = "0 (the CPU), N (the first N GPUs), -1 (all GPUs) or a list such as [0, 2] (the GPUs of these numbers, counted from 0)";
 const METRICS: &str = "the name of a metric, or a list of one or more names";
 const INTERVAL: &str = "an integer of at least 1 (batches), or a number above 0 and at most 1 that is written with a \
                         fraction, such as 0.5 or 1.0 (share of the epoch)";
@@ -22,7 +20,7 @@ pub(super) fn trainer(mut section: Section<'_>) -> TrainerSection {
     section.optional("amp_level", |entry| amp_level(entry, precision));
     // None where it is refused: what else it would mean is not known then.
     let gpus = section.or("gpus", Some(Gpus::Cpu), |entry| Some(gpus(entry)));
-    if precision == Precision::F16 && gpus == Some(Gpus::Cpu) {
+    if precision == Precision::F16 && gpus.as_ref() == Some(&Gpus::Cpu) {
         let on_cpu = device::half_precision_on_the_cpu().help("use \"bf16\", or set trainer.gpus to 1");
         section.complain(on_cpu.at(section.path_of("precision")));
     }
@@ -65,25 +63,41 @@ fn gpus(entry: &Entry<'_>) -> Option<Gpus> {
         Value::Number(text) => text.parse::<usize>().ok(),
         _ => None,
     };
-    let listed: Option<Vec<usize>> = match entry.value() {
-        Value::Number(text) if text == "-1" => return Some(Gpus::All),
-        Value::Number(_) => match number(entry.node()) {
-            Some(0) => return Some(Gpus::Cpu),
-            Some(1) => return Some(Gpus::One),
-            several => several.map(|count| vec![0; count.min(2)]),
-        },
-        Value::Array(nodes) => nodes.iter().map(number).collect(),
+    let gpus = match entry.value() {
+        Value::Number(text) if text == "-1" => Some(Gpus::All),
+        Value::Number(_) => number(entry.node()).map(|count| match count {
+            0 => Gpus::Cpu,
+            1 => Gpus::One,
+            several => Gpus::First(several),
+        }),
+        Value::Array(nodes) => {
+            let numbers: Option<Vec<usize>> = nodes.iter().map(number).collect();
+            numbers.filter(|numbers| !numbers.is_empty()).map(Gpus::Listed)
+        }
         _ => None,
     };
-    match listed.as_deref() {
-        Some([number]) => Some(Gpus::Number(*number)),
-        Some([_, _, ..]) => {
-            let help = "write 1 for the first GPU, or [N] for the one of number N, counted from 0; several come later";
-            entry.refuse_later(later::SEVERAL_GPUS, GPUS, help);
-            None
-        }
-        Some([]) | None => entry.refuse(GPUS),
+    match gpus {
+        Some(Gpus::Listed(numbers)) => different(entry, numbers).map(Gpus::Listed),
+        Some(gpus) => Some(gpus),
+        None => entry.refuse(GPUS),
     }
+}
+
+/// Numbers of GPUs, none of them twice.
+fn different(entry: &Entry<'_>, numbers: Vec<usize>) -> Option<Vec<usize>> {
+    // Sorted, since a list may be as long as somebody writes it.
+    let mut sorted = numbers.clone();
+    sorted.sort_unstable();
+    let Some(number) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
+        return Some(numbers);
+    };
+    entry.complain(
+        Diagnostic::error(format!("GPU {number} is asked for twice"))
+            .found(format!("{number} more than once"))
+            .expected("each number once, since each GPU is for a process of its own")
+            .help("remove one of the two"),
+    );
+    None
 }
 
 /// Apex's name of what `precision` already says, carried by older configs: O0 is 32 bits, O1 is autocast.

@@ -32,7 +32,7 @@ pub(super) fn run() -> Value {
 pub(super) fn trainer() -> Value {
     let names = json!({"anyOf": [string(), {"type": "array", "items": string(), "minItems": 1, "uniqueItems": true}]});
     let number = json!({"type": "integer", "minimum": 0, "maximum": u64::MAX});
-    let listed = json!({"type": "array", "items": number, "minItems": 1, "maxItems": 1});
+    let listed = json!({"type": "array", "items": number, "minItems": 1, "uniqueItems": true});
     let on_trouble = json!({"enum": ["stop", "skip"]});
     let mut trainer = object(
         json!({
@@ -44,7 +44,7 @@ pub(super) fn trainer() -> Value {
             "main_metric": or_null(names),
             "log_interval": integer(1),
             "log_save_interval": integer(1),
-            "gpus": {"anyOf": [{"enum": [0, 1, -1]}, listed]},
+            "gpus": {"anyOf": [{"type": "integer", "minimum": -1, "maximum": u64::MAX}, listed]},
             "precision": {"enum": [32, "bf16", 16]},
             "amp_level": {"enum": ["O0", "O1", null]},
             "batch_order": {"enum": ["corpus", "random", "bucketed"]},

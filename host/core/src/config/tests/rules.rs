@@ -136,7 +136,7 @@ fn a_saved_system_needs_no_model() {
 fn everything_wrong_is_reported_at_once() {
     let text = r#"{
   "run": {"sede": 1},
-  "trainer": {"epochs": 0, "gpus": 2},
+  "trainer": {"epochs": 0, "gpus": -2},
   "data": {"train": {"input": {"source": 1}}},
   "system": {"load": null, "optimizer": {"learning_rate": "x"}},
   "trainer": {"epochs": 3},
@@ -151,9 +151,8 @@ fn everything_wrong_is_reported_at_once() {
             nearest seed | help write `seed`, or remove the key",
             "trainer.epochs@3:25 | invalid value for epochs | found 0 | \
             expected an integer of at least 1",
-            "trainer.gpus@3:36 | training on several GPUs is not supported yet | found 2 | \
-            expected 0 (the CPU), 1 (the first GPU), -1 (the only GPU) or [N] (the GPU of number N, counted from 0) | \
-            help write 1 for the first GPU, or [N] for the one of number N, counted from 0; several come later",
+            "trainer.gpus@3:36 | invalid value for gpus | found -2 | \
+            expected 0 (the CPU), N (the first N GPUs), -1 (all GPUs) or a list such as [0, 2] (the GPUs of these numbers, counted from 0)",
             "data.valid@4:11 | data.valid or data.split is required | found neither | \
             expected an object: {\"input\": {\"source\": …, \"target\": …}}; or a share of data.train that is \
             kept for training as data.split | \

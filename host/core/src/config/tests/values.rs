@@ -174,8 +174,11 @@ fn values_take_their_forms() {
         ("0", Gpus::Cpu),
         ("1", Gpus::One),
         ("-1", Gpus::All),
-        ("[0]", Gpus::Number(0)),
-        ("[7]", Gpus::Number(7)),
+        ("2", Gpus::First(2)),
+        ("8", Gpus::First(8)),
+        ("[0]", Gpus::Listed(vec![0])),
+        ("[7]", Gpus::Listed(vec![7])),
+        ("[3,0,12]", Gpus::Listed(vec![3, 0, 12])),
     ] {
         let config = set("trainer.gpus", value);
         assert_eq!(config.trainer.gpus, gpus);
