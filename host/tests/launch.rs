@@ -30,6 +30,7 @@ extern unsigned long fwrite(const void *, unsigned long, unsigned long, void *);
 extern int fprintf(void *, const char *, ...);
 extern int snprintf(char *, unsigned long, const char *, ...);
 extern int rename(const char *, const char *);
+extern int access(const char *, int);
 extern int getpid(void);
 extern int getppid(void);
 extern int kill(int, int);
@@ -55,6 +56,11 @@ static int listening(void) {
         if (getsockopt(fd, 1, 30, &value, &length) == 0 && value) count += fd;
     }
     return count;
+}
+static int after_second(void) {
+    while (access("1.ready", 0)) usleep(5000);
+    usleep(500000);
+    return 1;
 }
 static volatile int received;
 static void receive(int signal) { received = signal; }
@@ -188,7 +194,7 @@ fn one_process_is_no_launch() {
 
 #[test]
 fn the_first_that_fails_says_the_exit_code() {
-    let body = "usleep(rank() == 1 ? 0 : 500000); return rank() == 1 ? 3 : 1;";
+    let body = "if (rank() == 1) { ready(begin()); return 3; } return after_second();";
     let installation = installation(body);
     let outcome = Outcome::of(&mut train(&installation, &["--nproc", "2"])).ends_with(3);
     let last = "rank 1 of 2 failed first, with exit code 3: what it said stands above";
@@ -197,7 +203,7 @@ fn the_first_that_fails_says_the_exit_code() {
 
 #[test]
 fn one_that_is_killed_is_told() {
-    let body = "if (rank() == 1) { kill(getpid(), 9); } usleep(500000); return 1;";
+    let body = "if (rank() == 1) { ready(begin()); kill(getpid(), 9); } return after_second();";
     let installation = installation(body);
     let file = installation.at("error.json");
     let mut command = train(&installation, &["--nproc", "2"]);

@@ -48,7 +48,7 @@ pub(crate) struct TrainArguments {
     /// a larger number of them, must be one of N. Unless --threads is given, the cores are divided among them. Where `trainer.gpus`
     /// asks for several GPUs, as many processes are started without --nproc. Not for what `torchrun` or `srun` starts, which do so
     /// themselves. A signal is handed on to all; the exit code is that of the first that fails.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=launch::MOST))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=launch::MOST), allow_negative_numbers = true)]
     pub(crate) nproc: Option<u16>,
     /// Print a small config to begin with, and do nothing else.
     #[arg(long, conflicts_with_all = ["config", "overrides", "output_dir", "resume", "nproc", "locked", "lock"])]

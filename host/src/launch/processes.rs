@@ -219,7 +219,7 @@ mod tests {
     use crate::launch::ends::{Outcome, outcome};
 
     const SHORT: Patience = Patience {
-        failed: Duration::from_millis(300),
+        failed: Duration::from_secs(1),
         interrupted: Duration::from_millis(300),
         told: Duration::from_millis(300),
     };
