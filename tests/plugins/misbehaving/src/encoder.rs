@@ -20,6 +20,8 @@ pub(crate) struct Config {
     longest: Option<i64>,
     /// A field that it says it reads.
     reads: Option<String>,
+    /// Leave the padding out of the mean of the source.
+    masks: bool,
     /// Carry the mean of the sources from batch to batch.
     carries: bool,
     /// Let resume points have what is carried.
@@ -45,6 +47,7 @@ impl Default for Config {
             dim: 16,
             longest: None,
             reads: None,
+            masks: false,
             carries: false,
             saves_carried: false,
             counts: false,
@@ -195,9 +198,18 @@ impl Encoder for MisbehavingEncoder {
             return Ok(Features::new().with("something_else", Feature::Tensor(self.source.shallow_clone())));
         }
         let embed = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
-        let source = embed(&self.source, batch.field("source")?.ids()?)?;
+        let field = batch.field("source")?;
+        let source = embed(&self.source, field.ids()?)?;
         let target = embed(&self.target, batch.field("target")?.ids()?)?;
-        let mut mean = source.f_mean_dim([1i64].as_slice(), true, Kind::Float)?;
+        let mut mean = if self.config.masks {
+            let lengths = field.lengths()?.f_unsqueeze(1)?;
+            let positions = Tensor::f_arange(source.size()[1], (Kind::Int64, source.device()))?;
+            let filled = positions.f_less_tensor(&lengths)?.f_unsqueeze(2)?;
+            let sum = source.f_mul(&filled)?.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Float)?;
+            sum.f_div(&lengths.f_unsqueeze(2)?)?
+        } else {
+            source.f_mean_dim([1i64].as_slice(), true, Kind::Float)?
+        };
         if self.config.carries {
             let carried = &mut self.carried[usize::from(pass.training())];
             let of_batch = mean.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
