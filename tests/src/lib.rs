@@ -6,6 +6,7 @@ pub mod cpp;
 pub mod golden;
 pub mod gpu;
 pub mod interrupted;
+pub mod moments;
 pub mod other_builds;
 pub mod outcome;
 pub mod plugin_files;

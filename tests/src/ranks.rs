@@ -99,6 +99,12 @@ impl Ranks {
         fs::read_to_string(&self.said[rank]).unwrap_or_default()
     }
 
+    /// The process of a rank.
+    #[must_use]
+    pub fn process(&self, rank: usize) -> u32 {
+        self.children[rank].id()
+    }
+
     /// What each has said.
     #[must_use]
     pub fn all_said(&self) -> String {
@@ -209,5 +215,43 @@ pub fn assert_same_figures(one: &Path, other: &Path) {
             (number - other_number).abs() <= 1e-5 * number.abs().max(1e-3),
             "{name}: {number} and {other_number}"
         );
+    }
+}
+
+/// The processes that live and were started with this argument, whoever started them.
+///
+/// # Panics
+/// When the system does not tell.
+#[must_use]
+pub fn processes_with(argument: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("processes").flatten();
+    let found = entries.filter_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let command = fs::read(entry.path().join("cmdline")).ok()?;
+        let has = command.split(|byte| *byte == 0).any(|one| one == argument.as_bytes());
+        // One that has ended and that nobody has asked for yet has no command any more.
+        has.then_some(process)
+    });
+    found.collect()
+}
+
+/// The processes among [`processes_with`] that were given a rank, by it.
+#[must_use]
+pub fn ranks_with(argument: &str) -> Vec<(u32, u32)> {
+    let rank = |process: &u32| {
+        let variables = fs::read(format!("/proc/{process}/environ")).ok()?;
+        let rank = variables.split(|byte| *byte == 0).find_map(|one| one.strip_prefix(b"RANK="))?;
+        Some((std::str::from_utf8(rank).ok()?.parse().ok()?, *process))
+    };
+    let mut found: Vec<_> = processes_with(argument).iter().filter_map(rank).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Kills a process, wherever it is.
+pub fn kill(process: u32) {
+    if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+        // One that has ended meanwhile is none to complain about.
+        let _ = kill_process(process, Signal::KILL);
     }
 }

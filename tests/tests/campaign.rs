@@ -4,30 +4,10 @@
 use std::time::{Duration, Instant};
 
 use kiwi_tests::interrupted::{differences, results};
+use kiwi_tests::moments::{Random, number};
 use kiwi_tests::small_disk::with_small_disk;
 use kiwi_tests::workplace::{Workplace, config_with};
 use serde_json::{Value, json};
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable)
-        .ok()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
-
-/// Draws numbers below 1.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        Self(number("KIWI_CAMPAIGN_SEED").unwrap_or(1))
-    }
-
-    /// The linear congruential generator of Knuth's MMIX: any will do.
-    fn draw(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
 
 /// Dropout, random order, steps of several batches, a validation and so a save every five.
 fn changes() -> Vec<(&'static str, Value)> {

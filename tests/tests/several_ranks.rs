@@ -323,3 +323,58 @@ fn batches_that_one_rank_cannot_use_all_skip() {
         assert_alike(&alone.directory, &work.at(&by_two), 1e-5);
     }
 }
+
+#[test]
+fn the_program_starts_processes_itself_two_runs_at_once_and_after_a_killed_one() {
+    let work = Workplace::new();
+    let alone = work.train("run", &[]);
+    let start = |output: &str, more: &[&str]| {
+        let own = ["train", "run.json", "--output-dir", output, "--nproc", "2"];
+        Ranks::start(vec![work.command(&[&own[..], more].concat())], &work, output)
+    };
+    let (mut one, mut other) = (start("one", &[]), start("other", &[]));
+    for (running, output) in [(&mut one, "one"), (&mut other, "other")] {
+        assert_eq!(running.end(), [0], "{}", running.all_said());
+        let said = running.said(0);
+        for part in [
+            "2 processes train together, started by kiwi-host",
+            "batches are of 15 in all, 7 or 8 pairs for each process",
+            "learning rates and schedules stay as they are",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_same_figures(&alone.directory, &work.at(output));
+    }
+    let mut killed = start("killed", &["--set", "trainer.epochs=10000"]);
+    killed.wait_for(0, "epoch 1 step");
+    killed.signal(0, Signal::KILL);
+    let mut next = start("next", &["--set", "trainer.epochs=10000"]);
+    next.wait_for(0, "epoch 1 step");
+    next.signal(0, Signal::TERM);
+    assert_eq!(next.end_within(SOON), [75], "{}", next.all_said());
+    let said = next.said(0);
+    assert!(
+        said.contains("to go on: kiwi-host train run.json --set trainer.epochs=10000 --threads 1 --nproc 2"),
+        "{said}"
+    );
+    assert_eq!(killed.end_within(SOON), [-9]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let work = Workplace::new();
+    write_config(&work, "run", &[]);
+    let taken = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut command = work.command(&["train", "run.json", "--threads", "1", "--output-dir", "run"]);
+    command.envs(variables(0, 1, "127.0.0.1", port));
+    let mut running = Ranks::start(vec![command], &work, "run");
+    assert_eq!(running.end_within(SOON), [1], "{}", running.all_said());
+    let said = running.said(0);
+    assert!(
+        said.contains(&format!("error: rank 0 of 1 cannot meet the others at 127.0.0.1:{port}: ")),
+        "{said}"
+    );
+    assert!(said.contains("in use") || said.contains("EADDRINUSE"), "{said}");
+    assert!(!work.at("run").exists(), "nothing was begun");
+}

@@ -62,7 +62,7 @@ fn train_with(ranks: &mut Ranks, request: &TrainRequest, outlet: &Outlet) -> Res
         Err(failure) => report.failed(&failure.diagnostics),
     }
     report.close();
-    match result.map_err(|failure| with_a_way_on(failure, request, &directory))?.reason {
+    match result.map_err(|failure| with_a_way_on(failure, request, &directory, ranks))?.reason {
         StopReason::Interrupted(_) if signals::is_resumable() => Ok(ExitCode::InterruptedResumable),
         StopReason::Interrupted(_) => Ok(ExitCode::Interrupted),
         _ => Ok(ExitCode::Success),

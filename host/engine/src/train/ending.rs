@@ -2,6 +2,7 @@
 
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::place::Launcher;
 use kiwi_core::request::TrainRequest;
 
 use crate::checkpoint::RunDirectory;
@@ -50,7 +51,7 @@ pub(super) fn conclude(
         ));
     }
     if matches!(outcome.reason, StopReason::Interrupted(_)) && signals::is_resumable() {
-        report.note(format!("to go on: {}", command_to_resume(request, directory)));
+        report.note(format!("to go on: {}", command_to_resume(request, directory, ranks)));
     }
 }
 
@@ -59,18 +60,19 @@ pub(super) fn with_a_way_on(
     mut failure: Failure,
     request: &TrainRequest,
     directory: &RunDirectory,
+    ranks: &Ranks,
 ) -> Failure {
     if failure.exit == ExitCode::RunFailed
         && signals::is_resumable()
         && let Some(last) = failure.diagnostics.last_mut()
     {
-        let command = command_to_resume(request, directory);
+        let command = command_to_resume(request, directory, ranks);
         last.notes.push(format!("once the cause is gone, go on from the last resume point: {command}"));
     }
     failure
 }
 
-fn command_to_resume(request: &TrainRequest, directory: &RunDirectory) -> String {
+fn command_to_resume(request: &TrainRequest, directory: &RunDirectory, ranks: &Ranks) -> String {
     let mut words = vec!["kiwi-host".to_owned(), "train".to_owned(), request.config.display().to_string()];
     for (path, value) in &request.overrides {
         words.extend(["--set".to_owned(), format!("{path}={value}")]);
@@ -81,6 +83,9 @@ fn command_to_resume(request: &TrainRequest, directory: &RunDirectory) -> String
     if let Some(threads) = request.common.threads {
         words.extend(["--threads".to_owned(), threads.to_string()]);
     }
+    if ranks.launcher() == Some(Launcher::Own) {
+        words.extend(["--nproc".to_owned(), ranks.count().to_string()]);
+    }
     words.extend(["--output-dir".to_owned(), directory.path().display().to_string(), "--resume".to_owned()]);
     let quoted = words.iter().map(|word| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
@@ -90,5 +95,11 @@ fn command_to_resume(request: &TrainRequest, directory: &RunDirectory) -> String
             format!("'{}'", word.replace('\'', "'\\''"))
         }
     });
-    quoted.collect::<Vec<_>>().join(" ")
+    let command = quoted.collect::<Vec<_>>().join(" ");
+    match ranks.launcher() {
+        Some(launcher @ (Launcher::Torchrun | Launcher::Slurm)) if ranks.count() > 1 => {
+            format!("{command}, started by {launcher} as before")
+        }
+        _ => command,
+    }
 }
