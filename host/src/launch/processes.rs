@@ -28,7 +28,7 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            failed: Duration::from_secs(15),
+            failed: Duration::from_secs(3),
             interrupted: Duration::from_secs(300),
             told: Duration::from_secs(10),
         }
