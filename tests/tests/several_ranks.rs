@@ -189,6 +189,33 @@ fn a_signal_to_any_rank_ends_all_and_the_run_is_resumed_exactly() {
 }
 
 #[test]
+fn state_from_batch_to_batch_is_each_ranks_own_and_resumed_from_where_there_is_none() {
+    let work = Workplace::new();
+    let encoder =
+        json!({"class_name": "MisbehavingEncoder", "dim": 8, "carries": true, "saves_carried": true});
+    let changes = [
+        ("trainer.epochs", json!(400)),
+        ("trainer.truncated_bptt_steps", json!(2)),
+        ("trainer.gradient_accumulation_steps", json!(2)),
+        ("trainer.checkpoint.resume_interval", json!(1)),
+        ("trainer.max_steps", json!(400)),
+        ("system.model.encoder", encoder),
+        ("system.model.tlm_outputs", json!({"class_name": "MisbehavingHead"})),
+    ];
+    write_config(&work, "run", &changes);
+    let _ = work.train_ranks(2, "run", "whole", &[]);
+    let endless = ["--set", "trainer.max_steps=3200"];
+    let mut running = work.begin_ranks(2, "run", "stopped", &endless);
+    running.wait_for(0, "epoch 3 step");
+    running.signal(1, Signal::TERM);
+    assert_eq!(running.end_within(SOON), [75, 75], "{}", running.all_said());
+    // 8 batches an epoch.
+    let said = work.train_ranks(2, "run", "stopped", &["--resume"]);
+    assert!(said.contains(", after 8 batches"), "{said}");
+    assert_eq!(differences(&work.at("whole"), &work.at("stopped")), [""; 0]);
+}
+
+#[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
     let work = Workplace::new();
     let mut changes = fifty_steps();

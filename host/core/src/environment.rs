@@ -65,6 +65,12 @@ pub const TORCHELASTIC_ERROR_FILE: Variable = Variable {
     meaning: "A file that is written if the command fails, with its errors, as torchrun reads it; torchrun sets it.",
 };
 
+/// Where other machines reach this one.
+pub const GLOO_SOCKET_IFNAME: Variable = Variable {
+    name: "GLOO_SOCKET_IFNAME",
+    meaning: "The network interface at which the processes of a run on several machines reach this one, such as eth1; unless set, that of the way to where they meet.",
+};
+
 /// Fused operations or plain ones.
 pub const KIWI_OPERATIONS: Variable = Variable {
     name: "KIWI_OPERATIONS",
@@ -146,13 +152,14 @@ pub const MLFLOW_EXPERIMENT_NAME: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 24] = [
+pub const ALL: [Variable; 25] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
     OMP_NUM_THREADS,
     KIWI_OPERATIONS,
     CUDA_VISIBLE_DEVICES,
+    GLOO_SOCKET_IFNAME,
     NO_COLOR,
     CLICOLOR,
     CLICOLOR_FORCE,
