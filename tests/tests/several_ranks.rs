@@ -308,7 +308,17 @@ fn ranks_that_differ_are_refused_by_name() {
         assert!(running.said(0).contains(part), "{}", running.all_said());
     }
     assert!(!work.at("configs").exists(), "nothing was begun");
-    // A rank that finds something wrong before it meets the others.
+    // What is wrong on all of them is said once.
+    write_config(&work, "gone", &[("data.valid.input.source", json!("gone.src"))]);
+    let mut running = start(["gone", "gone"], "gone");
+    assert_eq!(running.end_within(SOON), [2, 2], "{}", running.all_said());
+    assert_eq!(
+        running.all_said().matches("error: gone.src does not exist").count(),
+        1,
+        "{}",
+        running.all_said()
+    );
+    // What is wrong on one all learn.
     write_config(&work, "missing", &[("data.valid.input.source", json!("nowhere.src"))]);
     let mut running = start(["run", "missing"], "missing");
     let codes = running.end_within(SOON);
@@ -396,7 +406,7 @@ fn a_port_that_is_taken_is_named() {
     let mut command = work.command(&["train", "run.json", "--threads", "1", "--output-dir", "run"]);
     command.envs(variables(0, 1, "127.0.0.1", port));
     let mut running = Ranks::start(vec![command], &work, "run");
-    assert_eq!(running.end_within(SOON), [1], "{}", running.all_said());
+    assert_eq!(running.end_within(SOON), [2], "{}", running.all_said());
     let said = running.said(0);
     assert!(
         said.contains(&format!("error: rank 0 of 1 cannot meet the others at 127.0.0.1:{port}: ")),

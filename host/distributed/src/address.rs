@@ -18,7 +18,15 @@ pub(crate) fn reached_at(place: &Place) -> Result<ReachedAt, String> {
     if let Ok(name) = env::var(INTERFACE)
         && !name.is_empty()
     {
-        return Ok(ReachedAt::Interface(name));
+        let known = interfaces();
+        return if known.is_empty() || known.contains(&name) {
+            Ok(ReachedAt::Interface(name))
+        } else {
+            Err(format!(
+                "{INTERFACE} is `{name}`, which is none of this machine's interfaces: {}",
+                known.join(", ")
+            ))
+        };
     }
     let meeting = (place.host.as_str(), place.port).to_socket_addrs().map_err(|error| error.to_string())?;
     let mut ways = meeting.filter_map(towards);
@@ -32,6 +40,14 @@ pub(crate) fn reached_at(place: &Place) -> Result<ReachedAt, String> {
         return Ok(ReachedAt::Address(outside.unwrap_or(address)));
     }
     Ok(ReachedAt::Address(address))
+}
+
+/// The network interfaces of this machine, as far as it tells.
+fn interfaces() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// The own address that packets to `there` would come from.

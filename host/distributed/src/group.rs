@@ -167,8 +167,35 @@ impl std::fmt::Debug for Group {
     }
 }
 
-/// The first line of what c10d says; what follows are places in its own code.
+/// The first line of what c10d says, without the place in its own code that it may begin with; what follows are such places.
 fn error(place: &Place, doing: String, message: &str) -> GroupError {
-    let message = message.lines().next().unwrap_or_default().trim().to_owned();
-    GroupError { rank: place.rank, ranks: place.ranks, doing, message }
+    let line = message.lines().next().unwrap_or_default().trim();
+    let without_place = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    let message = match without_place {
+        Some((code, rest)) if code.contains(".cc:") => rest,
+        _ => line,
+    };
+    GroupError { rank: place.rank, ranks: place.ranks, doing, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_the_code_of_others_are_left_out() {
+        let variable = |name: &str| {
+            ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"]
+                .contains(&name)
+                .then(|| if name == "RANK" { "0" } else { "1" }.to_owned())
+        };
+        let place = Place::of_launcher(variable).unwrap().unwrap();
+        let said = |message: &str| error(&place, "meet".to_owned(), message).message;
+        assert_eq!(
+            said("[/a/gloo/pair.cc:547] Connection closed by peer [::1]:3\nframe #1"),
+            "Connection closed by peer [::1]:3"
+        );
+        assert_eq!(said("[127.0.0.1]:5 refused"), "[127.0.0.1]:5 refused");
+        assert_eq!(said(" it was given up "), "it was given up");
+    }
 }

@@ -128,7 +128,14 @@ impl Ranks {
         let (rank, ranks) = (self.rank(), self.count());
         if !self.lost {
             let text = failure.diagnostics.first().map(|one| one.message.clone());
-            watch.failed(&text.unwrap_or_else(|| "it does not say why".to_owned()));
+            let text = text.unwrap_or_else(|| "it does not say why".to_owned());
+            let same = Loss { rank: 0, how: How::Failed(text.clone()) };
+            if rank > 0 && watch.loss(TIME_TO_NOTICE) == Some(same) {
+                // What is wrong on all of them one says.
+                failure.diagnostics.clear();
+                return failure;
+            }
+            watch.failed(&text);
             if rank > 0 {
                 let note = format!("on rank {rank} of {ranks}");
                 failure.diagnostics.iter_mut().for_each(|one| one.notes.push(note.clone()));
@@ -360,7 +367,7 @@ impl Ranks {
 fn not_met(error: &dyn std::fmt::Display) -> Failure {
     let error = Diagnostic::error(error.to_string())
         .help("see that all ranks are started, and that each reaches the host and port where they meet");
-    Failure::new(ExitCode::RunFailed, error)
+    Failure::new(ExitCode::Invalid, error)
 }
 
 fn misunderstood(error: &dyn std::fmt::Display) -> Failure {
