@@ -8,7 +8,6 @@
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::error::Error as _;
 use std::ffi::{c_int, c_void};
-use std::fs;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -19,7 +18,7 @@ use kiwi_core::device::{AskedDevice, DeviceChoice};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
-use kiwi_core::plugins::search::engine_file_name;
+use kiwi_core::plugins::search::{engine_file_name, places_of};
 use kiwi_core::request::{ENGINE_ENTRY, Message, Request};
 use kiwi_plugin_metadata::TORCH_VERSION;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
@@ -140,12 +139,8 @@ unsafe extern "C" fn send(context: *mut c_void, message: *const u8, length: usiz
 
 /// The engine's file: beside the program, else where an installation puts libraries.
 fn find_engine(program: &Path) -> Result<PathBuf, Failure> {
-    let program = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let name = engine_file_name();
-    let folder = program.parent().unwrap_or(Path::new("."));
-    let places =
-        [Some(folder.to_owned()), folder.parent().map(|prefix| prefix.join("lib").join("kiwi-host"))];
-    let places: Vec<_> = places.into_iter().flatten().map(|place| place.join(&name)).collect();
+    let places = places_of(&name, program);
     if let Some(found) = places.iter().find(|place| place.is_file()) {
         return Ok(found.clone());
     }

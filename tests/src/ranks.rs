@@ -206,13 +206,22 @@ fn collect(path: &str, value: &Value, found: &mut Vec<(String, f64)>) {
 /// When they have not.
 #[track_caller]
 pub fn assert_same_figures(one: &Path, other: &Path) {
+    assert_figures_within(one, other, 1e-5);
+}
+
+/// Two runs have recorded the same figures, but for this share of each.
+///
+/// # Panics
+/// When they have not.
+#[track_caller]
+pub fn assert_figures_within(one: &Path, other: &Path, tolerance: f64) {
     let (one, other) = (figures(one), figures(other));
     assert!(one.len() > 20, "{one:?}");
     assert_eq!(one.len(), other.len());
     for ((name, number), (other_name, other_number)) in one.iter().zip(&other) {
         assert_eq!(name, other_name);
         assert!(
-            (number - other_number).abs() <= 1e-5 * number.abs().max(1e-3),
+            (number - other_number).abs() <= tolerance * number.abs().max(1e-3),
             "{name}: {number} and {other_number}"
         );
     }

@@ -1,5 +1,8 @@
 //! GPUs: each way in which one that is asked for cannot be had, and, where there is one, that computing on it is the same.
 
+#[path = "gpu/groups.rs"]
+mod groups;
+
 use std::fs;
 use std::path::Path;
 

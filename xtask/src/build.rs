@@ -1,9 +1,11 @@
 //! `cargo xtask build`: the program, its engine and the built-in plugins, beside each other in the target directory.
 //!
-//! What serves development only, this program and the tests' crates, is left out.
+//! What serves development only, this program and the tests' crates, is left out. The library by which GPUs sum is built where there are
+//! headers of CUDA.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -13,6 +15,9 @@ use crate::workspace::{Workspace, run};
 /// Libraries that the program opens from its own folder: the engine and the built-in plugins.
 const LIBRARIES: [&str; 5] =
     ["kiwi_engine", "kiwi_encoders", "kiwi_heads", "kiwi_optimizers", "kiwi_metrics"];
+
+/// The crate of the library by which GPUs sum; it is empty without the feature `nccl`.
+const NCCL: &str = "kiwi-nccl";
 
 /// What `cargo xtask build` takes.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -29,6 +34,14 @@ pub(crate) enum Profile {
     Dev,
 }
 
+impl Profile {
+    fn put(self, cargo: &mut Command) {
+        if matches!(self, Self::Release) {
+            cargo.arg("--release");
+        }
+    }
+}
+
 /// Sets libtorch up, then builds.
 pub(crate) fn setup_and_build(workspace: &Workspace, options: Options) -> Result<()> {
     libtorch::setup(workspace, libtorch::Options::default())?;
@@ -39,14 +52,17 @@ pub(crate) fn setup_and_build(workspace: &Workspace, options: Options) -> Result
 
 /// Builds and makes sure that everything the program needs lies beside it; hands back the program.
 pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-    let mut command = workspace.cargo(&["build", "--workspace"]);
-    if matches!(profile, Profile::Release) {
-        command.arg("--release");
-    }
+    let mut command = workspace.cargo(&["build", "--workspace", "--exclude", NCCL]);
+    profile.put(&mut command);
     for package in workspace.development_packages() {
         command.args(["--exclude", package]);
     }
     run(&mut command)?;
+    if libtorch::has_cuda_headers(workspace) {
+        let mut command = workspace.cargo(&["build", "--package", NCCL, "--features", "nccl"]);
+        profile.put(&mut command);
+        run(&mut command)?;
+    }
 
     let folder = workspace.target_directory.join(match profile {
         Profile::Release => "release",
@@ -63,6 +79,11 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> 
 pub(crate) fn files() -> Vec<String> {
     let libraries = LIBRARIES.iter().map(|name| format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
     std::iter::once(program()).chain(libraries).collect()
+}
+
+/// The name of the library by which GPUs sum, which not every build has.
+pub(crate) fn nccl() -> String {
+    format!("{DLL_PREFIX}kiwi_nccl{DLL_SUFFIX}")
 }
 
 fn program() -> String {

@@ -50,7 +50,8 @@ char* caught(Body&& body) noexcept {
 }
 
 struct Group {
-  c10::intrusive_ptr<c10d::TCPStore> store;
+  // What is the run's own of the place where all meet.
+  c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::Backend> backend;
   // Another thread may say that nothing is worth waiting for any more.
   std::atomic<bool> given_up{false};
@@ -119,7 +120,7 @@ char* kiwi_group_meet(const KiwiMeeting* meeting, void** out) {
       options.masterListenFd = meeting->listening;
     }
     auto store = c10::make_intrusive<c10d::TCPStore>(meeting->host, options);
-    auto own = c10::make_intrusive<c10d::PrefixStore>(meeting->name, store);
+    c10::intrusive_ptr<c10d::Store> own = c10::make_intrusive<c10d::PrefixStore>(meeting->name, store);
     auto gloo = c10d::ProcessGroupGloo::Options::create(options.timeout);
     gloo->devices.push_back(
         meeting->interface != nullptr ? c10d::ProcessGroupGloo::createDeviceForInterface(meeting->interface)
@@ -127,7 +128,7 @@ char* kiwi_group_meet(const KiwiMeeting* meeting, void** out) {
     auto backend = c10::make_intrusive<c10d::ProcessGroupGloo>(
         c10::make_intrusive<c10d::PrefixStore>("gloo", own), meeting->rank, meeting->ranks, gloo);
     auto group = std::make_unique<Group>();
-    group->store = store;
+    group->store = std::move(own);
     group->backend = backend;
     *out = group.release();
   });
@@ -146,6 +147,19 @@ void kiwi_group_leave(void* raw) {
 // Ends the waiting of another thread in a function below, and of all that are called later.
 void kiwi_group_give_up(void* group) {
   static_cast<Group*>(group)->given_up = true;
+}
+
+// What a group over NCCL, of a library of its own, has of this one; it lasts as long as the group.
+struct KiwiShared {
+  // `c10::intrusive_ptr<c10d::Store>*`.
+  const void* store;
+  // `std::atomic<bool>*`.
+  const void* given_up;
+};
+
+KiwiShared kiwi_group_share(const void* raw) {
+  const auto* group = static_cast<const Group*>(raw);
+  return {&group->store, &group->given_up};
 }
 
 // The largest of all ranks where `largest`, else the sum.

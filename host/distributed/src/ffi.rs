@@ -1,4 +1,4 @@
-//! The functions of the C++ shim. Signatures are those of `cpp/group.cpp`.
+//! The functions of the C++ shim. Signatures are those of `cpp/group.cpp`. Those of the shim over NCCL are in `nccl.rs`.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-type Message = *mut c_char;
+pub(crate) type Message = *mut c_char;
 
 #[repr(C)]
 struct RawMeeting {
@@ -23,10 +23,18 @@ struct RawMeeting {
     interface: *const c_char,
 }
 
+/// What a group over NCCL has of this one.
+#[repr(C)]
+pub(crate) struct Shared {
+    pub(crate) store: *const c_void,
+    pub(crate) given_up: *const c_void,
+}
+
 unsafe extern "C" {
     fn kiwi_group_meet(meeting: *const RawMeeting, out: *mut *mut c_void) -> Message;
     fn kiwi_group_leave(group: *mut c_void);
     fn kiwi_group_give_up(group: *mut c_void);
+    fn kiwi_group_share(group: *const c_void) -> Shared;
     fn kiwi_group_all_reduce(
         group: *mut c_void,
         tensors: *const *const C_tensor,
@@ -104,6 +112,12 @@ impl RawGroup {
         unsafe { kiwi_group_give_up(self.0.as_ptr()) }
     }
 
+    /// What lasts as long as the group.
+    pub(crate) fn share(&self) -> Shared {
+        // SAFETY: a live group.
+        unsafe { kiwi_group_share(self.0.as_ptr()) }
+    }
+
     pub(crate) fn all_reduce(&self, tensors: &[&Tensor], largest: bool) -> Result<(), String> {
         let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
         // SAFETY: a live group, and as many live tensors as said; unfinished work has handles of its own to them.
@@ -130,12 +144,20 @@ fn text(text: &str) -> Result<CString, String> {
 
 /// What a call said.
 fn said(message: Message) -> Result<(), String> {
+    said_and_freed(message, kiwi_group_free)
+}
+
+/// What a call of a shim said, whose `free` it is.
+pub(crate) fn said_and_freed(
+    message: Message,
+    free: unsafe extern "C" fn(*mut c_void),
+) -> Result<(), String> {
     if message.is_null() {
         return Ok(());
     }
     // SAFETY: a text that ends in zero and is the caller's to free.
     let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
     // SAFETY: as above; it was copied.
-    unsafe { kiwi_group_free(message.cast()) };
+    unsafe { free(message.cast()) };
     Err(text)
 }

@@ -1,14 +1,15 @@
 //! A group of processes: sums of tensors over all of them, copies of one's tensors for all, waiting for all, and texts of each for
-//! all. By c10d with gloo, over TCP, on the CPU.
+//! all. By c10d with gloo, over TCP, on the CPU; for tensors on a GPU, once it is asked for, with NCCL.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kiwi_core::place::Place;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::address::reached_at;
 use crate::ffi::{Meeting, RawGroup};
+use crate::nccl::{Nccl, OnGpus};
 
 /// What a group could not do: the others are not there, not there any more, or not at the same point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,8 +30,11 @@ pub struct GroupError {
 /// When one of them ends, those that wait for it get an error within the group's time limit; as a rule at once, since its connections
 /// end.
 pub struct Group {
+    // Before the other, of which it has something.
+    on_gpus: Option<OnGpus>,
     raw: Arc<RawGroup>,
     place: Place,
+    time_limit: Duration,
 }
 
 /// Ends the waiting of a [`Group`] for others, from another thread.
@@ -40,6 +44,7 @@ pub struct GiveUp(Arc<RawGroup>);
 impl GiveUp {
     /// Whatever the group waits for, or is asked to later, fails within a moment.
     pub fn now(&self) {
+        // That over NCCL looks at the same.
         self.0.give_up();
     }
 }
@@ -66,7 +71,25 @@ impl Group {
             reached_at: &reached_at,
         };
         let raw = RawGroup::meet(&meeting).map_err(|message| error(place, doing(), &message))?;
-        Ok(Self { raw: Arc::new(raw), place: place.clone() })
+        Ok(Self { on_gpus: None, raw: Arc::new(raw), place: place.clone(), time_limit })
+    }
+
+    /// Has tensors on this GPU go from one to another by NCCL from now on; what is on the CPU goes on as before. All ranks call this,
+    /// each with a GPU of its own.
+    ///
+    /// # Errors
+    /// When NCCL does not find its way from the GPU to those of the others.
+    pub fn use_nccl(&mut self, nccl: Nccl, gpu: usize) -> Result<(), GroupError> {
+        let joined = nccl.join(&self.raw, &self.place, gpu, self.time_limit);
+        let doing = || format!("join the GPUs of all ranks with GPU {gpu}");
+        self.on_gpus = Some(joined.map_err(|message| error(&self.place, doing(), &message))?);
+        Ok(())
+    }
+
+    /// Whether tensors on a GPU can be summed and copied where they are.
+    #[must_use]
+    pub fn sums_on_device(&self) -> bool {
+        self.on_gpus.is_some()
     }
 
     /// Where this process is.
@@ -82,12 +105,12 @@ impl Group {
     }
 
     /// Replaces each tensor by its sum over all ranks, which is the same to the last bit on each. They are of the same number, shapes
-    /// and types on each, contiguous, and on the CPU.
+    /// and types on each, contiguous, and all on the CPU or, where [`Self::sums_on_device`], all on the GPU.
     ///
     /// # Errors
     /// When another rank is not there any more or does not come within the time limit.
     pub fn sum(&mut self, tensors: &[&Tensor]) -> Result<(), GroupError> {
-        let done = self.raw.all_reduce(tensors, false);
+        let done = self.all_reduce(tensors, false);
         done.map_err(|message| error(&self.place, "sum tensors over all ranks".to_owned(), &message))
     }
 
@@ -96,7 +119,7 @@ impl Group {
     /// # Errors
     /// As for [`Self::sum`].
     pub fn largest(&mut self, tensors: &[&Tensor]) -> Result<(), GroupError> {
-        let done = self.raw.all_reduce(tensors, true);
+        let done = self.all_reduce(tensors, true);
         done.map_err(|message| {
             error(&self.place, "find the largest numbers of all ranks".to_owned(), &message)
         })
@@ -107,8 +130,33 @@ impl Group {
     /// # Errors
     /// As for [`Self::sum`].
     pub fn copy_from(&mut self, from: u32, tensors: &[&Tensor]) -> Result<(), GroupError> {
-        let done = self.raw.broadcast(tensors, i32::try_from(from).unwrap_or(i32::MAX));
+        let from_rank = i32::try_from(from).unwrap_or(i32::MAX);
+        let done = match self.of_gpus(tensors) {
+            Ok(Some(on_gpus)) => on_gpus.broadcast(tensors, from_rank),
+            Ok(None) => self.raw.broadcast(tensors, from_rank),
+            Err(message) => Err(message),
+        };
         done.map_err(|message| error(&self.place, format!("take over tensors of rank {from}"), &message))
+    }
+
+    fn all_reduce(&self, tensors: &[&Tensor], largest: bool) -> Result<(), String> {
+        match self.of_gpus(tensors)? {
+            Some(on_gpus) => on_gpus.all_reduce(tensors, largest),
+            None => self.raw.all_reduce(tensors, largest),
+        }
+    }
+
+    /// What tensors go by that are on the GPU; `None` for those on the CPU.
+    fn of_gpus(&self, tensors: &[&Tensor]) -> Result<Option<&OnGpus>, String> {
+        let device = tensors.first().map_or(Device::Cpu, |tensor| tensor.device());
+        if tensors.iter().any(|tensor| tensor.device() != device) {
+            return Err("the tensors are on several devices".to_owned());
+        }
+        match (device, &self.on_gpus) {
+            (Device::Cpu, _) => Ok(None),
+            (Device::Cuda(gpu), Some(on_gpus)) if on_gpus.gpu() == gpu => Ok(Some(on_gpus)),
+            (device, _) => Err(format!("it does not reach tensors on {device:?}")),
+        }
     }
 
     /// Waits until all ranks are here.

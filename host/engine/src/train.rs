@@ -55,7 +55,7 @@ fn train_with(ranks: &mut Ranks, request: &TrainRequest, outlet: &Outlet) -> Res
         false => None,
     };
     let Some(directory) = ranks.first_says(directory)? else { return Err(beginning::no_directory()) };
-    let result = run(ranks, &plan, &directory, request.allow_changed, &mut report);
+    let result = run(ranks, &plan, &directory, request, &mut report);
     let result = result.map_err(|failure| ranks.fail(failure));
     match &result {
         Ok(outcome) => conclude(outcome, &directory, request, ranks, &mut report),
@@ -89,10 +89,10 @@ fn run(
     ranks: &mut Ranks,
     plan: &Plan,
     directory: &RunDirectory,
-    allow_changed: bool,
+    request: &TrainRequest,
     report: &mut Report<'_>,
 ) -> Result<Outcome, Failure> {
-    let config = &plan.config;
+    let (config, allow_changed) = (&plan.config, request.allow_changed);
     let mlflow = MlflowOptions::of(&config.run).map_err(|error| {
         let error =
             Diagnostic::error(format!("MLflow cannot be told of the run: {error}")).at("run.use_mlflow");
@@ -114,6 +114,7 @@ fn run(
         point = found;
     }
     let Assembly { system, optimizers, data } = assemble(plan, ranks, report)?;
+    report.warnings(ranks.sum_on(system.device(), &request.common.program)?);
     describe(&system, plan, report);
     let run_id = point.as_ref().map_or(directory.run_id(), |point| point.identity.run_id()).to_owned();
     let threads = tch::get_num_threads().unsigned_abs().into();

@@ -1,6 +1,6 @@
 //! `cargo xtask gpu-bundle`: a folder that checks this build on a machine with a GPU, where nothing of this workspace is.
 //!
-//! `target/gpu-bundle/` holds the stripped program, engine and plugins, the tests of GPUs as a program, the recorded cases and a
+//! `target/gpu-bundle/` holds the stripped program, engine and plugins, the library by which GPUs sum, the tests of GPUs as a program, the recorded cases and a
 //! made-up corpus. Its `run.sh` finds libtorch through `python3` and prints a table.
 
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::workspace::{Workspace, run};
 const RUN: &str = include_str!("run.sh");
 const GOLDEN: &str = "tests/golden";
 /// The tests that need a GPU.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 12] = [
     "golden_cases_on_a_gpu",
     "a_system_loaded_on_either_device_is_the_same",
     "training_on_a_gpu_is_training_on_the_cpu_up_to_rounding",
@@ -28,6 +28,8 @@ const TESTS: [&str; 10] = [
     "a_system_that_is_loaded_on_a_gpu_trains_there_without_a_warning",
     "a_batch_that_the_gpu_has_no_memory_for_is_named_and_skipped_if_asked_for",
     "memory_stays_flat_over_a_thousand_steps_on_a_gpu",
+    "groups::a_group_of_one_on_a_gpu_comes_to_the_figures_of_a_process_alone",
+    "groups::a_group_of_one_on_a_gpu_sums_sparse_gradients_by_their_rows",
 ];
 /// The script of the peer.
 const PEER: &str = "pytorch_peer.py";
@@ -51,6 +53,7 @@ pub(crate) struct Options {
 pub(crate) fn make(workspace: &Workspace, options: &Options) -> Result<()> {
     let peer = options.peer.as_deref().map(peer_scripts).transpose()?;
     libtorch::setup(workspace, libtorch::Options::default())?;
+    libtorch::fetch_cuda_headers(workspace)?;
     let program = build::build(workspace, if options.debug { Profile::Dev } else { Profile::Release })?;
     let built = program.parent().context("a program lies in a folder")?;
     let tests = build_tests(workspace, options)?;
@@ -62,7 +65,7 @@ pub(crate) fn make(workspace: &Workspace, options: &Options) -> Result<()> {
     for folder in ["bin/deps", "corpus", GOLDEN] {
         fs::create_dir_all(bundle.join(folder)).with_context(|| format!("cannot make {folder}"))?;
     }
-    for name in build::files() {
+    for name in build::files().into_iter().chain([build::nccl()]) {
         stripped(&built.join(&name), &bundle.join("bin").join(&name))?;
     }
     stripped(&tests, &bundle.join("bin/deps/gpu"))?;

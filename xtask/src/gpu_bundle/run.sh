@@ -39,6 +39,7 @@ for test in $(cat "$here/tests.txt"); do
     if LD_LIBRARY_PATH="$torch/lib" "$here/bin/deps/gpu" --exact "$test" --nocapture >"$work/$test.log" 2>&1; then
         skipped=$(sed -n 's/^skipped: /left out: /p' "$work/$test.log" | head -n 1)
         row "$test" "${skipped:-passed}"
+        sed -n 's/^summed by: \(.*\)$/\1/p' "$work/$test.log" | while read -r by; do row "  gradients are summed by" "$by"; done
         sed -n 's/^\([a-z_]*\): as recorded$/\1/p' "$work/$test.log" | while read -r case; do row "  recorded case $case" "as recorded"; done
     else
         failed=1

@@ -17,10 +17,10 @@ use crate::workspace::Workspace;
 const STAMP: &str = "installed.json";
 
 /// Folder in `.libtorch` that pip fills.
-const PART: &str = ".part";
+pub(super) const PART: &str = ".part";
 
 /// Cache for pip in `.libtorch`, used where the home directory cannot be written.
-const CACHE: &str = ".pip-cache";
+pub(super) const CACHE: &str = ".pip-cache";
 
 /// What libtorch's libraries need of CUDA even on a machine without a GPU.
 const CUDA_RUNTIME: [&str; 2] = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
@@ -127,7 +127,7 @@ fn read_folder(folder: &Path) -> Result<Vec<fs::DirEntry>> {
 }
 
 /// Removes a file, a link or a whole folder; none there is fine. A link is never followed.
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     let Ok(kind) = fs::symlink_metadata(path) else { return Ok(()) };
     let removed = if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     removed.with_context(|| format!("cannot remove {}", path.display()))

@@ -4,6 +4,7 @@
 //! user's `LIBTORCH`, what is in `.libtorch` already, the torch of the active Python, and last a download.
 
 mod folder;
+mod headers;
 mod install;
 
 use std::env;
@@ -17,10 +18,12 @@ use kiwi_plugin_metadata::TORCH_VERSION;
 use crate::python;
 use crate::workspace::{LIBTORCH, Workspace, is_same_place};
 
+pub(crate) use headers::are_there as has_cuda_headers;
+
 /// What `cargo xtask setup` takes.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Fetch what GPUs need too: CUDA's libraries, several gigabytes.
+    /// Fetch what GPUs need too: CUDA's libraries, several gigabytes, and the headers of NCCL.
     #[arg(long)]
     cuda: bool,
     /// Fetch what some tests need of Python too, into `.python` and `.python-tracking`: several gigabytes.
@@ -103,9 +106,24 @@ fn present(place: &Place, options: Options) -> Present {
 pub(crate) fn setup(workspace: &Workspace, options: Options) -> Result<PathBuf> {
     let place = Place::new(&workspace.root);
     let _lock = place.lock()?;
-    let present = present(&place, options);
+    let folder = find_or_fetch(workspace, &place, options)?;
+    if options.cuda {
+        headers::fetch(workspace, &place)?;
+    }
+    Ok(folder)
+}
 
-    if let Some(given) = users_libtorch(&place) {
+/// Fetches the headers of NCCL and CUDA, and nothing else that GPUs need.
+pub(crate) fn fetch_cuda_headers(workspace: &Workspace) -> Result<()> {
+    let place = Place::new(&workspace.root);
+    let _lock = place.lock()?;
+    headers::fetch(workspace, &place)
+}
+
+fn find_or_fetch(workspace: &Workspace, place: &Place, options: Options) -> Result<PathBuf> {
+    let present = present(place, options);
+
+    if let Some(given) = users_libtorch(place) {
         let folder = check_given(&given, options.cuda).with_context(|| {
             format!(
                 "LIBTORCH cannot be used: set it to the folder of a libtorch {TORCH_VERSION}, or unset it to let \
@@ -118,7 +136,7 @@ pub(crate) fn setup(workspace: &Workspace, options: Options) -> Result<PathBuf> 
             Present::Link(_) | Present::Nothing => place.link_to(&folder)?,
             Present::Unusable(reason) => {
                 println!("{} is replaced: {reason}", place.torch.display());
-                install::clear(&place)?;
+                install::clear(place)?;
                 place.link_to(&folder)?;
             }
         }
@@ -142,7 +160,7 @@ pub(crate) fn setup(workspace: &Workspace, options: Options) -> Result<PathBuf> 
     for found in python::torch_folders(workspace) {
         match TorchFolder::check(&found).and_then(|folder| folder.for_cuda(options.cuda)) {
             Ok(folder) => {
-                install::clear(&place)?;
+                install::clear(place)?;
                 place.link_to(&folder)?;
                 println!("libtorch {}: {} (the active Python's)", folder.version, folder.path.display());
                 return Ok(folder.path);
@@ -151,7 +169,7 @@ pub(crate) fn setup(workspace: &Workspace, options: Options) -> Result<PathBuf> 
         }
     }
 
-    install::fetch(workspace, &place, options.cuda)?;
+    install::fetch(workspace, place, options.cuda)?;
     let folder = TorchFolder::check(&place.torch).context("pip installed a torch that cannot be used")?;
     println!("libtorch {}: {}", folder.version, place.torch.display());
     Ok(folder.path)

@@ -20,6 +20,21 @@ pub fn engine_file_name() -> String {
     format!("{DLL_PREFIX}kiwi_engine{DLL_SUFFIX}")
 }
 
+/// File name of the library by which processes sum over GPUs, which lies beside plugins and is none.
+#[must_use]
+pub fn nccl_file_name() -> String {
+    format!("{DLL_PREFIX}kiwi_nccl{DLL_SUFFIX}")
+}
+
+/// Where a library that belongs to this program may lie: beside it, else where an installation puts libraries.
+#[must_use]
+pub fn places_of(library: &str, program: &Path) -> Vec<PathBuf> {
+    let program = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let folder = program.parent().unwrap_or(Path::new("."));
+    let installed = folder.parent().map(|prefix| prefix.join("lib").join("kiwi-host"));
+    [Some(folder.to_owned()), installed].into_iter().flatten().map(|place| place.join(library)).collect()
+}
+
 /// Why a directory is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -145,13 +160,15 @@ impl SearchDirectory {
                 };
             }
         };
-        let engine = engine_file_name();
+        let others = [engine_file_name(), nccl_file_name()];
         let mut files: Vec<_> = entries
             .into_iter()
             .filter(|entry| {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                name.starts_with(DLL_PREFIX) && name.ends_with(DLL_SUFFIX) && name != engine
+                name.starts_with(DLL_PREFIX)
+                    && name.ends_with(DLL_SUFFIX)
+                    && !others.contains(&name.into_owned())
             })
             .map(|entry| entry.path())
             .collect();
@@ -239,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn only_libraries_are_listed_by_name_and_never_the_engine() {
+    fn only_libraries_are_listed_by_name_and_never_those_of_the_program() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = engine_file_name();
-        for name in ["libb.so", "liba.so", "a.so", "liba.so.1", "libc.d", "notes.txt", &engine] {
+        let (engine, nccl) = (engine_file_name(), nccl_file_name());
+        for name in ["libb.so", "liba.so", "a.so", "liba.so.1", "libc.d", "notes.txt", &engine, &nccl] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let directory = SearchDirectory { path: folder.path().to_owned(), origin: Origin::Option };

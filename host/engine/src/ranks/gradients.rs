@@ -1,7 +1,7 @@
 //! The gradients of an optimizer step, summed over all ranks.
 //!
 //! First all learn which parameters have a gradient anywhere, and of what layout: a rank whose share was empty adds zeros. Small
-//! gradients then travel together, large ones by themselves, in place where they lie on the CPU. Of a table of which a step uses few
+//! gradients then travel together, large ones by themselves, in place where they lie on the device that sums. Of a table of which a step uses few
 //! rows (embeddings), only the rows that any rank has used travel, if that is less: all learn first, a byte a row, which those are.
 
 use kiwi_core::diagnostic::Failure;
@@ -64,7 +64,7 @@ pub(super) fn any(parameters: &[Tensor]) -> Result<bool> {
 
 /// What is on its way for a parameter.
 struct Summed {
-    /// On the CPU, contiguous.
+    /// On the device that sums, contiguous.
     sums: Tensor,
     /// Whose.
     of: Of,
@@ -107,11 +107,12 @@ impl Reduction {
         }
         no_grad(|| {
             let tables = self.tables(parameters, &layouts);
-            let touched = touched(parameters, &tables)?;
+            let device = ranks.sums_on;
+            let touched = touched(parameters, &tables, device)?;
             if let Some(touched) = &touched {
                 ranks.together(|group| group.largest(&[touched]))?;
             }
-            let all = self.gather(parameters, &layouts, &tables, touched.as_ref()).map_err(failed)?;
+            let all = self.gather(parameters, &layouts, &tables, touched.as_ref(), device).map_err(failed)?;
             let tensors: Vec<&Tensor> = all.iter().map(|summed| &summed.sums).collect();
             ranks.together(|group| group.sum(&tensors))?;
             self.count(parameters, &layouts, &[Some(&told), touched.as_ref()], &tensors);
@@ -143,6 +144,7 @@ impl Reduction {
         layouts: &[Layout],
         tables: &[usize],
         touched: Option<&Tensor>,
+        device: Device,
     ) -> Result<Vec<Summed>> {
         let mut all = Vec::new();
         let mut whole = vec![true; parameters.len()];
@@ -155,7 +157,7 @@ impl Reduction {
             let sparse = layouts[index] == Layout::Sparse;
             let few = rows.size()[0] * 2 <= size[0];
             if sparse || few {
-                let sums = rows_of(&parameters[index], &rows)?;
+                let sums = rows_of(&parameters[index], &rows, device)?;
                 all.push(Summed { sums, of: Of::Rows { index, rows, sparse } });
                 whole[index] = false;
             } else {
@@ -170,7 +172,7 @@ impl Reduction {
             let gradient = dense(parameter)?;
             let elements = elements(&gradient.size());
             if elements >= SMALL {
-                let sums = gradient.f_to(Device::Cpu)?.f_contiguous()?;
+                let sums = gradient.f_to(device)?.f_contiguous()?;
                 all.push(Summed { sums, of: Of::Whole(vec![index]) });
                 continue;
             }
@@ -185,7 +187,7 @@ impl Reduction {
             }
         }
         for (_, indices, parts, _) in small {
-            let sums = Tensor::f_cat(&parts, 0)?.f_to(Device::Cpu)?;
+            let sums = Tensor::f_cat(&parts, 0)?.f_to(device)?;
             all.push(Summed { sums, of: Of::Whole(indices) });
         }
         Ok(all)
@@ -269,20 +271,24 @@ fn parts(gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((indices.f_squeeze_dim(0)?, coalesced.f_values()?))
 }
 
-/// Which rows of these tables this rank has gradients for, one table after the other: 1 or 0 in uint8, on the CPU.
-fn touched(parameters: &[Tensor], tables: &[usize]) -> std::result::Result<Option<Tensor>, Failure> {
+/// Which rows of these tables this rank has gradients for, one table after the other: 1 or 0 in uint8, on this device.
+fn touched(
+    parameters: &[Tensor],
+    tables: &[usize],
+    device: Device,
+) -> std::result::Result<Option<Tensor>, Failure> {
     let of = |index: &usize| -> Result<Tensor> {
         let rows = parameters[*index].size()[0];
-        let none = || Tensor::f_zeros([rows], (Kind::Uint8, Device::Cpu));
+        let none = || Tensor::f_zeros([rows], (Kind::Uint8, device));
         match gradient(&parameters[*index])? {
             None => Ok(none()?),
             Some(found) if found.is_sparse() => {
                 let (rows, _) = parts(&found)?;
-                Ok(none()?.f_index_fill_(0, &rows.f_to(Device::Cpu)?, 1)?)
+                Ok(none()?.f_index_fill_(0, &rows.f_to(device)?, 1)?)
             }
             Some(found) => {
                 let used = found.f_reshape([rows, -1])?.f_any_dim(1, false)?;
-                Ok(used.f_to_kind(Kind::Uint8)?.f_to(Device::Cpu)?)
+                Ok(used.f_to_kind(Kind::Uint8)?.f_to(device)?)
             }
         }
     };
@@ -293,13 +299,13 @@ fn touched(parameters: &[Tensor], tables: &[usize]) -> std::result::Result<Optio
     Tensor::f_cat(&touched, 0).map(Some).map_err(|error| failed(error.into()))
 }
 
-/// These rows of the gradient of a parameter, on the CPU; zeros where it has none.
-fn rows_of(parameter: &Tensor, rows: &Tensor) -> Result<Tensor> {
+/// These rows of the gradient of a parameter, on the device that sums; zeros where it has none.
+fn rows_of(parameter: &Tensor, rows: &Tensor, sums_on: Device) -> Result<Tensor> {
     let (device, size) = (parameter.device(), parameter.size());
     let mut shape = size.clone();
     shape[0] = rows.size()[0];
     let found = match gradient(parameter)? {
-        None => return Ok(Tensor::f_zeros(&shape[..], (parameter.kind(), Device::Cpu))?),
+        None => return Ok(Tensor::f_zeros(&shape[..], (parameter.kind(), sums_on))?),
         Some(found) if found.is_sparse() => {
             let (own, values) = parts(&found)?;
             let mut places = Tensor::f_zeros([size[0]], (Kind::Int64, device))?;
@@ -310,7 +316,7 @@ fn rows_of(parameter: &Tensor, rows: &Tensor) -> Result<Tensor> {
         }
         Some(found) => found.f_index_select(0, &rows.f_to(device)?)?,
     };
-    Ok(found.f_to(Device::Cpu)?.f_contiguous()?)
+    Ok(found.f_to(sums_on)?.f_contiguous()?)
 }
 
 /// Puts sums into gradients.
@@ -353,44 +359,4 @@ fn give_back(parameters: &[Tensor], summed: &Summed) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn facts_come_back_as_they_were_told() {
-        let parameter = || Tensor::zeros([4, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let (none, with_dense, with_sparse) = (parameter(), parameter(), parameter());
-        set_gradient(&with_dense, Some(&with_dense.zeros_like())).unwrap();
-        let indices = Tensor::from_slice(&[3_i64, 1]).unsqueeze(0);
-        let values = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).reshape([2, 2]);
-        let gradient = Tensor::sparse_coo_tensor_indices_size(
-            &indices,
-            &values,
-            [4, 2],
-            (Kind::Float, Device::Cpu),
-            false,
-        );
-        set_gradient(&with_sparse, Some(&gradient)).unwrap();
-        let facts = Facts { words: 71, items: Some(2.5), came: [false, true, false] };
-        let told = tell(&[none, with_dense, with_sparse.shallow_clone()], facts).unwrap();
-        let (layouts, heard) = hear(&told, 3).unwrap();
-        assert_eq!(layouts, [Layout::None, Layout::Dense, Layout::Sparse]);
-        assert_eq!(heard, facts);
-
-        // The rows of the sparse one, among others that another rank has.
-        let used = touched(&[with_sparse.shallow_clone()], &[0]).ok().flatten().unwrap();
-        assert_eq!(Vec::<u8>::try_from(&used).unwrap(), [0, 1, 0, 1]);
-        let rows = Tensor::from_slice(&[0_i64, 1, 3]);
-        let sums = rows_of(&with_sparse, &rows).unwrap();
-        let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
-        assert_eq!(numbers(&sums), [0.0, 0.0, 3.0, 4.0, 1.0, 2.0]);
-        give_back(
-            &[with_sparse.shallow_clone()],
-            &Summed { sums, of: Of::Rows { index: 0, rows, sparse: true } },
-        )
-        .unwrap();
-        let back = super::gradient(&with_sparse).unwrap().unwrap();
-        assert!(back.is_sparse());
-        assert_eq!(numbers(&back.to_dense(None, false)), [0.0, 0.0, 3.0, 4.0, 0.0, 0.0, 1.0, 2.0]);
-    }
-}
+mod tests;

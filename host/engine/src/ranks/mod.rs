@@ -3,6 +3,7 @@
 //!
 //! All ranks call the functions that say so, in the same order.
 
+mod gpus;
 mod gradients;
 
 use std::io::{self, Write as _};
@@ -17,7 +18,7 @@ use kiwi_distributed::{GiveUp, Group, GroupError, How, Listener, Loss, Pace, Wat
 use kiwi_text::BatchPlan;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::signals;
 use crate::training::failed;
@@ -37,9 +38,10 @@ const TIME_TO_LEARN: Duration = Duration::from_secs(15);
 const TIME_TO_END: Duration = Duration::from_secs(15);
 
 /// This process among those that train together; or alone.
-#[derive(Default)]
 pub(crate) struct Ranks {
     group: Option<Group>,
+    /// Where what is summed is brought to.
+    sums_on: Device,
     watch: Option<Watch>,
     reduction: Reduction,
     /// The signal that all have agreed to end by.
@@ -62,7 +64,14 @@ pub(crate) struct Step {
 impl Ranks {
     /// A process of its own.
     pub(crate) fn alone() -> Self {
-        Self::default()
+        Self {
+            group: None,
+            sums_on: Device::Cpu,
+            watch: None,
+            reduction: Reduction::default(),
+            interrupted: None,
+            lost: false,
+        }
     }
 
     /// Waits for the others of the run.
@@ -71,7 +80,7 @@ impl Ranks {
     /// When they do not come.
     pub(crate) fn meet(place: &Place) -> Result<Self, Failure> {
         let group = Group::meet(place, TIME_LIMIT).map_err(|error| not_met(&error))?;
-        let mut ranks = Self { group: Some(group), ..Self::default() };
+        let mut ranks = Self { group: Some(group), ..Self::alone() };
         if place.ranks > 1 {
             let watch = ranks.begin_to_watch(place)?;
             ranks.watch = Some(watch);
@@ -117,6 +126,7 @@ impl Ranks {
 
     /// Ends as all do, with nothing wrong.
     pub(crate) fn leave(&mut self) {
+        self.leave_gpus();
         if let Some(watch) = self.watch.take() {
             watch.leave();
         }
@@ -286,11 +296,13 @@ impl Ranks {
             return Ok(());
         }
         for parameter in parameters {
-            let copy = || parameter.f_detach()?.f_to(tch::Device::Cpu)?.f_contiguous();
+            let copy = || parameter.f_detach()?.f_to(self.sums_on)?.f_contiguous();
             let copied = copy().map_err(|error| failed(error.into()))?;
             self.together(|group| group.copy_from(0, &[&copied]))?;
-            tch::no_grad(|| parameter.shallow_clone().f_copy_(&copied).map(drop))
-                .map_err(|error| failed(error.into()))?;
+            if copied.data_ptr() != parameter.data_ptr() {
+                tch::no_grad(|| parameter.shallow_clone().f_copy_(&copied).map(drop))
+                    .map_err(|error| failed(error.into()))?;
+            }
         }
         Ok(())
     }

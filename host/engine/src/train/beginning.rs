@@ -49,6 +49,7 @@ pub(super) fn describe_ranks(ranks: &Ranks, config: &RunConfig, report: &mut Rep
         "{processes}, started by {launcher}: batches are {of_each}; optimizer steps are those of one process with the same config, so \
          that learning rates and schedules stay as they are"
     ));
+    report.note(format!("gradients are summed by {}", ranks.summed_by()));
     if let Some(pairs) = config.system.batch_size.train.filter(|pairs| *pairs < count as usize) {
         let warning = Diagnostic::warning(format!(
             "{count} processes divide batches of {pairs}: {} of them have nothing to do",

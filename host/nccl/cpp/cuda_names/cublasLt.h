@@ -1,0 +1,5 @@
+// What libtorch's headers name of it, for builds without the package that has it: handles are opaque pointers.
+#pragma once
+
+struct cublasLtContext;
+using cublasLtHandle_t = cublasLtContext*;
