@@ -71,6 +71,8 @@ char* caught(Body&& body) noexcept {
 
 // c10d reads these when a group is made. Without them its own threads would end the whole process, with a C++ stack, once a rank is lost
 // or late: who notices that here is the thread that waits, below, and the watch over all ranks.
+//
+// No other thread may read the environment meanwhile. There are few by now, none of which does: those of gloo and of the watch.
 void settle_environment() {
   // Nobody calls the `wait` that this is about; it also keeps c10d from starting its watchdog, and with that the monitor of it.
   setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 1);
