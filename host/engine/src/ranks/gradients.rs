@@ -105,6 +105,10 @@ impl Reduction {
         if layouts.iter().all(|layout| *layout == Layout::None) {
             return Ok((false, facts));
         }
+        if ranks.count() == 1 && ranks.sums_on == Device::Cpu {
+            // Its gradients are the sums. On a GPU the way there is gone all the same, so that one is enough to try it.
+            return Ok((true, facts));
+        }
         no_grad(|| {
             let tables = self.tables(parameters, &layouts);
             let device = ranks.sums_on;
