@@ -150,7 +150,7 @@ fn truncated_bptt(steps: u64, trainer: &TrainerSection, section: &Section<'_>) {
                 "gradients cannot reach back over an optimizer step, which changes the parameters",
             )
             .at(&path)
-            .found(format!("{steps}, where {accumulated} make an optimizer step"))
+            .found(format!("{steps}, where gradient_accumulation_steps is {accumulated}"))
             .expected("1, or a number that divides gradient_accumulation_steps")
             .help("set gradient_accumulation_steps to a multiple of truncated_bptt_steps"),
         );
