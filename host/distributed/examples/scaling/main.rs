@@ -95,9 +95,9 @@ fn straggling() {
     }
 }
 
-/// A table over [`RANKS`] on middling GPUs, for both networks: as the program sums, and by what sums on GPUs.
+/// A table over [`RANKS`] on middling GPUs, for both networks: by gloo, and by NCCL.
 fn scaling(share: impl Fn(usize) -> Option<usize>) {
-    println!("| | | | the program, 10 Gbit/s | | 100 | | on GPUs, 10 Gbit/s | | | 100 | | |");
+    println!("| | | | gloo, 10 Gbit/s | | 100 | | NCCL, 10 Gbit/s | | | 100 | | |");
     println!(
         "| GPUs | MB | slowest, ms | ms | words/s | ms | words/s | ms | words/s | overlapped | ms | words/s | overlapped |"
     );
@@ -217,7 +217,7 @@ fn lifts() {
         ("tables without rows", |s| Setting { tables_by_rows: false, ..s }, 256),
         ("rings, no trees", |s| Setting { route: Route::HierarchicalRing, ..s }, 256),
         ("one flat ring", |s| Setting { route: Route::Flat, ..s }, 256),
-        ("as the program sums", |s| Setting { route: Route::Program, ..s }, 256),
+        ("by gloo", |s| Setting { route: Route::Program, ..s }, 256),
     ];
     for (name, change, share) in changes {
         print!("| {name} ");

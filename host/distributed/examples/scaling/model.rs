@@ -169,7 +169,7 @@ pub(crate) enum Route {
     HierarchicalRing,
     /// One ring through all ranks.
     Flat,
-    /// As the program sums: the same by TCP, from the memory of the CPU, to which gradients go and from which they come back.
+    /// By gloo, without NCCL: the same by TCP, from the memory of the CPU, to which gradients go and from which they come back.
     Program,
 }
 
