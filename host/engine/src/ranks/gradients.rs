@@ -237,8 +237,11 @@ fn tell(parameters: &[Tensor], facts: Facts) -> Result<Tensor> {
 fn hear(told: &Tensor, parameters: usize) -> Result<(Vec<Layout>, Facts)> {
     let told = Vec::<f64>::try_from(told)?;
     let signals = signals::NAMES.len();
-    let mut facts =
-        Facts { words: told[0] as u64, items: (told[2] > 0.0).then_some(told[1]), came: [false; 3] };
+    let mut facts = Facts {
+        words: told[0] as u64,
+        items: (told[2] > 0.0).then_some(told[1]),
+        came: [false; signals::NAMES.len()],
+    };
     for (came, count) in facts.came.iter_mut().zip(&told[3..]) {
         *came = *count > 0.0;
     }

@@ -204,7 +204,10 @@ impl<'a> Trainer<'a> {
             self.emit(Event::Batch { words });
             if log_due {
                 self.tell(false);
-                match self.end_window()? {
+                let window = self.take_window()?;
+                let values = self.values(&window)?;
+                self.whole.absorb(window)?;
+                match values {
                     Some(values) => self.emit(Event::Logged(values)),
                     None => self.emit(Event::Note(format!(
                         "epoch {} step {}: all batches since the last entry were skipped",
@@ -228,7 +231,8 @@ impl<'a> Trainer<'a> {
                 self.save_resume_point()?;
             }
         }
-        let _ = self.end_window()?;
+        let rest = self.take_window()?;
+        self.whole.absorb(rest)?;
         let whole = std::mem::take(&mut self.whole);
         if !self.position.epoch_ended {
             self.position.epoch_ended = true;
@@ -317,12 +321,9 @@ impl<'a> Trainer<'a> {
         self.emit(Event::Started { epochs: self.config.trainer.epochs, batches, main_metric });
     }
 
-    /// Ends the window since the log's last entry, which becomes a part of the epoch's: its values, of all ranks together.
-    fn end_window(&mut self) -> Result<Option<TrainingValues>, Failure> {
-        let window = std::mem::take(&mut self.window).total(self.ranks, self.system.device())?;
-        let values = self.values(&window)?;
-        self.whole.absorb(window)?;
-        Ok(values)
+    /// The window since the log's last entry, of all ranks together; a new one begins.
+    fn take_window(&mut self) -> Result<Window, Failure> {
+        std::mem::take(&mut self.window).total(self.ranks, self.system.device())
     }
 
     /// Values over the batches of a window; none of no batch.
