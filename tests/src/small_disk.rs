@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use crate::built;
 use crate::outcome::Outcome;
 use crate::workplace::Workplace;
 
@@ -22,16 +21,7 @@ pub fn with_small_disk(work: &Workplace, kibibytes: u32, script: &str) -> Option
         println!("skipped: no small disk can be mounted here (unshare -rm, mount -t tmpfs)");
         return None;
     }
-    let mut command = Command::new("unshare");
     let mount = format!("mount -t tmpfs -o size={kibibytes}k tmpfs small || exit 99\n");
     let run = "run() { \"$PROGRAM\" train run.json --threads 1 --output-dir small/run \"$@\"; }\n";
-    command
-        .args(["-rm", "sh", "-c", &format!("{mount}{run}{script}")])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", work.at("home"))
-        .env("LIBTORCH", built::libtorch())
-        .env("PROGRAM", built::program())
-        .current_dir(work.at(""));
-    Some(Outcome::of(&mut command))
+    Some(work.run_unshared("-rm", &format!("{mount}{run}{script}")))
 }

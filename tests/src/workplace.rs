@@ -116,6 +116,22 @@ impl Workplace {
         command
     }
 
+    /// Runs a shell script in the folder in namespaces of its own, as `unshare FLAGS` makes them; `$PROGRAM` is the program.
+    #[must_use]
+    #[track_caller]
+    pub fn run_unshared(&self, flags: &str, script: &str) -> Outcome {
+        let mut command = Command::new("unshare");
+        command
+            .args([flags, "sh", "-c", script])
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.at("home"))
+            .env("LIBTORCH", built::libtorch())
+            .env("PROGRAM", &self.program)
+            .current_dir(self.folder.path());
+        Outcome::of(&mut command)
+    }
+
     /// Runs the program.
     #[must_use]
     #[track_caller]

@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use kiwi_tests::built;
 use kiwi_tests::outcome::Outcome;
 use kiwi_tests::workplace::{Workplace, config_with};
 use serde_json::json;
@@ -29,7 +28,6 @@ on() {
     export RANK=$machine WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=10.77.0.1 MASTER_PORT=29511
     if [ $machine = 0 ]; then exec "$@"; else exec nsenter -t $second -n "$@"; fi
 }
-train() { "$PROGRAM" train run.json --threads 1 --output-dir run "$@"; }
 "#;
 
 /// Runs a script as [`MACHINES`] begins; nothing, where there can be no such machines.
@@ -41,16 +39,7 @@ fn with_two_machines(work: &Workplace, script: &str) -> Option<Outcome> {
         println!("skipped: no networks can be made here (unshare -rn, ip link add type veth, nsenter)");
         return None;
     }
-    let mut command = Command::new("unshare");
-    command
-        .args(["-rn", "sh", "-c", &format!("{MACHINES}{script}")])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", work.at("home"))
-        .env("LIBTORCH", built::libtorch())
-        .env("PROGRAM", built::program())
-        .current_dir(work.at(""));
-    Some(Outcome::of(&mut command))
+    Some(work.run_unshared("-rn", &format!("{MACHINES}{script}")))
 }
 
 #[test]
