@@ -13,11 +13,9 @@ set -e
 ip link set lo up
 unshare -n sh -c 'ip link set lo up; exec sleep 600' & second=$!
 trap 'kill $second' EXIT
+until [ "$(readlink /proc/$second/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.02; done
 ip link add cable0 type veth peer name cable1
-for try in 1 2 3 4 5 6 7 8 9 10; do
-    ip link set cable1 netns $second 2>/dev/null && break
-    sleep 0.1
-done
+ip link set cable1 netns $second
 ip addr add 10.77.0.1/24 dev cable0
 ip link set cable0 up
 nsenter -t $second -n ip addr add 10.77.0.2/24 dev cable1
