@@ -26,7 +26,7 @@ pub(crate) use interchange::{
 pub(crate) use mlflow::{MlflowArguments, MlflowCommand, SyncArguments};
 pub(crate) use plugins::{
     CheckPluginArguments, IN_PROCESS, InspectArguments, ListArguments, LockArguments, NewArguments,
-    PluginsArguments, PluginsCommand,
+    PackageArguments, PluginsArguments, PluginsCommand,
 };
 pub(crate) use report::ReportArguments;
 pub(crate) use schema::{ProbeArguments, SchemaArguments};
@@ -226,6 +226,7 @@ impl Command {
                 PluginsCommand::CheckInProcess => "plugins check-in-process",
                 PluginsCommand::New(_) => "plugins new",
                 PluginsCommand::Lock(_) => "plugins lock",
+                PluginsCommand::Package(_) => "plugins package",
             },
             Self::Schema(_) => "schema",
             Self::Probe(_) => "probe",
@@ -262,6 +263,7 @@ impl Arguments {
                 PluginsCommand::CheckInProcess => before,
                 PluginsCommand::New(arguments) => &arguments.common,
                 PluginsCommand::Lock(arguments) => &arguments.common,
+                PluginsCommand::Package(arguments) => &arguments.common,
             },
             Command::Schema(arguments) => &arguments.common,
             Command::Probe(arguments) => &arguments.common,

@@ -37,6 +37,7 @@ pub(crate) enum PluginsCommand {
     /// among those of a config. The lock is JSON to be reviewed and kept with the config. A lock that says something else is
     /// shown with what differs, and replaced only with --force.
     Lock(LockArguments),
+    Package(PackageArguments),
 }
 
 /// How the program runs itself to open a plugin.
@@ -145,6 +146,35 @@ pub(crate) struct LockArguments {
     #[command(flatten)]
     pub(crate) common: CommonArguments,
 }
+/// Make a wheel of a plugin, which `pip install` puts where kiwi-host finds it.
+///
+/// Its name, version, licence and authors are those that the plugin has from its crate. It asks for the torch that the plugin was built
+/// for. Prints the path of the wheel. Nothing of the plugin is run: check it first.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  kiwi-host plugins check target/release/libacme_encoder.so
+  kiwi-host plugins package target/release/libacme_encoder.so --output dist
+  pip install dist/acme_encoder-1.0.0-py3-none-manylinux_2_34_x86_64.whl")]
+pub(crate) struct PackageArguments {
+    /// The file, or the name of an installed plugin.
+    pub(crate) plugin: PathBuf,
+    /// The directory to write to, which is made if it does not exist.
+    #[arg(short, long, value_name = "DIRECTORY", default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// The name by which pip knows it; the plugin's unless given.
+    #[arg(long, value_parser = name_of_package)]
+    pub(crate) name: Option<String>,
+    /// A licence to put in. May be given more than once.
+    #[arg(long = "license", value_name = "FILE")]
+    pub(crate) licenses: Vec<PathBuf>,
+    /// Replace a wheel of the same name.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+}
+
 /// Write a crate that is a plugin of your own, to begin with.
 ///
 /// It builds, passes its own tests, and has a config and a few sentences that train by it, before anything is changed. It
@@ -226,5 +256,17 @@ impl From<AnyKindArgument> for Kind {
             AnyKindArgument::Optimizer => Self::Optimizer,
             AnyKindArgument::Metric => Self::Metric,
         }
+    }
+}
+
+/// A name that pip takes (PEP 508).
+fn name_of_package(text: &str) -> Result<String, String> {
+    let inner = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let ends = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+    if text.chars().all(inner) && ends(text.chars().next()) && ends(text.chars().next_back()) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit"
+            .to_owned())
     }
 }

@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod lock;
 mod new;
+mod package;
 mod why;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub(super) fn run(arguments: PluginsArguments, options: &CommonOptions) -> Resul
         PluginsCommand::CheckInProcess => check::run_in_process(),
         PluginsCommand::Lock(arguments) => lock::run(arguments, &installed(options)?, options),
         PluginsCommand::New(arguments) => new::run(&arguments, options),
+        PluginsCommand::Package(arguments) => package::run(&arguments, &installed(options)?),
         PluginsCommand::Inspect(arguments) => inspect::run(&arguments, &installed(options)?),
     }
 }

@@ -9,8 +9,11 @@ use kiwi_plugin_metadata::API_VERSION;
 
 /// Its directory, seen from the prefix that the program is installed under.
 const IN_PACKAGE: &str = "share/kiwi-host/plugin-api";
-/// Its directory when this program was built.
-const WHEN_BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
+/// Its directory when this program was built, which says nothing in a build that is to be the same anywhere.
+const WHEN_BUILT: Option<&str> = match option_env!("KIWI_PACKAGED") {
+    Some(_) => None,
+    None => Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api")),
+};
 /// Its name.
 const CRATE: &str = "kiwi-plugin-api";
 
@@ -34,7 +37,8 @@ pub(super) fn find(option: Option<&Path>, program: &Path) -> Result<PathBuf, Dia
 fn candidates(program: &Path) -> Vec<PathBuf> {
     let program = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let prefix = program.parent().and_then(Path::parent);
-    prefix.map(|prefix| prefix.join(IN_PACKAGE)).into_iter().chain([PathBuf::from(WHEN_BUILT)]).collect()
+    let packaged = prefix.map(|prefix| prefix.join(IN_PACKAGE));
+    packaged.into_iter().chain(WHEN_BUILT.map(PathBuf::from)).collect()
 }
 
 fn search(candidates: &[PathBuf]) -> Result<PathBuf, Diagnostic> {
@@ -94,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let prefix = fs::canonicalize(folder.path()).unwrap();
         let program = prefix.join("bin/kiwi-host");
-        let built = fs::canonicalize(WHEN_BUILT).unwrap();
+        let built = fs::canonicalize(WHEN_BUILT.unwrap()).unwrap();
         assert_eq!(find(None, &program), Ok(built), "the checkout that this test was built in");
         fs::create_dir(prefix.join("bin")).unwrap();
         fs::write(&program, "").unwrap();
