@@ -4,7 +4,7 @@
 //! headers of CUDA.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -68,11 +68,17 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> 
         Profile::Release => "release",
         Profile::Dev => "debug",
     });
+    whole(&folder)?;
+    Ok(folder.join(program()))
+}
+
+/// An error, unless a folder holds the program and all that it needs beside it.
+pub(crate) fn whole(folder: &Path) -> Result<()> {
     let missing: Vec<String> = files().into_iter().filter(|name| !folder.join(name).is_file()).collect();
     if !missing.is_empty() {
         bail!("the build succeeded, but {} lacks {}", folder.display(), missing.join(", "));
     }
-    Ok(folder.join(program()))
+    Ok(())
 }
 
 /// The names of the program and of all that it needs beside it.

@@ -2,9 +2,12 @@
 //!
 //! Each command is a module of its own; nothing here is part of the program `kiwi-host`.
 
+mod api_source;
 mod bench;
+mod book;
 mod build;
 mod demo;
+mod dist;
 mod generate;
 mod gpu_bundle;
 mod libtorch;
@@ -37,6 +40,10 @@ enum Command {
     Demo(demo::Options),
     /// Measure how fast the program trains: a line of JSON, beside what the machine can do and, if asked, a PyTorch script's.
     Bench(Box<bench::Options>),
+    /// Build the book of `docs/` into `target/book` and check its links.
+    Book,
+    /// Make what people install: a tarball, and a wheel for pip.
+    Dist(dist::Options),
     /// Make a folder that checks this build on a machine with a GPU.
     GpuBundle(gpu_bundle::Options),
     /// Write the files that are made from others: the C header of plugins.
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Command::Build(options) => build::setup_and_build(&workspace, options),
         Command::Demo(options) => demo::demonstrate(&workspace, options),
         Command::Bench(options) => bench::measure(&workspace, *options),
+        Command::Book => book::build(&workspace),
+        Command::Dist(options) => dist::make(&workspace, &options).map(drop),
         Command::GpuBundle(options) => gpu_bundle::make(&workspace, &options),
         Command::Generate(options) => generate::generate(&workspace, options),
         Command::ReleaseApi => release_api::release(&workspace),

@@ -5,6 +5,7 @@
 //! for is never taken. What was found by looking around is skipped if it does not fit, and told of when nothing does.
 //! Opening the libraries is the program's.
 
+mod installed;
 mod python;
 #[cfg(test)]
 mod tests;
@@ -275,7 +276,8 @@ impl Search {
         Err(LibtorchError::NotFound { looked })
     }
 
-    /// The prefix that the program is installed under, and the checkouts that it lies in.
+    /// The prefix that the program is installed under, the torch of a Python that pip installed both for, and the checkouts that the
+    /// program lies in.
     fn around_program(&self) -> Result<Vec<PathBuf>, String> {
         let Some(program) = &self.program else {
             return Err("the program's own path is not known".to_owned());
@@ -284,6 +286,7 @@ impl Search {
         let folders: Vec<_> = program.ancestors().skip(1).collect();
         // `../lib` and not `..` is what the libraries lie in; a directory of libtorch is the one above that.
         let mut candidates: Vec<_> = folders.get(1).map(|prefix| prefix.to_path_buf()).into_iter().collect();
+        candidates.extend(folders.get(1).map(|prefix| installed::torch_packages(prefix)).unwrap_or_default());
         let checkouts = folders.iter().map(|folder| folder.join(".libtorch"));
         // A folder that does not exist says nothing, and there are many; the nearest is named in any case.
         let exists = |(i, folder): &(usize, PathBuf)| *i == 0 || folder.is_dir();
@@ -296,16 +299,12 @@ impl Search {
             return Err(format!("none, {} is not set", environment::VIRTUAL_ENV.name));
         };
         let lib = environment.join("lib");
-        let entries =
-            fs::read_dir(&lib).map_err(|error| format!("{} cannot be read: {error}", lib.display()))?;
-        let mut candidates: Vec<_> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-            .map(|entry| entry.path().join("site-packages").join("torch"))
-            .collect();
-        candidates.sort();
+        if !lib.is_dir() {
+            return Err(format!("{} is no directory", lib.display()));
+        }
+        let candidates = installed::torch_packages(environment);
         if candidates.is_empty() {
-            return Err(format!("{} holds no python3*", lib.display()));
+            return Err(format!("{} holds no torch of a python3*", lib.display()));
         }
         Ok(candidates)
     }

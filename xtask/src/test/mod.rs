@@ -1,14 +1,17 @@
 //! `cargo xtask test`: every check of the repository, one step after the other, with a table at the end.
 //!
 //! A failed check does not keep the others from running; a failed build does, since what follows needs it. [`runner`] runs
-//! the tests, [`readme`] the commands of the README and of the guide for authors of plugins, [`examples`] the plugins in `examples/`,
+//! the tests, [`readme`] the commands of the README and of the pages in `docs/`, [`examples`] the plugins in `examples/`,
+//! [`packages`] what people install,
 //! [`coverage`] checks which tests there must be, [`skipped`] collects what tests say they left out.
 
 mod coverage;
 mod examples;
+mod packages;
 mod readme;
 mod runner;
 mod skipped;
+mod supply;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,7 @@ use runner::Tally;
 
 use crate::build::{self, Profile};
 use crate::workspace::{Workspace, run};
-use crate::{generate, libtorch, python};
+use crate::{book, generate, libtorch, python};
 
 /// Whether the steps after a failed one can still say something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,7 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     steps.step("lints", Need::Check, || {
         cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     });
+    steps.step("dependencies", Need::Check, || supply::check(workspace, &mut tally));
     steps.step("coverage of the rules", Need::Check, || coverage::check(&workspace.root));
     steps.step("generated files", Need::Check, || generate::check(workspace));
     steps.step("release build", Need::Build, || build::build(workspace, Profile::Release).map(|_| ()));
@@ -106,12 +110,14 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.step("commands of the README", Need::Check, || readme::run_commands(workspace));
-    steps.step("the guide for authors of plugins", Need::Check, || readme::follow_guide(workspace));
+    steps.step("commands of the pages", Need::Check, || readme::follow_pages(workspace));
+    steps.step("book", Need::Check, || book::build(workspace));
     steps.step("doc tests", Need::Check, || runner::doc_tests(workspace, &mut tally));
     steps.step("style of the example plugins", Need::Check, || examples::check_style(workspace));
     steps.step("build of the example plugins", Need::Check, || examples::build(workspace));
     steps.step("tests of the example plugins", Need::Check, || examples::tests(workspace, &mut tally));
     steps.step("packages for Python", Need::Check, || python::setup_packages(workspace));
+    steps.step("packages to install", Need::Check, || packages::check(workspace));
     steps.step("tests", Need::Check, || runner::tests(workspace, &mut tally));
 
     println!("\n{}", steps.table());

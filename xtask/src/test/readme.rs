@@ -1,12 +1,12 @@
-//! The commands of the README and of the guide for authors of plugins, run as a newcomer would run them.
+//! The commands of the README and of the pages in `docs/`, run as a newcomer would run them.
 //!
 //! A block that is fenced as `console` and has the line `<!-- test -->` before it is run: each line that starts with `$ ` is
 //! a command (a backslash at its end continues it), other lines show output and are not compared. A shell stops at the first
-//! command that fails.
+//! command that fails. Every other block of commands says why it is not run: `<!-- not run: REASON -->` stands before it.
 //!
 //! The commands of a block of the README share one shell in the root folder. Those that start with `cargo xtask` or with what the
-//! newcomer has done by then (`git clone`, `cd`) are left out. All commands of the guide share one shell, in a new folder, with the
-//! program on the path.
+//! newcomer has done by then (`git clone`, `cd`) are left out. All commands of a page in `docs/` share one shell, in a new folder, with
+//! the program on the path.
 
 use std::env;
 use std::fs;
@@ -17,6 +17,8 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::Workspace;
 
 const MARK: &str = "<!-- test -->";
+const NOT_RUN: &str = "<!-- not run: ";
+const FENCE: &str = "```console";
 
 /// Starts of commands of the README that are not run here: they are what runs this, or come before it.
 const LEFT_OUT: [&str; 3] = ["cargo xtask ", "git clone ", "cd "];
@@ -60,10 +62,32 @@ pub(super) fn run_commands(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Follows the guide for authors of plugins from nothing to the end of its marked blocks.
-pub(super) fn follow_guide(workspace: &Workspace) -> Result<()> {
-    let (guide, blocks) = page(workspace, "docs/plugins.md", &[])?;
-    let folder = workspace.target_directory.join("guide");
+/// Follows each page of `docs/` from nothing to the end of its marked blocks.
+pub(super) fn follow_pages(workspace: &Workspace) -> Result<()> {
+    let docs = workspace.root.join("docs");
+    let mut names: Vec<String> = fs::read_dir(&docs)
+        .with_context(|| format!("cannot list {}", docs.display()))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    names.retain(|name| name.ends_with(".md"));
+    names.sort();
+    let mut failed = Vec::new();
+    for name in &names {
+        if let Err(error) = follow(workspace, name) {
+            failed.push(format!("{error:#}"));
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+}
+
+/// Follows a page of `docs/`.
+fn follow(workspace: &Workspace, name: &str) -> Result<()> {
+    let (guide, blocks) = page(workspace, &format!("docs/{name}"), &[])?;
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    println!("\n{}", guide.display());
+    let folder = workspace.target_directory.join("pages").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -79,6 +103,7 @@ pub(super) fn follow_guide(workspace: &Workspace) -> Result<()> {
     )?;
     let mut shell = workspace.command("sh");
     shell.arg("-c").arg(script).current_dir(&folder).env("PATH", path).env_remove("CARGO_TARGET_DIR");
+    shell.env("KIWI_ROOT", &workspace.root);
     if env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
         // What the workspace has compiled already need not be compiled again.
         shell.env("CARGO_BUILD_BUILD_DIR", &workspace.target_directory);
@@ -90,14 +115,11 @@ pub(super) fn follow_guide(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The path of a page, and its marked blocks: at least one.
+/// The path of a page, and its marked blocks.
 fn page(workspace: &Workspace, name: &str, left_out: &[&str]) -> Result<(PathBuf, Vec<Block>)> {
     let page = workspace.root.join(name);
     let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
     let blocks = blocks(&text, left_out).with_context(|| format!("cannot use {}", page.display()))?;
-    if blocks.is_empty() {
-        bail!("{} has no block to test: expected the line {MARK} before a block of commands", page.display());
-    }
     Ok((page, blocks))
 }
 
@@ -106,15 +128,23 @@ fn blocks(text: &str, left_out: &[&str]) -> Result<Vec<Block>> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate().map(|(number, line)| (number + 1, line));
     while let Some((marked_at, line)) = lines.next() {
-        if line.trim() != MARK {
+        let is_run = match line.trim() {
+            MARK => true,
+            line if line.starts_with(NOT_RUN) && line.ends_with(" -->") => false,
+            FENCE => {
+                bail!("line {marked_at}: {MARK} or {NOT_RUN}REASON --> must stand before a block of commands")
+            }
+            _ => continue,
+        };
+        let fence = lines.by_ref().find(|(_, line)| !line.trim().is_empty());
+        let Some((line, FENCE)) = fence.map(|(number, line)| (number, line.trim())) else {
+            bail!("line {marked_at}: {} must stand before a block that starts with {FENCE}", line.trim());
+        };
+        let body = lines.by_ref().map(|(_, line)| line.trim_start());
+        let body: Vec<&str> = body.take_while(|line| !line.starts_with("```")).collect();
+        if !is_run {
             continue;
         }
-        let fence = lines.by_ref().find(|(_, line)| !line.trim().is_empty());
-        let Some((line, "```console")) = fence else {
-            bail!("line {marked_at}: {MARK} must stand before a block that starts with ```console");
-        };
-        let body: Vec<&str> =
-            lines.by_ref().map(|(_, line)| line).take_while(|line| !line.starts_with("```")).collect();
         let commands = commands(&body, left_out);
         if !commands.is_empty() {
             blocks.push(Block { line, commands });
@@ -147,11 +177,11 @@ mod tests {
 
     #[test]
     fn marked_blocks_are_read() {
-        let text = "# Title\n\n```console\n$ not marked\n```\n\n<!-- test -->\n\n```console\n$ cargo xtask build\n\
+        let text = "# Title\n\n<!-- not run: it takes a night -->\n```console\n$ not marked\n```\n\n<!-- test -->\n\n```console\n$ cargo xtask build\n\
             $ ./target/release/kiwi-host plugins list\nencoders\n$ echo one \\\n    two\n```\n<!-- test -->\n\
             ```console\n$ cargo xtask test\n```\n";
         let expected = Block {
-            line: 9,
+            line: 10,
             commands: vec![
                 "./target/release/kiwi-host plugins list".to_owned(),
                 "echo one \\\n    two".to_owned(),
@@ -166,5 +196,7 @@ mod tests {
     fn a_mark_without_its_block_is_an_error() {
         assert!(blocks("<!-- test -->\ntext\n", &[]).unwrap_err().to_string().contains("line 1"));
         assert!(blocks("<!-- test -->\n```sh\n$ ls\n```\n", &[]).is_err());
+        let error = blocks("text\n```console\n$ ls\n```\n", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 2: <!-- test --> or <!-- not run: REASON -->"), "{error}");
     }
 }

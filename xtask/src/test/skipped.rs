@@ -16,8 +16,13 @@ impl Skipped {
     /// Counts the line if it is one of those.
     pub(super) fn add_line(&mut self, line: &str) {
         if let Some(reason) = line.trim().strip_prefix(PREFIX) {
-            *self.reasons.entry(reason.trim().to_owned()).or_default() += 1;
+            self.note(reason.trim());
         }
+    }
+
+    /// Counts a reason.
+    pub(super) fn note(&mut self, reason: &str) {
+        *self.reasons.entry(reason.to_owned()).or_default() += 1;
     }
 
     /// The number and the reasons, as lines.
