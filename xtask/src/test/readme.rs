@@ -1,12 +1,12 @@
 //! The commands of the README and of the pages in `docs/`, run as a newcomer would run them.
 //!
 //! A block that is fenced as `console` and has the line `<!-- test -->` before it is run: each line that starts with `$ ` is
-//! a command (a backslash at its end continues it), other lines show output and are not compared. A shell stops at the first
-//! command that fails. Every other block of commands says why it is not run: `<!-- not run: REASON -->` stands before it.
+//! a command (a backslash at its end continues it, and where it says `<<'END'` all up to a line `END` belongs to it), other lines
+//! show output and are not compared. A shell stops at the first command that fails. Every other block of commands says why it is not run: `<!-- not run: REASON -->` stands before it.
 //!
 //! The commands of a block of the README share one shell in the root folder. Those that start with `cargo xtask` or with what the
 //! newcomer has done by then (`git clone`, `cd`) are left out. All commands of a page in `docs/` share one shell, in a new folder, with
-//! the program on the path.
+//! the program on the path and `KIWI_ROOT` naming the root folder.
 
 use std::env;
 use std::fs;
@@ -19,6 +19,9 @@ use crate::workspace::Workspace;
 const MARK: &str = "<!-- test -->";
 const NOT_RUN: &str = "<!-- not run: ";
 const FENCE: &str = "```console";
+/// Begins a text within a command, which ends with a line of the same word.
+const HERE: &str = "<<'END'";
+const HERE_ENDS: &str = "END";
 
 /// Starts of commands of the README that are not run here: they are what runs this, or come before it.
 const LEFT_OUT: [&str; 3] = ["cargo xtask ", "git clone ", "cd "];
@@ -102,8 +105,8 @@ fn follow(workspace: &Workspace, name: &str) -> Result<()> {
         [workspace.target_directory.join("release")].into_iter().chain(env::split_paths(&path)),
     )?;
     let mut shell = workspace.command("sh");
-    shell.arg("-c").arg(script).current_dir(&folder).env("PATH", path).env_remove("CARGO_TARGET_DIR");
-    shell.env("KIWI_ROOT", &workspace.root);
+    shell.arg("-c").arg(script).current_dir(&folder).env("PATH", path).env("KIWI_ROOT", &workspace.root);
+    shell.env_remove("CARGO_TARGET_DIR");
     if env::var_os("CARGO_BUILD_BUILD_DIR").is_none() {
         // What the workspace has compiled already need not be compiled again.
         shell.env("CARGO_BUILD_BUILD_DIR", &workspace.target_directory);
@@ -137,10 +140,12 @@ fn blocks(text: &str, left_out: &[&str]) -> Result<Vec<Block>> {
             _ => continue,
         };
         let fence = lines.by_ref().find(|(_, line)| !line.trim().is_empty());
-        let Some((line, FENCE)) = fence.map(|(number, line)| (number, line.trim())) else {
+        let Some((line, fence)) = fence.filter(|(_, line)| line.trim() == FENCE) else {
             bail!("line {marked_at}: {} must stand before a block that starts with {FENCE}", line.trim());
         };
-        let body = lines.by_ref().map(|(_, line)| line.trim_start());
+        // What is within a list stands as far to the right as its fence.
+        let indent = &fence[..fence.len() - fence.trim_start().len()];
+        let body = lines.by_ref().map(|(_, line)| line.strip_prefix(indent).unwrap_or(line.trim_start()));
         let body: Vec<&str> = body.take_while(|line| !line.starts_with("```")).collect();
         if !is_run {
             continue;
@@ -163,6 +168,15 @@ fn commands(body: &[&str], left_out: &[&str]) -> Vec<String> {
             let Some(next) = lines.next() else { break };
             command.push('\n');
             command.push_str(next);
+        }
+        if command.contains(HERE) {
+            for line in lines.by_ref() {
+                command.push('\n');
+                command.push_str(line);
+                if *line == HERE_ENDS {
+                    break;
+                }
+            }
         }
         if !left_out.iter().any(|left_out| command.starts_with(left_out)) {
             commands.push(command);
@@ -190,6 +204,13 @@ mod tests {
         assert_eq!(blocks(text, &LEFT_OUT).unwrap(), [expected]);
         let all = blocks(text, &[]).unwrap();
         assert_eq!(all.iter().map(|block| block.commands.len()).collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn a_text_within_a_command_belongs_to_it() {
+        let text = "- In a list:\n\n  <!-- test -->\n  ```console\n  $ cat > a.json <<'END'\n  {\n    \"a\": 1\n  }\n  END\n  $ ls\n  a.json\n  ```\n";
+        let found = blocks(text, &[]).unwrap();
+        assert_eq!(found[0].commands, ["cat > a.json <<'END'\n{\n  \"a\": 1\n}\nEND", "ls"]);
     }
 
     #[test]
