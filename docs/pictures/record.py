@@ -21,8 +21,8 @@ import time
 import pyte
 
 COLUMNS, ROWS = 100, 28
-FRAME = 0.12  # Seconds between screens, at least.
-TYPING = 0.035  # Seconds a character.
+FRAME = 0.22  # Seconds between screens, at least.
+TYPING = 0.03  # Seconds a character.
 READING = 2.2  # Seconds that the end of a command's output stays.
 LONGEST = 1.5  # Seconds that a silent terminal is shown, at most.
 END = 5.0  # Seconds that the last screen stays.
@@ -114,6 +114,7 @@ def drawn(line):
 def svg(recording):
     frames, total = recording.frames, recording.now + END
     width, height = COLUMNS * WIDTH, ROWS * HEIGHT
+    pitch = height + 2 * HEIGHT  # From screen to screen, so that nothing of the next one shows.
     names, definitions, screens, steps = {}, [], [], []
     for number, (start, lines) in enumerate(frames):
         uses = []
@@ -124,9 +125,9 @@ def svg(recording):
                 names[line] = f"l{len(names)}"
                 definitions.append(f'<g id="{names[line]}">{drawn(line)}</g>')
             uses.append(f'<use href="#{names[line]}" y="{y * HEIGHT}"/>')
-        screens.append(f'<g transform="translate(0 {number * height})">{"".join(uses)}</g>')
-        steps.append(f"{100 * start / total:.3f}%{{transform:translateY(-{number * height}px)}}")
-    last = f"translateY(-{(len(frames) - 1) * height}px)"
+        screens.append(f'<g transform="translate(0 {number * pitch})">{"".join(uses)}</g>')
+        steps.append(f"{100 * start / total:.3f}%{{transform:translateY(-{number * pitch}px)}}")
+    last = f"translateY(-{(len(frames) - 1) * pitch}px)"
     outer = (width + 2 * MARGIN, height + 2 * MARGIN + 14)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {outer[0]:.0f} {outer[1]:.0f}" width="{outer[0]:.0f}" height="{outer[1]:.0f}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace" font-size="14" fill="{PALETTE['default']}" xml:space="preserve">
 <style>text{{white-space:pre;dominant-baseline:hanging}}
