@@ -1,9 +1,9 @@
 """Records commands in a terminal and draws them as an animated SVG: docs/pictures/demo.svg.
 
     pip install pyte
-    python3 docs/pictures/record.py SCENARIO OUTPUT.svg
+    python3 docs/pictures/record.py docs/pictures/demo.scenario docs/pictures/demo.svg
 
-SCENARIO is a text file: lines that start with `$ ` are typed and run, one after the other, in the current folder; a line
+A scenario is a text file: lines that start with `$ ` are typed and run, one after the other, in the current folder; a line
 `# speed N` has what follows shown N times as fast. Each command runs in a terminal of 100 columns and 28 rows, what it writes
 is kept with its time, and the screens are drawn as text, so that the picture stays small and sharp.
 """

@@ -1,8 +1,9 @@
 //! `cargo xtask generate`: writes the files of the repository that are made from others, or checks that they are what they would be.
 //!
-//! One kind of file a module: [`c_header`] is the header of plugins in C and C++.
+//! One kind of file a module: [`c_header`] is the header of plugins in C and C++, [`reference`] the page of all keys of a config.
 
 mod c_header;
+mod reference;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ struct Generated {
 
 /// Writes or checks every generated file.
 pub(crate) fn generate(workspace: &Workspace, options: Options) -> Result<()> {
-    let files = [c_header::generate(&workspace.root)?];
+    let files = [c_header::generate(&workspace.root)?, reference::generate(&workspace.root)?];
     let mut stale: Vec<&str> = Vec::new();
     for file in &files {
         let path = workspace.root.join(file.path);
