@@ -21,7 +21,7 @@ import time
 import pyte
 
 COLUMNS, ROWS = 100, 28
-FRAME = 0.22  # Seconds between screens, at least.
+FRAME = 0.16  # Seconds between screens, at least.
 TYPING = 0.03  # Seconds a character.
 READING = 2.2  # Seconds that the end of a command's output stays.
 LONGEST = 1.5  # Seconds that a silent terminal is shown, at most.
@@ -59,7 +59,7 @@ class Recording:
         for x in range(COLUMNS):
             cell = row[x]
             style = (cell.fg, cell.bold)
-            if runs and (runs[-1][2:] == style or not cell.data.strip()):
+            if runs and (tuple(runs[-1][2:]) == style or not cell.data.strip()):
                 runs[-1][1] += cell.data
             else:
                 runs.append([x, cell.data, *style])
