@@ -127,7 +127,8 @@ def svg(recording):
             uses.append(f'<use href="#{names[line]}" y="{y * HEIGHT}"/>')
         screens.append(f'<g transform="translate(0 {number * pitch})">{"".join(uses)}</g>')
         steps.append(f"{100 * start / total:.3f}%{{transform:translateY(-{number * pitch}px)}}")
-    last = f"translateY(-{(len(frames) - 1) * pitch}px)"
+    end = (len(frames) - 1) * pitch
+    last = f"translateY(-{end}px)"
     outer = (width + 2 * MARGIN, height + 2 * MARGIN + 14)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {outer[0]:.0f} {outer[1]:.0f}" width="{outer[0]:.0f}" height="{outer[1]:.0f}" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace" font-size="14" fill="{PALETTE['default']}" xml:space="preserve">
 <style>text{{white-space:pre;dominant-baseline:hanging}}
@@ -136,7 +137,7 @@ def svg(recording):
 @media (prefers-reduced-motion:reduce){{.r{{animation:none;transform:{last}}}}}</style>
 <defs>{"".join(definitions)}</defs>
 <rect width="100%" height="100%" rx="8" fill="#0f1b2a"/>
-<svg x="{MARGIN}" y="{MARGIN + 7}" width="{width:.0f}" height="{height}" viewBox="0 0 {width:.0f} {height}"><g class="r">
+<svg x="{MARGIN}" y="{MARGIN + 7}" width="{width:.0f}" height="{height}" viewBox="0 0 {width:.0f} {height}"><g class="r" transform="translate(0 -{end})">
 {chr(10).join(screens)}
 </g></svg></svg>
 """
