@@ -94,7 +94,8 @@ pub(super) fn collect(workspace: &Workspace, built: &Path, components: &[Compone
     for name in of_repository(workspace, "configs")? {
         contents.add(format!("{SHARED}/{name}"), read(workspace, &name)?)?;
     }
-    for name in of_repository(workspace, "docs")?.into_iter().filter(|name| name.ends_with(".md")) {
+    let is_read = |name: &String| [".md", ".svg", ".png"].iter().any(|end| name.ends_with(end));
+    for name in of_repository(workspace, "docs")?.into_iter().filter(is_read) {
         contents.add(format!("{DOCUMENTS}/{name}"), read(workspace, &name)?)?;
     }
     for name in ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
