@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::Libtorch;
 use kiwi_plugin_metadata::TORCH_VERSION;
@@ -49,10 +50,13 @@ pub(crate) fn find(libtorch: &Libtorch, asked: &AskedDevice) -> Result<PathBuf, 
 }
 
 fn without_cuda(libtorch: &Libtorch, library: &Path) -> Diagnostic {
-    Diagnostic::error(format!(
-        "libtorch in {} has no CUDA part: it is a build for the CPU only",
-        libtorch.directory.display()
-    ))
+    Diagnostic::error(
+        Code::NoCuda,
+        format!(
+            "libtorch in {} has no CUDA part: it is a build for the CPU only",
+            libtorch.directory.display()
+        ),
+    )
     .found(format!("no {}", library.display()))
     .expected(format!("the CUDA build of torch {TORCH_VERSION}"))
     .help(format!("{}, or name it with --libtorch", advice()))
@@ -62,33 +66,37 @@ fn without_cuda(libtorch: &Libtorch, library: &Path) -> Diagnostic {
 fn unopened(libtorch: &Libtorch, message: &str) -> Diagnostic {
     let directory = libtorch.directory.display();
     let complaint = match (missing_library(message), is_of_another_version(message)) {
-        (Some(missing), _) => Diagnostic::error(format!(
-            "a library that the CUDA part of libtorch in {directory} needs is missing: {missing}"
-        ))
+        (Some(missing), _) => Diagnostic::error(
+            Code::NoCuda,
+            format!("a library that the CUDA part of libtorch in {directory} needs is missing: {missing}"),
+        )
         .found(format!("no {missing}"))
         .expected(format!("torch {TORCH_VERSION} with all that its CUDA build depends on"))
         .help(advice()),
-        (None, true) => Diagnostic::error(format!(
-            "the CUDA part of libtorch in {directory} is of another version than its CPU part"
-        ))
+        (None, true) => Diagnostic::error(
+            Code::NoCuda,
+            format!("the CUDA part of libtorch in {directory} is of another version than its CPU part"),
+        )
         .expected(format!("both of one build of torch {TORCH_VERSION}"))
         .help(format!(
             "install torch {TORCH_VERSION} anew into an empty directory, with all that it depends on"
         )),
-        (None, false) => {
-            Diagnostic::error(format!("the CUDA part of libtorch in {directory} cannot be opened"))
-                .expected(format!("the CUDA build of torch {TORCH_VERSION}"))
-                .help(advice())
-        }
+        (None, false) => Diagnostic::error(
+            Code::NoCuda,
+            format!("the CUDA part of libtorch in {directory} cannot be opened"),
+        )
+        .expected(format!("the CUDA build of torch {TORCH_VERSION}"))
+        .help(advice()),
     };
     complaint.note(message)
 }
 
 fn without_driver(message: &str) -> Diagnostic {
     let complaint = if missing_library(message).is_some() {
-        Diagnostic::error("there is no NVIDIA driver on this machine").found(format!("no {DRIVER}"))
+        Diagnostic::error(Code::NoDriver, "there is no NVIDIA driver on this machine")
+            .found(format!("no {DRIVER}"))
     } else {
-        Diagnostic::error(format!("the NVIDIA driver's {DRIVER} cannot be opened"))
+        Diagnostic::error(Code::NoDriver, format!("the NVIDIA driver's {DRIVER} cannot be opened"))
     };
     complaint
         .expected(format!("an NVIDIA driver, whose {DRIVER} the dynamic loader finds"))

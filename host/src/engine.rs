@@ -16,6 +16,7 @@ use crate::allocator;
 use crate::cuda::{self, Scope};
 use kiwi_core::device::{AskedDevice, DeviceChoice};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
 use kiwi_core::plugins::search::{engine_file_name, places_of};
@@ -75,8 +76,11 @@ pub(crate) fn run(
         })?;
     }
     let engine_library = open(&engine, RTLD_LOCAL).map_err(|message| {
-        let error =
-            Diagnostic::error(format!("the engine {} cannot be opened", engine.display())).note(message);
+        let error = Diagnostic::error(
+            Code::ProgramIncomplete,
+            format!("the engine {} cannot be opened", engine.display()),
+        )
+        .note(message);
         invalid(error.note(format!("libtorch is {}", libtorch.directory.display())).help(
             "install kiwi-host again, or rebuild program and engine together with `cargo build --workspace`",
         ))
@@ -86,7 +90,7 @@ pub(crate) fn run(
     let entry = entry.map_err(|error| {
         let message = format!("{} is not the engine of this program", engine.display());
         invalid(
-            Diagnostic::error(message)
+            Diagnostic::error(Code::ProgramIncomplete, message)
                 .note(loader_message(&error))
                 .expected(format!("a library that exports `{ENGINE_ENTRY}`"))
                 .help("install kiwi-host again, or rebuild program and engine together"),
@@ -96,7 +100,7 @@ pub(crate) fn run(
     let request = serde_json::to_vec(request).map_err(|error| {
         // Only a path that is not Unicode cannot be written as JSON.
         invalid(
-            Diagnostic::error("the request cannot be handed to the engine")
+            Diagnostic::error(Code::NotUnicode, "the request cannot be handed to the engine")
                 .note(error.to_string())
                 .expected("paths that are valid Unicode"),
         )
@@ -128,10 +132,13 @@ unsafe extern "C" fn send(context: *mut c_void, message: *const u8, length: usiz
     // SAFETY: the caller promises that `message` points to `length` readable bytes, which stay while this call lasts.
     let bytes = unsafe { slice::from_raw_parts(message, length) };
     let message = serde_json::from_slice(bytes).unwrap_or_else(|error| {
-        let warning = Diagnostic::warning("the engine said something that this program does not understand")
-            .found(String::from_utf8_lossy(bytes).into_owned())
-            .note(error.to_string())
-            .help("install kiwi-host again: program and engine must be of one version");
+        let warning = Diagnostic::warning(
+            Code::ProgramIncomplete,
+            "the engine said something that this program does not understand",
+        )
+        .found(String::from_utf8_lossy(bytes).into_owned())
+        .note(error.to_string())
+        .help("install kiwi-host again: program and engine must be of one version");
         Message::Diagnostics(vec![warning])
     });
     (receiver.receive)(message);
@@ -144,8 +151,10 @@ fn find_engine(program: &Path) -> Result<PathBuf, Failure> {
     if let Some(found) = places.iter().find(|place| place.is_file()) {
         return Ok(found.clone());
     }
-    let mut error =
-        Diagnostic::error(format!("the engine {name}, which belongs to this program, was not found"));
+    let mut error = Diagnostic::error(
+        Code::ProgramIncomplete,
+        format!("the engine {name}, which belongs to this program, was not found"),
+    );
     error.notes = places.iter().map(|place| format!("looked for {}", place.display())).collect();
     Err(invalid(error.help("install kiwi-host again; in a checkout, `cargo build -p kiwi-engine`")))
 }
@@ -157,7 +166,12 @@ fn open_libtorch(libtorch: &Libtorch) -> Result<(), Failure> {
         let path = libtorch.library(&format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
         open(&path, RTLD_GLOBAL).map_err(|message| {
             invalid(
-                Diagnostic::error(format!("libtorch in {directory} cannot be opened")).note(message).help(format!(
+                Diagnostic::error(
+                    Code::LibtorchUnusable,
+                    format!("libtorch in {directory} cannot be opened"),
+                )
+                .note(message)
+                .help(format!(
                     "a library that it needs is missing or of another version: install torch {TORCH_VERSION} \
                      anew, with all that it depends on, or name another with --libtorch"
                 )),
@@ -183,9 +197,10 @@ fn open_libtorch(libtorch: &Libtorch) -> Result<(), Failure> {
         return Ok(());
     }
     Err(invalid(
-        Diagnostic::error(format!(
-            "libtorch in {directory} is not the version that this program is built for"
-        ))
+        Diagnostic::error(
+            Code::LibtorchUnusable,
+            format!("libtorch in {directory} is not the version that this program is built for"),
+        )
         .found(format!("torch {found}"))
         .expected(format!("torch {}.*", line(TORCH_VERSION).join(".")))
         .help(format!("name a directory of torch {TORCH_VERSION} with --libtorch")),

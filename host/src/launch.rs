@@ -15,6 +15,7 @@ use std::path::Path;
 use kiwi_core::config::Gpus;
 use kiwi_core::device::{AskedDevice, DeviceChoice};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::{LAUNCHED, Launcher, Place};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -46,10 +47,13 @@ pub(crate) fn place() -> Result<Option<Place>, Failure> {
 pub(crate) fn stay_with_parent() -> Result<(), Failure> {
     let Some(parent) = env::var(LAUNCHED).ok().filter(|parent| !parent.is_empty()) else { return Ok(()) };
     let refuse = |found: String| {
-        let error = Diagnostic::error(format!("{LAUNCHED} does not name the process that started this one"))
-            .found(found)
-            .expected("the number of a kiwi-host that is still there and has started this process")
-            .help("unset it: kiwi-host sets it for processes that it starts itself, and nobody else does");
+        let error = Diagnostic::error(
+            Code::Launcher,
+            format!("{LAUNCHED} does not name the process that started this one"),
+        )
+        .found(found)
+        .expected("the number of a kiwi-host that is still there and has started this process")
+        .help("unset it: kiwi-host sets it for processes that it starts itself, and nobody else does");
         Failure::new(ExitCode::Invalid, error)
     };
     // First SIGTERM, then the look at who the parent is: it may end in between. The state is saved as after any other SIGTERM.
@@ -70,11 +74,13 @@ pub(crate) fn refuse_within_launcher(asked: Option<usize>, place: Option<&Place>
                 Launcher::Slurm => "srun's --ntasks-per-node",
                 Launcher::Own => "the --nproc of the kiwi-host that started this one",
             };
-            let error =
-                Diagnostic::error(format!("--nproc starts processes, and {launcher} does so already"))
-                    .found(format!("--nproc {asked} in rank {rank} of {ranks}, started by {launcher}"))
-                    .expected("one of the two to start them")
-                    .help(format!("leave out --nproc, and say by {option} how many there are"));
+            let error = Diagnostic::error(
+                Code::Processes,
+                format!("--nproc starts processes, and {launcher} does so already"),
+            )
+            .found(format!("--nproc {asked} in rank {rank} of {ranks}, started by {launcher}"))
+            .expected("one of the two to start them")
+            .help(format!("leave out --nproc, and say by {option} how many there are"));
             Err(Failure::new(ExitCode::Invalid, error))
         }
         _ => Ok(()),
@@ -102,7 +108,7 @@ pub(crate) fn how_many(
     if i64::try_from(processes).is_ok_and(|processes| processes <= MOST) {
         return Ok(processes);
     }
-    let error = Diagnostic::error("trainer.gpus asks for more GPUs than a machine has")
+    let error = Diagnostic::error(Code::Processes, "trainer.gpus asks for more GPUs than a machine has")
         .at("trainer.gpus")
         .found(format!("{processes} GPUs"))
         .expected(format!("{MOST} at most"))
@@ -128,7 +134,7 @@ pub(crate) fn enough(gpus: &Gpus, processes: usize, there: usize) -> Result<(), 
             (format!("there is no GPU of number {missing}"), found)
         }
     };
-    let complaint = Diagnostic::error(message)
+    let complaint = Diagnostic::error(Code::Processes, message)
         .found(found)
         .expected(format!("{processes} GPUs, one for each of {processes} processes"))
         .help("ask for those that are there: `nvidia-smi` shows them, CUDA_VISIBLE_DEVICES hides some and numbers the others anew");
@@ -160,7 +166,7 @@ pub(crate) fn note(gpus: &Gpus, processes: usize, threads: Option<usize>) -> Str
 /// When they cannot be started, or one was ended from outside.
 pub(crate) fn run(program: &Path, arguments: &Arguments, processes: usize) -> Result<i32, Failure> {
     let refuse = |what: &str, error: &io::Error| {
-        let error = Diagnostic::error(format!("{what}: {error}"))
+        let error = Diagnostic::error(Code::MachineLimits, format!("{what}: {error}"))
             .help("look at the limits of this machine (`ulimit -a`), or start fewer processes");
         Failure::new(ExitCode::RunFailed, error)
     };

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use kiwi_core::diagnostic::{Diagnostic, Severity};
+use kiwi_core::error_code::Code;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -25,6 +26,22 @@ pub(crate) fn lines(lines: &[String]) {
     let text: String = lines.iter().map(|line| format!("{}\n", clean(line))).collect();
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Where there is more to read about the errors of a command, each kind named once.
+pub(crate) fn more_about(codes: &[Code]) {
+    let Some(line) = more_line(codes) else { return };
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
+}
+
+/// So many codes are named: who has more errors begins with the first.
+const NAMED: usize = 4;
+
+fn more_line(codes: &[Code]) -> Option<String> {
+    let labels: Vec<_> = codes.iter().take(NAMED).map(|code| code.label(Severity::Error)).collect();
+    (!labels.is_empty())
+        .then(|| format!("for more about {}: kiwi-host explain {}", labels.join(", "), labels.join(" ")))
 }
 
 /// The last line of a command that failed, for those who read no more than that: which command, its exit code, the first error.
@@ -59,7 +76,11 @@ fn render(diagnostic: &Diagnostic) -> String {
         Severity::Error => (ERROR, "error"),
         Severity::Warning => (WARNING, "warning"),
     };
-    let mut out = format!("{style}{severity}{style:#}: {MESSAGE}{}{MESSAGE:#}\n", clean(&diagnostic.message));
+    let mut out = format!(
+        "{style}{severity}[{}]{style:#}: {MESSAGE}{}{MESSAGE:#}\n",
+        diagnostic.label(),
+        clean(&diagnostic.message)
+    );
 
     let place = diagnostic.location.as_ref().map(|location| {
         let file = clean(&location.file.display().to_string());
@@ -127,16 +148,17 @@ mod tests {
     #[test]
     fn everything_a_complaint_says_is_printed_in_order() {
         let location = Location { file: PathBuf::from("config.json"), line: 14, column: Some(24) };
-        let diagnostic = Diagnostic::error("no encoder named `PredictorEncodr` is registered")
-            .located(location)
-            .at("system.model.encoder.class_name")
-            .found("\"PredictorEncodr\"")
-            .expected("one of the registered encoders")
-            .nearest(Some("PredictorEncoder"))
-            .note("first\nsecond")
-            .help("correct the name");
+        let diagnostic =
+            Diagnostic::error(Code::NotRegistered, "no encoder named `PredictorEncodr` is registered")
+                .located(location)
+                .at("system.model.encoder.class_name")
+                .found("\"PredictorEncodr\"")
+                .expected("one of the registered encoders")
+                .nearest(Some("PredictorEncoder"))
+                .note("first\nsecond")
+                .help("correct the name");
         let expected = "\
-error: no encoder named `PredictorEncodr` is registered
+error[E0301]: no encoder named `PredictorEncodr` is registered
   --> config.json:14:24  system.model.encoder.class_name
   found: \"PredictorEncodr\"
   expected: one of the registered encoders
@@ -150,17 +172,33 @@ error: no encoder named `PredictorEncodr` is registered
 
     #[test]
     fn what_a_complaint_does_not_say_leaves_no_trace() {
-        assert_eq!(plain(&Diagnostic::warning("something")), "warning: something\n");
+        assert_eq!(plain(&Diagnostic::warning(Code::OddText, "something")), "warning[W0281]: something\n");
         let location = Location { file: PathBuf::from("a.src"), line: 3, column: None };
-        let diagnostic = Diagnostic::warning("odd").located(location);
-        assert_eq!(plain(&diagnostic), "warning: odd\n  --> a.src:3\n");
-        assert_eq!(plain(&Diagnostic::error("odd").at("run.seed")), "error: odd\n  --> run.seed\n");
+        let diagnostic = Diagnostic::warning(Code::OddText, "odd").located(location);
+        assert_eq!(plain(&diagnostic), "warning[W0281]: odd\n  --> a.src:3\n");
+        assert_eq!(
+            plain(&Diagnostic::error(Code::InvalidValue, "odd").at("run.seed")),
+            "error[E0102]: odd\n  --> run.seed\n"
+        );
     }
 
     #[test]
     fn foreign_text_cannot_steer_the_terminal() {
-        let text = plain(&Diagnostic::error("a\u{1b}[2Jb\r\u{7}").found("\u{9b}31m"));
-        assert_eq!(text, "error: a\\u{1b}[2Jb\\u{d}\\u{7}\n  found: \\u{9b}31m\n");
+        let text = plain(&Diagnostic::error(Code::Internal, "a\u{1b}[2Jb\r\u{7}").found("\u{9b}31m"));
+        assert_eq!(text, "error[E0611]: a\\u{1b}[2Jb\\u{d}\\u{7}\n  found: \\u{9b}31m\n");
+    }
+
+    #[test]
+    fn where_to_read_more_is_said_in_one_line() {
+        assert_eq!(more_line(&[]), None);
+        let line = more_line(&[Code::UnknownKey]).unwrap();
+        assert_eq!(line, "for more about E0101: kiwi-host explain E0101");
+        // As errors, whatever they usually are, and not without end.
+        let line = more_line(&[&[Code::NoEffect][..], &Code::ALL[..9]].concat()).unwrap();
+        assert_eq!(
+            line,
+            "for more about E0182, E0101, E0102, E0103: kiwi-host explain E0182 E0101 E0102 E0103"
+        );
     }
 
     #[test]

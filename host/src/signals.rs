@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -17,7 +18,8 @@ static ARMED: AtomicBool = AtomicBool::new(true);
 /// Has signals end the program.
 pub(crate) fn end_the_program() -> Result<(), Failure> {
     install().map_err(|error| {
-        let error = Diagnostic::error(format!("signals cannot be taken care of: {error}"));
+        let error =
+            Diagnostic::error(Code::MachineLimits, format!("signals cannot be taken care of: {error}"));
         Failure::new(ExitCode::RunFailed, error)
     })
 }

@@ -208,8 +208,10 @@ fn one_that_is_killed_is_told() {
     let file = installation.at("error.json");
     let mut command = train(&installation, &["--nproc", "2"]);
     let outcome = Outcome::of(command.env("TORCHELASTIC_ERROR_FILE", &file)).ends_with(1);
-    let said = outcome
-        .stderr_has(&["error: rank 1 of 2 was ended by SIGKILL", "help: so the kernel ends a process"]);
+    let said = outcome.stderr_has(&[
+        "error[E0607]: rank 1 of 2 was ended by SIGKILL",
+        "help: so the kernel ends a process",
+    ]);
     let last = "kiwi-host train failed with exit code 1: rank 1 of 2 was ended by SIGKILL";
     assert_eq!(said.stderr.lines().last(), Some(last));
     let error: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -332,7 +334,7 @@ fn a_run_that_is_started_anew_goes_on_where_it_was() {
     };
     let (said, resumed) = restart("0", &["--set", "run.output_dir=null"]);
     assert!(
-        said.starts_with("warning: torchrun has started the run anew, and it begins at its start"),
+        said.starts_with("warning[W0682]: torchrun has started the run anew, and it begins at its start"),
         "{said}"
     );
     assert!(said.contains("--output-dir") && !resumed, "{said}");
@@ -359,7 +361,7 @@ fn a_run_that_is_started_anew_goes_on_where_it_was() {
 
 #[test]
 fn a_launcher_is_told_why_a_process_failed() {
-    let error = r#"{"message":"diagnostics","content":[{"severity":"error","message":"the loss is gone","notes":[]}]}"#;
+    let error = r#"{"message":"diagnostics","content":[{"severity":"error","code":601,"message":"the loss is gone","notes":[]}]}"#;
     let installation = installation(TELL);
     installation.engine(&[error], 1);
     let file = installation.at("error.json");
@@ -375,7 +377,7 @@ fn a_launcher_is_told_why_a_process_failed() {
     let told = told.unwrap();
     assert_eq!((code, told["message"]["message"].as_str()), (1, Some("the loss is gone")));
     let stack = told["message"]["extraInfo"]["py_callstack"].as_str().unwrap();
-    assert!(stack.starts_with("error: the loss is gone\n"), "{stack}");
+    assert!(stack.starts_with("error[E0601]: the loss is gone\n"), "{stack}");
     // What is wrong with a config is told by the program, beside what the engine says about options.
     let (code, told) = run(&["--set", "trainer.epochs=0"]);
     let stack = told.unwrap()["message"]["extraInfo"]["py_callstack"].to_string();

@@ -107,7 +107,7 @@ fn the_example_is_a_config_that_runs() {
     // All that is missing is the engine: config and names are right.
     let torch = installation.libtorch([2, 11, 0]);
     installation.run(&["train", "mine.json", "--libtorch", text(&torch)]).ends_with(2).stderr_has(&[
-        "error: the engine libkiwi_engine.so",
+        "error[E0503]: the engine libkiwi_engine.so",
         "looked for ",
         "cargo build -p kiwi-engine",
     ]);
@@ -175,14 +175,14 @@ fn broken_files_are_listed_with_the_reason_and_are_no_failure() {
 #[test]
 fn directories_that_were_named_must_be_there() {
     let installation = complete();
-    installation
-        .run(&["plugins", "list", "--plugin-dir", "absent"])
-        .ends_with(2)
-        .stderr_has(&["error: the plugin directory absent does not exist", "help: correct --plugin-dir"]);
+    installation.run(&["plugins", "list", "--plugin-dir", "absent"]).ends_with(2).stderr_has(&[
+        "error[E0307]: the plugin directory absent does not exist",
+        "help: correct --plugin-dir",
+    ]);
     let mut command = installation.command(&["plugins", "list"]);
     Outcome::of(command.env("KIWI_PLUGIN_PATH", "absent:plugins"))
         .ends_with(0)
-        .stderr_has(&["warning: the plugin directory absent does not exist"])
+        .stderr_has(&["warning[W0307]: the plugin directory absent does not exist"])
         .stdout_has(&["models 1.2.3"]);
 }
 
@@ -240,7 +240,7 @@ fn a_reader_who_leaves_is_no_error() {
 #[test]
 fn what_is_wrong_with_a_config_is_told_without_libtorch() {
     let installation = complete();
-    installation.run(&["train", "absent.json"]).ends_with(2).stderr_has(&["error: ", "absent.json"]);
+    installation.run(&["train", "absent.json"]).ends_with(2).stderr_has(&["error[E0106]: ", "absent.json"]);
     let mut command = installation.command(&["train", "config.json", "--set", "trainer.epochs=0"]);
     let outcome = Outcome::of(command.env("LIBTORCH", "/nonexistent")).ends_with(2);
     let outcome = outcome.stderr_has(&["trainer.epochs"]);
@@ -253,11 +253,11 @@ fn classes_that_nobody_registers_end_with_3_all_at_once() {
     let config = config::example().replace("\"Predictor\"", "\"Predictr\"").replace("\"adam\"", "\"adm\"");
     installation.write("config.json", &config);
     installation.run(&["train", "config.json"]).ends_with(3).stderr_has(&[
-        "error: no system named `Predictr` is registered\n  --> config.json:",
+        "error[E0301]: no system named `Predictr` is registered\n  --> config.json:",
         "  system.class_name\n  found: \"Predictr\"\n  expected: one of the registered systems: Predictor (models 1.2.3)",
         "did you mean `Predictor`?",
         "note: plugins found: models 1.2.3",
-        "error: no optimizer named `adm` is registered",
+        "error[E0301]: no optimizer named `adm` is registered",
         "did you mean `adam`?",
     ]);
 }
@@ -267,7 +267,7 @@ fn a_libtorch_that_is_missing_or_wrong_is_told() {
     let installation = complete();
     let train = ["train", "config.json"];
     installation.run(&train).ends_with(2).stderr_has(&[
-        "error: no libtorch 2.11.* was found",
+        "error[E0501]: no libtorch 2.11.* was found",
         "note: looked at ",
         "the active virtual environment: none, VIRTUAL_ENV is not set",
         "help: get one with `cargo xtask setup`",
@@ -275,7 +275,7 @@ fn a_libtorch_that_is_missing_or_wrong_is_told() {
     let mut command = installation.command(&train);
     Outcome::of(command.env("LIBTORCH", "/nonexistent"))
         .ends_with(2)
-        .stderr_has(&["error: LIBTORCH names /nonexistent, which does not exist"]);
+        .stderr_has(&["error[E0501]: LIBTORCH names /nonexistent, which does not exist"]);
 
     // It has no file that tells its version, so the library itself is asked.
     installation.engine(&[], 0);
@@ -297,7 +297,7 @@ fn what_the_engine_says_is_printed_and_its_code_is_the_end() {
     let torch = installation.libtorch([2, 11, 0]);
     installation.engine(
         &[
-            r#"{"message":"diagnostics","content":[{"severity":"warning","message":"odd lines","path":null,"location":null,"found":null,"expected":null,"nearest":null,"notes":[],"help":null}]}"#,
+            r#"{"message":"diagnostics","content":[{"severity":"warning","code":281,"message":"odd lines","path":null,"location":null,"found":null,"expected":null,"nearest":null,"notes":[],"help":null}]}"#,
             r#"{"message":"data","content":"{\"PERP\": 3.5}"}"#,
             "nonsense",
         ],
@@ -305,7 +305,7 @@ fn what_the_engine_says_is_printed_and_its_code_is_the_end() {
     );
     let outcome = installation.run(&["train", "config.json", "--libtorch", text(&torch)]).ends_with(75);
     assert_eq!(outcome.stdout, "{\"PERP\": 3.5}\n");
-    outcome.stderr_has(&["warning: odd lines\n", "does not understand\n  found: nonsense"]);
+    outcome.stderr_has(&["warning[W0281]: odd lines\n", "does not understand\n  found: nonsense"]);
 }
 
 #[test]

@@ -80,23 +80,26 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
     let mine = installation.write("mine.html", "<!DOCTYPE html>");
     for (arguments, parts) in [
         (&["report"][..], &["required", "<RUN>"][..]),
-        (&["report", "none"], &["error: there is no directory none"]),
+        (&["report", "none"], &["error[E0706]: there is no directory none"]),
         (
             &["report", "runs"],
             &[
-                "error: runs is not the directory of a run: there is no events.jsonl in it",
+                "error[E0706]: runs is not the directory of a run: there is no events.jsonl in it",
                 "found: 0",
                 "did you mean `runs/0/first`?",
             ],
         ),
-        (&["report", "mine.html"], &["error: mine.html is a file, not the directory of a run"]),
+        (&["report", "mine.html"], &["error[E0706]: mine.html is a file, not the directory of a run"]),
         (&["report", "other", "runs/0/first"], &["a page about 2 runs needs a file", "-o comparison.html"]),
         (
             &["report", "other", "./other", "-o", "x.html"],
-            &["error: the run ./other is given twice", "found: also as other"],
+            &["error[E0803]: the run ./other is given twice", "found: also as other"],
         ),
-        (&["report", "other", "-o", "mine.html"], &["error: mine.html is in use", "--output"]),
-        (&["report", "other", "-o", "none/x.html"], &["error: cannot write none/x.html: No such file"]),
+        (&["report", "other", "-o", "mine.html"], &["error[E0801]: mine.html is in use", "--output"]),
+        (
+            &["report", "other", "-o", "none/x.html"],
+            &["error[E0802]: cannot write none/x.html: No such file"],
+        ),
     ] {
         let outcome = installation.run(arguments).ends_with(2).stderr_has(parts);
         assert_eq!(outcome.stdout, "", "{arguments:?}");

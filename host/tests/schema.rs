@@ -72,7 +72,7 @@ fn a_plugin_is_asked_once_and_the_answer_kept() {
     let installation = installation();
     installation.engine(&[&answer()], 0);
     let first = installation.run(SCHEMA).ends_with(0).stderr_has(&[
-        "warning: the options of `models::Out` are not described in the schema: `type` at `` of its schema is no type of JSON",
+        "warning[W0382]: the options of `models::Out` are not described in the schema: `type` at `` of its schema is no type of JSON",
     ]);
     assert_eq!(encoder_of(&first.stdout)["properties"]["size"], json!({"type": "integer"}));
     // Neither engine nor libtorch is needed any more.
@@ -106,7 +106,7 @@ fn a_plugin_that_ends_the_process_or_never_answers_is_named_and_its_options_are_
         engine(&installation, body);
         let printed =
             installation.run(&[SCHEMA, &["--time-limit", "1"]].concat()).ends_with(0).stderr_has(&[
-                "warning: the options of the plugin `models` are not described in the schema: ",
+                "warning[W0382]: the options of the plugin `models` are not described in the schema: ",
                 said,
                 "libmodels.so",
             ]);

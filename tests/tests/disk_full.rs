@@ -18,12 +18,12 @@ fn a_run_that_finds_no_room_at_all_says_what_it_needs_and_fails_at_the_end() {
         return;
     };
     let outcome = outcome.ends_with(1).says(&[
-        "warning: what is to be kept cannot be written",
+        "warning[W0603]: what is to be kept cannot be written",
         "it needs ",
         " bytes and the file system has ",
         "training goes on, and writing is tried again",
         "epoch 1 validation at step 16",
-        "error: training is done, but what is to be kept cannot be written",
+        "error[E0603]: training is done, but what is to be kept cannot be written",
     ]);
     assert_eq!(outcome.stdout, "", "no half of a file is left");
 }

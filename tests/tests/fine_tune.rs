@@ -209,7 +209,8 @@ fn a_saved_system_needs_what_it_was_trained_on() {
             refused.says(&["this system needs post-edits: `TLMOutputs` with fine_tune", "add --pe"]);
         assert_eq!(refused.stdout, "");
         let warned = evaluate(&work, command, &plain.best(), &["--pe", "absent.pe"]).ends_with(0);
-        let warned = warned.says(&["warning: --pe is not read: no part of this system needs post-edits"]);
+        let warned =
+            warned.says(&["warning[W0182]: --pe is not read: no part of this system needs post-edits"]);
         assert_eq!(warned.stdout, evaluate(&work, command, &plain.best(), &[]).ends_with(0).stdout);
         let _ =
             evaluate(&work, command, &fine.best(), &["--pe", "absent.pe"]).ends_with(2).says(&["absent.pe"]);

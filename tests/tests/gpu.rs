@@ -29,12 +29,14 @@ fn refusal(work: &Workplace, libtorch: &Path, libraries: &str, gpus: Value) -> S
     refused.stderr.replace(&work.at("").display().to_string(), "WORK/")
 }
 
-/// The same as lines, without the last, which repeats the first.
+/// The same as lines, without the last two: where there is more to read, and the first once more.
 fn lines(refusal: &str) -> Vec<&str> {
     let lines: Vec<&str> = refusal.lines().map(str::trim).collect();
     let (last, lines) = lines.split_last().unwrap();
-    let first = lines[0].strip_prefix("error: ").unwrap();
+    let (_, first) = lines[0].split_once("]: ").unwrap();
     assert_eq!(*last, format!("kiwi-host check failed with exit code 2: {first}"));
+    let (more, lines) = lines.split_last().unwrap();
+    assert!(more.starts_with("for more about E0"), "{more}");
     lines.to_vec()
 }
 
@@ -49,7 +51,7 @@ fn a_libtorch_for_the_cpu_only_is_named() {
     assert_eq!(
         lines(&refusal(&work, &libtorch, "none", json!(1))),
         [
-            "error: libtorch in WORK/cpu/torch has no CUDA part: it is a build for the CPU only",
+            "error[E0504]: libtorch in WORK/cpu/torch has no CUDA part: it is a build for the CPU only",
             "--> config.json:48:13  trainer.gpus",
             "found: no WORK/cpu/torch/lib/libtorch_cuda.so",
             "expected: the CUDA build of torch 2.11.0",
@@ -77,7 +79,7 @@ fn a_library_that_the_cuda_part_needs_is_named() {
     assert_eq!(
         lines(&refusal(&work, &libtorch, "none", json!(-1))),
         [
-            "error: a library that the CUDA part of libtorch in WORK/torn/torch needs is missing: libneeded.so.7",
+            "error[E0504]: a library that the CUDA part of libtorch in WORK/torn/torch needs is missing: libneeded.so.7",
             "--> config.json:48:13  trainer.gpus",
             "found: no libneeded.so.7",
             "expected: torch 2.11.0 with all that its CUDA build depends on",
@@ -100,7 +102,7 @@ fn a_cuda_part_of_another_version_is_refused() {
     assert_eq!(
         lines(&refusal(&work, &libtorch, "none", json!([0]))),
         [
-            "error: the CUDA part of libtorch in WORK/mixed/torch is of another version than its CPU part",
+            "error[E0504]: the CUDA part of libtorch in WORK/mixed/torch is of another version than its CPU part",
             "--> config.json:48:13  trainer.gpus",
             "expected: both of one build of torch 2.11.0",
             "note: WORK/mixed/torch/lib/libtorch_cuda.so: undefined symbol: of_another_version",
@@ -115,7 +117,7 @@ fn a_cuda_part_of_another_version_is_refused() {
     assert_eq!(
         lines(&refusal(&work, &libtorch, "driver", json!([0]))),
         [
-            "error: the CUDA part of libtorch is open, and libtorch does not know of it",
+            "error[E0504]: the CUDA part of libtorch is open, and libtorch does not know of it",
             "--> config.json:48:13  trainer.gpus",
             "expected: a CUDA part of the same build as the CPU part",
             &format!(
@@ -139,7 +141,7 @@ fn a_machine_without_a_driver_is_told_from_one_without_a_gpu() {
         assert_eq!(
             lines(&refusal(&work, &libtorch, "none", json!(1))),
             [
-                "error: there is no NVIDIA driver on this machine",
+                "error[E0505]: there is no NVIDIA driver on this machine",
                 "--> config.json:48:13  trainer.gpus",
                 "found: no libcuda.so.1",
                 "expected: an NVIDIA driver, whose libcuda.so.1 the dynamic loader finds",
@@ -160,7 +162,10 @@ fn a_machine_without_a_driver_is_told_from_one_without_a_gpu() {
     let said = lines(&refused);
     assert_eq!(
         said[..2],
-        ["error: there is an NVIDIA driver, and it shows no GPU", "--> config.json:48:13  trainer.gpus"]
+        [
+            "error[E0506]: there is an NVIDIA driver, and it shows no GPU",
+            "--> config.json:48:13  trainer.gpus"
+        ]
     );
     assert_eq!(said[2..4], ["found: 0 GPUs", "expected: at least one GPU"]);
     assert!(said[4].starts_with("note: ") && said[4].contains("NVIDIA driver"), "{refused}");
@@ -314,7 +319,7 @@ fn sixteen_bits_are_refused_on_the_cpu() {
     let work = Workplace::new();
     let refused = work.try_train("half", &[("trainer.precision", json!(16))]).ends_with(2);
     let _ = refused.says(&[
-        "error: precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing",
+        "error[E0117]: precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing",
         "help: use \"bf16\", or set trainer.gpus to 1",
     ]);
     let run = work.train("run", &[("trainer.epochs", json!(1))]);
@@ -329,7 +334,7 @@ fn a_number_that_no_gpu_has_is_refused() {
     let Some(libtorch) = gpu::libtorch() else { return };
     let work = Workplace::new();
     let refused = refusal(&work, &libtorch, "none", json!([99]));
-    assert!(refused.starts_with("error: there is no GPU of number 99\n"), "{refused}");
+    assert!(refused.starts_with("error[E0506]: there is no GPU of number 99\n"), "{refused}");
 }
 
 #[test]

@@ -313,12 +313,12 @@ fn a_config_in_yaml_becomes_one_that_trains() {
     let outcome = work.run(&["import-config", "toy.yaml", "-o", "toy.json"]).ends_with(0);
     assert_eq!(outcome.stdout, "");
     let outcome = outcome.says(&[
-        "warning: `trainer.checkpoint.validation_steps` becomes 1.0",
+        "warning[W0781]: `trainer.checkpoint.validation_steps` becomes 1.0",
         "--> toy.yaml:10:5  trainer.checkpoint.validation_steps",
-        "warning: `system.model.encoder.encode_source` is left out",
+        "warning[W0781]: `system.model.encoder.encode_source` is left out",
         "--> data/toy.yaml:4:5  data.train.output",
     ]);
-    assert_eq!(outcome.stderr.matches("warning: ").count(), 4, "{outcome}");
+    assert_eq!(outcome.stderr.matches("warning[W0781]: ").count(), 4, "{outcome}");
     let printed = work.run(&["import-config", "toy.yaml", "--quiet"]).ends_with(0);
     assert_eq!(printed.stdout, fs::read_to_string(work.at("toy.json")).unwrap());
     assert_eq!(printed.stderr, "");

@@ -115,7 +115,7 @@ fn another_build_is_refused_under_lock_and_else_warned_of() {
     let expected = format!("expected: 0.1.0 with SHA-256 {before}");
     let refused = place.train("refused", &["--locked"]).ends_with(3);
     refused.says(&[
-        "error: the optimizer `adam` cannot be used: the plugin `kiwi-optimizers` 0.1.0 is not the build that plugins.lock has",
+        "error[E0305]: the optimizer `adam` cannot be used: the plugin `kiwi-optimizers` 0.1.0 is not the build that plugins.lock has",
         "config.json:",
         "system.optimizer.class_name",
         &differs,
@@ -127,7 +127,11 @@ fn another_build_is_refused_under_lock_and_else_warned_of() {
     place.work.run(&["check", "config.json", "--lock", lock]).ends_with(3).says(&[&expected]);
 
     let warned = place.train("warned", &[]).ends_with(0);
-    warned.says(&["warning: the plugin `kiwi-optimizers` 0.1.0 is not the build", &expected, "--locked"]);
+    warned.says(&[
+        "warning[W0305]: the plugin `kiwi-optimizers` 0.1.0 is not the build",
+        &expected,
+        "--locked",
+    ]);
     // Locks are for those who agree: with a new one it is used.
     let _ = place.work.run(&["plugins", "lock", "config.json", "--force"]).ends_with(0);
     let held = place.train("held", &["--locked"]).ends_with(0);
@@ -162,7 +166,7 @@ fn another_version_and_an_unknown_plugin_are_refused_wherever_they_are_named() {
         "`TLMOutputs` of the plugin `kiwi-heads` asks for it",
     ]);
     let warned = place.train("warned", &[]).ends_with(0);
-    warned.says(&["warning: the plugin `kiwi-metrics` is not in plugins.lock"]);
+    warned.says(&["warning[W0305]: the plugin `kiwi-metrics` is not in plugins.lock"]);
     assert!(!place.work.at("refused").exists());
 }
 
@@ -174,14 +178,14 @@ fn a_lock_that_is_missing_or_damaged_is_refused_only_if_it_is_needed() {
     fs::write(place.lock(), text.replacen("\"sha256\": \"", "\"sha256\": \"?", 1)).unwrap();
     let place_of_damage = format!("plugins.lock:{line}:");
     place.train("refused", &["--locked"]).ends_with(2).says(&[
-        "error: the lock plugins.lock is damaged: `?",
+        "error[E0306]: the lock plugins.lock is damaged: `?",
         "expected 64 lower-case hexadecimal digits",
         &place_of_damage,
     ]);
     place
         .train("warned", &[])
         .ends_with(0)
-        .says(&["warning: the lock plugins.lock is damaged", &place_of_damage]);
+        .says(&["warning[W0306]: the lock plugins.lock is damaged", &place_of_damage]);
     fs::remove_file(place.lock()).unwrap();
     place
         .train("refused", &["--locked"])

@@ -55,7 +55,7 @@ fn fails(by: By, fault: &str, code: i32, what: &str, also: &[&str]) {
     let work = Workplace::new();
     let outcome = run(&work, "run", by, fault).ends_with(code);
     let sentence = format!("`{}` of the plugin `kiwi-misbehaving` {what}", class(by));
-    let outcome = outcome.says(&[&format!("error: {sentence}")]).says(also);
+    let outcome = outcome.says(&[&format!("error[E0308]: {sentence}")]).says(also);
     assert_eq!(outcome.stdout, "");
     if let Ok(log) = fs::read_to_string(work.at("run/output.log")) {
         let last = log.lines().last().unwrap();
@@ -239,8 +239,8 @@ fn what_was_said_before_a_failure_is_not_lost() {
         let work = Workplace::new();
         let outcome = run(&work, "run", by, "log_then_panic").ends_with(1);
         let said = format!("kiwi-misbehaving::{}: about to panic", class(by));
-        let outcome = outcome.says(&[&format!("warning: {said}")]);
-        assert!(outcome.stderr.find("about to panic") < outcome.stderr.find("error:"), "{outcome}");
+        let outcome = outcome.says(&[&format!("warning[W0383]: {said}")]);
+        assert!(outcome.stderr.find("about to panic") < outcome.stderr.find("error["), "{outcome}");
         let log = fs::read_to_string(work.at("run/output.log")).unwrap();
         assert!(log.contains(&format!("WARNING {said}")), "{log}");
     }
@@ -255,7 +255,7 @@ fn a_panic_while_a_component_is_freed_is_told_and_costs_nothing() {
             "`{}` of the plugin `kiwi-misbehaving` panicked in drop: asked to panic in drop",
             class(by)
         );
-        let outcome = outcome.says(&[&format!("warning: {sentence}")]);
+        let outcome = outcome.says(&[&format!("warning[W0308]: {sentence}")]);
         let run = Trained { outcome, directory: work.at("run") };
         assert!(run.best().is_file());
         assert!(run.log().contains(&format!("WARNING {sentence}")), "{}", run.log());
@@ -270,8 +270,8 @@ fn a_saved_system_that_misbehaves_ends_scoring_in_the_same_way() {
     let corpus = ["--source", "valid.src", "--target", "valid.tgt", "--threads", "1"];
     for command in ["evaluate", "score"] {
         let outcome = work.run(&[&[command, saved], &corpus[..]].concat()).ends_with(0);
-        let outcome =
-            outcome.says(&["warning: `MisbehavingHead` of the plugin `kiwi-misbehaving` panicked in drop"]);
+        let outcome = outcome
+            .says(&["warning[W0308]: `MisbehavingHead` of the plugin `kiwi-misbehaving` panicked in drop"]);
         assert!(!outcome.stdout.is_empty(), "{outcome}");
     }
 }

@@ -133,7 +133,7 @@ fn training_steps_that_do_not_fit_the_run_are_told_of() {
     };
     let short = work.train("short", &adamw(json!(null), json!(10)));
     let _ = short.outcome.says(&[
-        "warning: the learning rate is 0 in the last steps of the run",
+        "warning[W0182]: the learning rate is 0 in the last steps of the run",
         "system.optimizer.training_steps",
         "10 steps, and the run has 16",
     ]);

@@ -22,7 +22,7 @@ fn a_class_that_no_plugin_registers_ends_with_3() {
     let refused = work.try_train("run", &[]).ends_with(3);
     let folder = work.at("bin").display().to_string();
     let refused = refused.says(&[
-        "error: no optimizer named `adam` is registered",
+        "error[E0301]: no optimizer named `adam` is registered",
         "run.json:",
         "system.optimizer.class_name",
         "found: \"adam\"",

@@ -82,7 +82,7 @@ fn a_system_is_run_with_another_version_as_far_as_versions_promise() {
     rebuild(&file);
     let other = evaluate(&work, &system, &[]).ends_with(0);
     let other = other.says(&[
-        "warning: the plugin `kiwi-encoders` is not the build that ",
+        "warning[W0405]: the plugin `kiwi-encoders` is not the build that ",
         &sha256(&file),
         &sha256(&built::plugin_file("encoders")),
     ]);
@@ -91,8 +91,10 @@ fn a_system_is_run_with_another_version_as_far_as_versions_promise() {
     work.copy(&built::plugin_file("encoders"), "bin/libkiwi_encoders.so");
     set_version(&file, "0.1.9");
     let later = evaluate(&work, &system, &[]).ends_with(0);
-    let later = later
-        .says(&["warning: ", "was saved with kiwi-encoders 0.1.0, and kiwi-encoders 0.1.9 is installed"]);
+    let later = later.says(&[
+        "warning[W0405]: ",
+        "was saved with kiwi-encoders 0.1.0, and kiwi-encoders 0.1.9 is installed",
+    ]);
     assert_eq!(later.stdout, figures.stdout);
 
     // Below 1.0 every minor version may break.
@@ -102,14 +104,14 @@ fn a_system_is_run_with_another_version_as_far_as_versions_promise() {
         let message = format!("was saved with kiwi-encoders 0.1.0, and kiwi-encoders {version} is installed");
         let refused = evaluate(&work, &system, &[]).ends_with(3);
         let refused = refused.says(&[
-            "error: ",
+            "error[E0405]: ",
             &message,
             "a version that is compatible with 0.1.0",
             "--allow-changed",
         ]);
         assert_eq!(refused.stdout, "");
         let allowed = evaluate(&work, &system, &["--allow-changed"]).ends_with(0);
-        let allowed = allowed.says(&["warning: ", &message, "used all the same"]);
+        let allowed = allowed.says(&["warning[W0405]: ", &message, "used all the same"]);
         assert_eq!(allowed.stdout, figures.stdout);
     }
 
@@ -122,14 +124,14 @@ fn a_system_is_run_with_another_version_as_far_as_versions_promise() {
     ];
     let message = "was saved with kiwi-encoders 0.1.0, and kiwi-encoders 1.0.0 is installed";
     work.try_train("loaded", &load).ends_with(3).says(&[
-        "error: ",
+        "error[E0405]: ",
         message,
         "system.load",
         "--allow-changed",
     ]);
     let train = ["train", "loaded.json", "--output-dir", "loaded", "--threads", "1"];
     work.run(&[&train[..], &["--allow-changed"]].concat()).ends_with(0).says(&[
-        "warning: ",
+        "warning[W0405]: ",
         message,
         "system.load",
     ]);
@@ -165,7 +167,7 @@ fn a_run_is_resumed_with_the_very_plugins_it_began_with() {
         rebuild(&plugin(&work, name));
         let (before, now) = (&before[..16], &sha256(&plugin(&work, name))[..16]);
         work.run(&resume).ends_with(2).says(&[
-            &format!("error: {what} has changed since the run began"),
+            &format!("error[E0409]: {what} has changed since the run began"),
             &format!("found: kiwi-{name} 0.1.0, SHA-256 {now}"),
             &format!("expected: kiwi-{name} 0.1.0, SHA-256 {before}"),
             "--allow-changed",
@@ -174,7 +176,8 @@ fn a_run_is_resumed_with_the_very_plugins_it_began_with() {
     }
     rebuild(&plugin(&work, "metrics"));
     let allowed = work.run(&[&resume[..], &["--allow-changed"]].concat()).ends_with(0);
-    let allowed = allowed
-        .says(&["warning: the plugin of the metric target_PERP `PERP` has changed since the run began"]);
+    let allowed = allowed.says(&[
+        "warning[W0409]: the plugin of the metric target_PERP `PERP` has changed since the run began",
+    ]);
     assert_eq!(allowed.stderr.matches("metric target_PERP `PERP` has changed").count(), 1, "{allowed}");
 }

@@ -263,7 +263,9 @@ fn what_cannot_be_resumed_is_said_with_where_it_was_looked_for() {
     let config = kiwi_tests::workplace::config_with(&[("trainer.resume", json!(true))]);
     work.write("run.json", &config.to_string());
     let to = |directory: &str| work.run(&["train", "run.json", "--output-dir", directory]);
-    let _ = to("nowhere").ends_with(2).says(&["error: there is nothing to resume", "nowhere: No such file"]);
+    let _ = to("nowhere")
+        .ends_with(2)
+        .says(&["error[E0408]: there is nothing to resume", "nowhere: No such file"]);
     work.write("other/file", "");
     let _ = to("other").ends_with(2).says(&["other: a directory without a config.json"]);
     let _ = work
@@ -330,7 +332,8 @@ fn a_run_that_is_not_the_same_any_more_is_refused_and_named() {
     ]);
     let text = fs::read_to_string(work.at("train.src")).unwrap();
     work.write("train.src", &text.replacen(' ', "  more ", 1));
-    let _ = resume(&[]).ends_with(2).says(&["error: the training corpus has changed since the run began"]);
+    let _ =
+        resume(&[]).ends_with(2).says(&["error[E0409]: the training corpus has changed since the run began"]);
     assert_eq!(results(&run.directory), kept, "nothing is touched");
     work.write("train.src", &text);
     // Where files lie does not matter, what is in them does.
@@ -340,7 +343,7 @@ fn a_run_that_is_not_the_same_any_more_is_refused_and_named() {
     let moved = ["--set", "data.train.input.source=moved.src", "--set", "data.train.input.target=moved.tgt"];
     let _ = resume(&[&moved[..], &["--set", "run.seed=8", "--allow-changed"]].concat())
         .ends_with(0)
-        .says(&["warning: `run.seed` has changed", "epoch 2 done at step 24"]);
+        .says(&["warning[W0409]: `run.seed` has changed", "epoch 2 done at step 24"]);
 }
 
 #[test]

@@ -313,7 +313,7 @@ fn ranks_that_differ_are_refused_by_name() {
     let mut running = start(["gone", "gone"], "gone");
     assert_eq!(running.end_within(SOON), [2, 2], "{}", running.all_said());
     assert_eq!(
-        running.all_said().matches("error: gone.src does not exist").count(),
+        running.all_said().matches("error[E0201]: gone.src does not exist").count(),
         1,
         "{}",
         running.all_said()
@@ -409,7 +409,7 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(running.end_within(SOON), [2], "{}", running.all_said());
     let said = running.said(0);
     assert!(
-        said.contains(&format!("error: rank 0 of 1 cannot meet the others at 127.0.0.1:{port}: ")),
+        said.contains(&format!("error[E0608]: rank 0 of 1 cannot meet the others at 127.0.0.1:{port}: ")),
         "{said}"
     );
     assert!(said.contains("in use") || said.contains("EADDRINUSE"), "{said}");

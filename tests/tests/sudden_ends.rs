@@ -62,7 +62,7 @@ fn exit_in_create_is_no_success() {
         let sentence = format!("{} ended the process in create, by exit with status 0", class(by));
         let outcome = run(&work, by, &changes(by, "exit_in_create")).ends_with(1);
         let _ = outcome.says(&[
-            &format!("error: {sentence}\n  help: this is a fault of the plugin `kiwi-misbehaving`"),
+            &format!("error[E0308]: {sentence}\n  help: this is a fault of the plugin `kiwi-misbehaving`"),
             &format!("kiwi-host train failed with exit code 1: {sentence}"),
         ]);
         assert!(!work.at(by).join("checkpoints").exists());
@@ -123,14 +123,16 @@ fn a_crash_is_told_of_and_stays_one() {
         let name = format!("{by} {fault}");
         let sentence = format!("{} crashed in {phase}: {what}", class(by));
         let outcome = run(&work, &name, &changes(by, fault)).ended_by(signal);
-        let outcome = outcome
-            .says(&[&format!("error: {sentence}"), "this is a fault of the plugin `kiwi-misbehaving`"]);
-        assert_eq!(outcome.stderr.matches("error: `").count(), 1, "told once: {outcome}");
+        let outcome = outcome.says(&[
+            &format!("error[E0308]: {sentence}"),
+            "this is a fault of the plugin `kiwi-misbehaving`",
+        ]);
+        assert_eq!(outcome.stderr.matches("error[E0308]: `").count(), 1, "told once: {outcome}");
         logged(&work, &name, &sentence);
     }
     let outcome = run(&work, "thread", &changes("encoder", "crash_in_thread")).ended_by(CRASHED);
     let _ = outcome.says(&[&format!(
-        "error: {} was in forward when another thread crashed: {memory}",
+        "error[E0308]: {} was in forward when another thread crashed: {memory}",
         class("encoder")
     )]);
 }
@@ -142,7 +144,7 @@ fn what_happens_at_the_end_of_the_process_spoils_nothing() {
         let outcome = run(&work, fault, &changes("encoder", fault)).ends_with(0);
         assert!(work.at(fault).join("checkpoints/index.json").is_file(), "{outcome}");
         assert!(!outcome.stderr.contains("error"), "{outcome}");
-        let said = "warning: a library crashed while the program ended, after its work was done";
+        let said = "warning[W0612]: a library crashed while the program ended, after its work was done";
         assert_eq!(outcome.stderr.contains(said), fault == "crash_at_exit", "{outcome}");
     }
 }
@@ -172,7 +174,8 @@ fn a_constructor_that_ends_the_process_names_the_plugin() {
         let outcome = run(&work, &name, &[]);
         let found = outcome.code.or(outcome.signal.map(|signal| -signal));
         assert_eq!(found, Some(*end), "{outcome}");
-        let _ = outcome.says(&[&format!("error: {said}"), "this is a fault of the plugin `kiwi-optimizers`"]);
+        let _ = outcome
+            .says(&[&format!("error[E0308]: {said}"), "this is a fault of the plugin `kiwi-optimizers`"]);
         assert!(!work.at(&name).exists(), "nothing was begun");
     }
 

@@ -34,7 +34,7 @@ fn a_loss_or_gradient_that_is_not_finite_stops_the_run_and_names_the_batch() {
     for (option, figure) in [("loss_not_finite", "the loss"), ("gradient_not_finite", "the gradient")] {
         let outcome = run(&work, option, &json!({option: [10]}), &[]).ends_with(1);
         let _ = outcome.says(&[
-            &format!("error: {figure} is not finite: NaN in epoch 1, after 10 optimizer steps"),
+            &format!("error[E0601]: {figure} is not finite: NaN in epoch 1, after 10 optimizer steps"),
             "the batch holds train.tgt:31, train.tgt:32,",
             "train.tgt:45",
             "go on from the last resume point: kiwi-host train",
@@ -50,8 +50,8 @@ fn a_few_batches_that_are_not_finite_are_skipped_if_asked_for() {
     for option in ["loss_not_finite", "gradient_not_finite"] {
         let outcome = run(&work, option, &json!({option: [3, 10]}), std::slice::from_ref(&skip)).ends_with(0);
         let outcome = outcome.says(&[
-            "warning: a batch is skipped, 1 so far",
-            "warning: a batch is skipped, 2 so far",
+            "warning[W0681]: a batch is skipped, 1 so far",
+            "warning[W0681]: a batch is skipped, 2 so far",
             "the batch holds train.tgt:46,",
         ]);
         assert!(!outcome.stderr.contains("3 so far"), "{outcome}");

@@ -155,9 +155,9 @@ fn plugins_that_others_can_change_are_told_if_a_run_uses_them() {
     // The directory that only the head's metrics come from is among them.
     let (heads, metrics) = (work.at("bin/libkiwi_heads.so"), work.at("metrics"));
     let told = [
-        format!("warning: the plugin file {} can be changed by its group", heads.display()),
+        format!("warning[W0381]: the plugin file {} can be changed by its group", heads.display()),
         format!("chmod g-w {}", heads.display()),
-        format!("warning: the plugin directory {} can be changed by everyone", metrics.display()),
+        format!("warning[W0381]: the plugin directory {} can be changed by everyone", metrics.display()),
         "mode 0777, owner ".to_owned(),
         format!("chmod go-w {}", metrics.display()),
     ];
@@ -178,8 +178,10 @@ fn plugins_that_others_can_change_are_told_if_a_run_uses_them() {
     // Looking at plugins shows it for all.
     let list = work.run(&[&["plugins", "list"][..], &directories].concat()).ends_with(0);
     for name in ["metrics", "unused"] {
-        let line =
-            format!("warning: the plugin directory {} can be changed by everyone", work.at(name).display());
+        let line = format!(
+            "warning[W0381]: the plugin directory {} can be changed by everyone",
+            work.at(name).display()
+        );
         assert!(list.stdout.contains(&line), "{list}");
     }
     let inspected =

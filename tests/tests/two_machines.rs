@@ -76,7 +76,7 @@ fn two_machines_that_are_cut_off_from_one_another_end_and_say_so_and_the_run_is_
     // Each names the other, and what may be the cause.
     for (rank, other) in [("0", "1"), ("1", "0")] {
         let cause = format!(
-            "error: rank {other} has not answered for 10 s (it is stopped, or cut off from the network)"
+            "error[E0607]: rank {other} has not answered for 10 s (it is stopped, or cut off from the network)"
         );
         assert!(said(rank).contains(&cause), "{}", all());
     }

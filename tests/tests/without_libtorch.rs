@@ -43,7 +43,7 @@ fn training_says_where_libtorch_was_looked_for() {
     work.write("config.json", &config().to_string());
     let train = ["train", "config.json", "--output-dir", "run"];
     let refused = Outcome::of(&mut command(&work, &train)).ends_with(2).says(&[
-        "error: no libtorch 2.11.* was found",
+        "error[E0501]: no libtorch 2.11.* was found",
         "looked at ",
         "(beside the program)",
         "the active virtual environment: none, VIRTUAL_ENV is not set",
@@ -57,7 +57,7 @@ fn training_says_where_libtorch_was_looked_for() {
     let mut named = command(&work, &train);
     named.env("LIBTORCH", "/nonexistent");
     let _ = Outcome::of(&mut named).ends_with(2).says(&[
-        "error: LIBTORCH names /nonexistent, which does not exist",
+        "error[E0501]: LIBTORCH names /nonexistent, which does not exist",
         "lib/libtorch_cpu.so of torch 2.11.*",
     ]);
     let option = [&train[..], &["--libtorch", "elsewhere"]].concat();

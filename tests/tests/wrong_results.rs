@@ -125,7 +125,7 @@ fn what_a_component_returns_is_held_against_what_it_said() {
         let name = format!("{by} {fault}");
         let outcome = run(&work, &name, by, fault).ends_with(1);
         let sentence = format!("`{}` of the plugin `kiwi-misbehaving` failed in {phase}: ", class(by));
-        let outcome = outcome.says(&[&format!("error: {sentence}"), said]);
+        let outcome = outcome.says(&[&format!("error[E0308]: {sentence}"), said]);
         assert_eq!(outcome.stdout, "");
         let log = fs::read_to_string(work.at(&name).join("output.log")).unwrap();
         let last = log.lines().last().unwrap();
@@ -175,7 +175,7 @@ fn a_state_that_panics_costs_no_system_that_was_saved() {
         let name = format!("save {by}");
         let outcome = work.try_train(&name, &changes(by, "panic_in_save")).ends_with(1);
         let _ = outcome.says(&[&format!(
-            "error: `{class}` of the plugin `kiwi-misbehaving` panicked in save state: asked to panic in save"
+            "error[E0308]: `{class}` of the plugin `kiwi-misbehaving` panicked in save state: asked to panic in save"
         )]);
         assert!(!work.at(&name).join("checkpoints/index.json").exists());
 
@@ -198,7 +198,7 @@ fn a_state_that_panics_costs_no_system_that_was_saved() {
         ];
         let outcome = work.run(&resume).ends_with(1);
         let _ = outcome.says(&[&format!(
-            "error: `{class}` of the plugin `kiwi-misbehaving` panicked in load state: asked to panic in load"
+            "error[E0308]: `{class}` of the plugin `kiwi-misbehaving` panicked in load state: asked to panic in load"
         )]);
         assert_eq!(kiwi_tests::interrupted::results(&first.directory), before);
     }
@@ -209,7 +209,7 @@ fn what_an_operation_throws_in_backward_is_an_error() {
     let work = Workplace::new();
     let outcome = work.try_train("run", &changes(ENCODER, "throw_in_backward")).ends_with(1);
     let _ = outcome.says(&[
-        "error: backward failed: a C++ exception of the type int",
+        "error[E0606]: backward failed: a C++ exception of the type int",
         "in what `MisbehavingEncoder` of the plugin `kiwi-misbehaving` or `MisbehavingHead` of the plugin `kiwi-misbehaving` computed",
     ]);
 }

@@ -2,6 +2,7 @@
 //! knows, so that nothing here looks for one.
 
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 use crate::place::Place;
 
 /// What is asked for.
@@ -28,9 +29,12 @@ impl DeviceChoice {
 
 /// The complaint about float16 where the CPU computes.
 pub(crate) fn half_precision_on_the_cpu() -> Diagnostic {
-    Diagnostic::error("precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing")
-        .found("16, on the CPU")
-        .expected("32 or \"bf16\" on the CPU")
+    Diagnostic::error(
+        Code::Precision,
+        "precision 16 (float16) is for GPUs: on the CPU it is slow and gains nothing",
+    )
+    .found("16, on the CPU")
+    .expected("32 or \"bf16\" on the CPU")
 }
 
 /// A device with who asks for it.
@@ -117,7 +121,8 @@ mod tests {
             _ => None,
         };
         let place = Place::of_launcher(variable).unwrap().unwrap();
-        let refused = |choice| AskedDevice::by_config(choice).of(&place).refuse(Diagnostic::error("no"));
+        let refused =
+            |choice| AskedDevice::by_config(choice).of(&place).refuse(Diagnostic::error(Code::NoGpu, "no"));
         let why =
             "GPU 3 is that of rank 5, which torchrun started as process 1 of this machine, counted from 0";
         assert_eq!(refused(DeviceChoice::Gpu(3)).notes, [why]);
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_who_asked_and_how_to_do_without() {
-        let complaint = || Diagnostic::error("there is no GPU").help("plug one in");
+        let complaint = || Diagnostic::error(Code::NoGpu, "there is no GPU").help("plug one in");
         let refused = AskedDevice::by_config(DeviceChoice::Gpu(0)).refuse(complaint());
         assert_eq!(refused.path.as_deref(), Some("trainer.gpus"));
         assert_eq!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error_code::Code;
 use crate::exit_code::ExitCode;
 
 /// Whether a complaint stops the run.
@@ -33,6 +34,8 @@ pub struct Location {
 pub struct Diagnostic {
     /// Whether it stops the run.
     pub severity: Severity,
+    /// What kind of trouble it is: there is a page to read on each.
+    pub code: Code,
     /// What is wrong: a lower-case fragment without a full stop.
     pub message: String,
     /// JSON path of the value in the config, as `system.model.encoder.hidden_size`.
@@ -52,21 +55,22 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error with this message and nothing else yet.
+    /// An error of this kind with this message and nothing else yet.
     #[must_use]
-    pub fn error(message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, message)
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
     }
 
-    /// A warning with this message and nothing else yet.
+    /// A warning of this kind with this message and nothing else yet.
     #[must_use]
-    pub fn warning(message: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, message)
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
     }
 
-    fn new(severity: Severity, message: impl Into<String>) -> Self {
+    fn new(severity: Severity, code: Code, message: impl Into<String>) -> Self {
         Self {
             severity,
+            code,
             message: message.into(),
             path: None,
             location: None,
@@ -76,6 +80,22 @@ impl Diagnostic {
             notes: Vec::new(),
             help: None,
         }
+    }
+
+    /// The code as it is shown, as `E0101`: its letter is that of the severity at hand.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.code.label(self.severity)
+    }
+
+    /// The complaint as programs read it, its code as it is shown.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { severity, message, path, location, found, expected, nearest, notes, help, .. } = self;
+        serde_json::json!({
+            "severity": severity, "code": self.label(), "message": message, "path": path, "location": location, "found": found,
+            "expected": expected, "nearest": nearest, "notes": notes, "help": help,
+        })
     }
 
     /// Sets the JSON path.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod device;
 pub mod diagnostic;
 pub mod environment;
+pub mod error_code;
 pub mod exit_code;
 pub mod libtorch;
 pub mod place;

@@ -21,6 +21,7 @@ use kiwi_plugin_metadata::TORCH_VERSION;
 
 use crate::diagnostic::{Diagnostic, Failure};
 use crate::environment;
+use crate::error_code::Code;
 use crate::exit_code::ExitCode;
 
 /// The library that makes a directory libtorch, seen from that directory.
@@ -152,7 +153,7 @@ impl LibtorchError {
     /// The complaint.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(Code::NoLibtorch, self.to_string());
         let expected = format!("a directory that holds {LIBRARY} of torch {}.*", needed());
         match self {
             Self::Named { directory, origin, unfit } => {

@@ -7,6 +7,7 @@ mod tests;
 use std::fmt;
 
 use crate::diagnostic::{Diagnostic, Failure};
+use crate::error_code::Code;
 use crate::exit_code::ExitCode;
 
 /// Set by the program for the processes that it starts itself, to its own process number.
@@ -95,8 +96,9 @@ impl PlaceError {
     /// The complaint, with what to do.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        let error = Diagnostic::error(format!("the variables of a launcher cannot be used: {self}"))
-            .help("start it by torchrun or srun, which set them, or unset them");
+        let error =
+            Diagnostic::error(Code::Launcher, format!("the variables of a launcher cannot be used: {self}"))
+                .help("start it by torchrun or srun, which set them, or unset them");
         Failure::new(ExitCode::Invalid, error)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 /// A tracking URI of MLflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl TrackingUriError {
             }
             Self::Server { .. } => "correct it, as http://127.0.0.1:5000",
         };
-        Diagnostic::error(self.to_string())
+        Diagnostic::error(Code::TrackingUri, self.to_string())
             .found(format!("\"{}\"", without_password(text)))
             .expected(EXPECTED)
             .help(help)

@@ -3,6 +3,7 @@
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
 use kiwi_core::saved_system::SavedSystem;
@@ -122,7 +123,7 @@ fn check(
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
         return Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("the config names no system to train"),
+            Diagnostic::error(Code::MissingKey, "the config names no system to train"),
         ));
     };
     let of_optimizers = checked.by_ref().take(plan.optimizers.len()).collect();
@@ -136,19 +137,23 @@ fn nothing_to_carry(plan: &Plan, needs: &Needs) -> Option<Diagnostic> {
     let steps = plan.config.trainer.truncated_bptt_steps?;
     let class = &plan.encoder.class;
     (needs.carries_state == Some(false)).then(|| {
-        Diagnostic::error(format!("the encoder `{class}` carries no state from batch to batch"))
-            .at("trainer.truncated_bptt_steps")
-            .found(steps.to_string())
-            .expected("null, or an encoder that carries state")
-            .help("remove the key")
+        Diagnostic::error(
+            Code::CarriedState,
+            format!("the encoder `{class}` carries no state from batch to batch"),
+        )
+        .at("trainer.truncated_bptt_steps")
+        .found(steps.to_string())
+        .expected("null, or an encoder that carries state")
+        .help("remove the key")
     })
 }
 
 /// The saved system that a config names, whichever key does.
 fn saved(config: &RunConfig) -> Result<Option<SavedSystem>, Failure> {
     let open = |(path, key): (&std::path::PathBuf, &str)| {
-        SavedSystem::open(path)
-            .map_err(|error| Failure::new(ExitCode::Invalid, Diagnostic::error(error.to_string()).at(key)))
+        SavedSystem::open(path).map_err(|error| {
+            Failure::new(ExitCode::Invalid, Diagnostic::error(error.code(), error.to_string()).at(key))
+        })
     };
     named_system(config).map(open).transpose()
 }

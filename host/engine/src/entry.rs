@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Request;
 use kiwi_plugin_api::torch_ext::{Caught, guard, install_panic_hook};
@@ -52,7 +53,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
         sudden_end::take_care(request.as_ref().map_or("", Request::command));
         patience::watch().map_err(|error| {
             let message = format!("no thread to watch over plugins with: {error}");
-            Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::MachineLimits, message))
         })?;
     }
     match request {
@@ -66,7 +67,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
         Ok(Request::CheckPlugin(request)) => plugin_check::check(&request, outlet),
         Err(error) => Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("program and engine do not understand one another")
+            Diagnostic::error(Code::ProgramIncomplete, "program and engine do not understand one another")
                 .found(error.to_string())
                 .help("program and engine belong together: install both from one release"),
         )),
@@ -76,7 +77,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
 fn bug(caught: &Caught) -> Failure {
     Failure::new(
         ExitCode::RunFailed,
-        Diagnostic::error("the engine failed in a way that it should not")
+        Diagnostic::error(Code::Internal, "the engine failed in a way that it should not")
             .note(caught.to_string())
             .help("this is a bug of kiwi-host: report it with the command, the config and this message"),
     )

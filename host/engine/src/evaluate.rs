@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::request::{Format, SystemRequest};
@@ -76,7 +77,10 @@ pub(crate) fn open(
     let vocabularies = data::from_saved(header).map_err(|error| {
         Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error(format!("{} holds a broken vocabulary: {error}", request.system.display())),
+            Diagnostic::error(
+                Code::Vocabulary,
+                format!("{} holds a broken vocabulary: {error}", request.system.display()),
+            ),
         )
     })?;
     let mut components = Components::default();
@@ -91,12 +95,18 @@ pub(crate) fn open(
     report.warnings(warnings.into_iter().filter(|_| !request.overrides.is_empty()));
     let mut checked = checked.into_iter();
     let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
-        return Err(Failure::new(ExitCode::Invalid, Diagnostic::error("the saved system lacks a part")));
+        return Err(Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error(Code::NotASystem, "the saved system lacks a part"),
+        ));
     };
     let wanted = if predicts { data::Wanted::by(&[&encoder, &head]) } else { data::Wanted::by(&[&encoder]) };
     if request.post_edit.is_some() && !wanted.post_edits {
-        report.warnings([Diagnostic::warning("--pe is not read: no part of this system needs post-edits")
-            .help("leave --pe out")]);
+        report.warnings([Diagnostic::warning(
+            Code::NoEffect,
+            "--pe is not read: no part of this system needs post-edits",
+        )
+        .help("leave --pe out")]);
     }
     let files = ParallelFiles {
         source: vec![request.source.clone()],
@@ -124,8 +134,11 @@ pub(crate) fn open(
 }
 
 fn needs_post_edit(reason: &Reason) -> Diagnostic {
-    Diagnostic::error(format!("this system needs post-edits: {} reads them", reason.who()))
-        .found("no --pe")
-        .expected("--pe FILE")
-        .help("add --pe with the corrected translations, line by line")
+    Diagnostic::error(
+        Code::CannotBeAsked,
+        format!("this system needs post-edits: {} reads them", reason.who()),
+    )
+    .found("no --pe")
+    .expected("--pe FILE")
+    .help("add --pe with the corrected translations, line by line")
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::FeaturesRequest;
 use kiwi_core::saved_system::archive::{self, TensorLayout};
@@ -30,8 +31,10 @@ const BATCHES_IN_WINDOW: usize = 16;
 pub(crate) fn features(request: &FeaturesRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
     let output = &request.output;
     if output.exists() {
-        let error =
-            Diagnostic::error(format!("{} exists already, and nothing is overwritten", output.display()));
+        let error = Diagnostic::error(
+            Code::FileExists,
+            format!("{} exists already, and nothing is overwritten", output.display()),
+        );
         return Err(Failure::new(ExitCode::Invalid, error.help("choose another name, or remove the file")));
     }
     let common = &request.system.common;
@@ -54,7 +57,10 @@ pub(crate) fn features(request: &FeaturesRequest, outlet: &Outlet) -> Result<Exi
 }
 
 fn no_feature(system: &System) -> Failure {
-    let error = Diagnostic::error(format!("the encoder of this system gives no feature `{FEATURE}`"));
+    let error = Diagnostic::error(
+        Code::CannotBeAsked,
+        format!("the encoder of this system gives no feature `{FEATURE}`"),
+    );
     Failure::new(ExitCode::Invalid, error.found(format!("features {}", system.feature_names().join(", "))))
 }
 
@@ -133,8 +139,10 @@ impl Run<'_> {
 }
 
 fn misshapen(found: &[i64], expected: &[i64]) -> Failure {
-    let error =
-        Diagnostic::error(format!("the encoder's feature `{FEATURE}` has another shape than it says"));
+    let error = Diagnostic::error(
+        Code::ComponentFailed,
+        format!("the encoder's feature `{FEATURE}` has another shape than it says"),
+    );
     Failure::new(ExitCode::RunFailed, error.found(format!("{found:?}")).expected(format!("{expected:?}")))
 }
 
@@ -198,5 +206,8 @@ fn write(request: &FeaturesRequest, run: &mut Run<'_>, rows: u64) -> Result<(), 
 }
 
 fn unwritten(error: &Error) -> Failure {
-    Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("the features cannot be written: {error}")))
+    Failure::new(
+        ExitCode::RunFailed,
+        Diagnostic::error(Code::FileUnwritable, format!("the features cannot be written: {error}")),
+    )
 }

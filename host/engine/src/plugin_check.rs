@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugin_check::{CheckedComponent, Finding, LOAD, Outcome, PluginCheckRequest, Told};
 use kiwi_plugin_api::abi::host::Plugin;
@@ -26,7 +27,7 @@ pub(crate) fn check(request: &PluginCheckRequest, outlet: &Outlet) -> Result<Exi
     warm_up(device).map_err(|error| {
         Failure::new(
             ExitCode::RunFailed,
-            Diagnostic::error("libtorch does not compute").note(error.to_string()),
+            Diagnostic::error(Code::LibtorchUnusable, "libtorch does not compute").note(error.to_string()),
         )
     })?;
     let threads = Threads::now();
@@ -40,7 +41,8 @@ pub(crate) fn check(request: &PluginCheckRequest, outlet: &Outlet) -> Result<Exi
 }
 
 fn no_device(name: &str) -> Failure {
-    let error = Diagnostic::error(format!("no device is named `{name}`")).expected("cpu, cuda or cuda:N");
+    let error = Diagnostic::error(Code::DeviceName, format!("no device is named `{name}`"))
+        .expected("cpu, cuda or cuda:N");
     Failure::new(ExitCode::Invalid, error)
 }
 

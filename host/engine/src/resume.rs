@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use kiwi_core::config::RunConfig;
 use kiwi_core::config::changes::{Change, changes};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{Plan, ResolvedComponent};
 use kiwi_text::Vocabularies;
@@ -110,7 +111,7 @@ pub(crate) fn find(
         // One that was killed before its first resume point has an empty folder for them.
         let lost = !folder.is_dir() && directory.checkpoints().join("index.json").is_file();
         if !broken.is_empty() || lost || directory.path().join("summary.json").is_file() {
-            let mut error = Diagnostic::error("there is no resume point that can be used")
+            let mut error = Diagnostic::error(Code::NothingToResume, "there is no resume point that can be used")
                 .at("run.output_dir")
                 .found(format!("none in {}", folder.display()))
                 .expected("a file after-N-batches.safetensors")
@@ -121,7 +122,10 @@ pub(crate) fn find(
         return Ok((None, remove_partial(directory)));
     };
     let now = config_of(&plan.config).map_err(|error| {
-        Failure::new(ExitCode::Invalid, Diagnostic::error(format!("the config cannot be compared: {error}")))
+        Failure::new(
+            ExitCode::Invalid,
+            Diagnostic::error(Code::OptimizerState, format!("the config cannot be compared: {error}")),
+        )
     })?;
     let absent = || "absent".to_owned();
     let mut changed: Vec<_> = changes(&point.identity.config, &now)
@@ -136,7 +140,10 @@ pub(crate) fn find(
     let mut warnings: Vec<_> = broken
         .iter()
         .map(|one| {
-            let warning = Diagnostic::warning(format!("a resume point cannot be used: {}", told(one)));
+            let warning = Diagnostic::warning(
+                Code::ResumePointSkipped,
+                format!("a resume point cannot be used: {}", told(one)),
+            );
             warning.note("the one before it is taken").help("the file is renamed to end with .damaged")
         })
         .collect();
@@ -150,11 +157,14 @@ pub(crate) fn find(
 fn remove_partial(directory: &RunDirectory) -> Vec<Diagnostic> {
     let removed = directory.remove_partial_files();
     let told = (removed > 0).then(|| {
-        Diagnostic::warning(format!(
-            "{} whose writing was interrupted: removed from {}",
-            counted(removed, "incomplete file"),
-            directory.path().display()
-        ))
+        Diagnostic::warning(
+            Code::ResumePointSkipped,
+            format!(
+                "{} whose writing was interrupted: removed from {}",
+                counted(removed, "incomplete file"),
+                directory.path().display()
+            ),
+        )
     });
     told.into_iter().collect()
 }
@@ -182,7 +192,7 @@ pub(crate) fn compare(
         ("the number of processes", before.ranks.to_string(), now.ranks.to_string()),
     ] {
         if before != now {
-            warnings.push(Diagnostic::warning(format!(
+            warnings.push(Diagnostic::warning(Code::OtherMachine, format!(
                 "{what} was {before} and is {now}: the run goes on, but its numbers may differ by rounding from those of a run that \
                  never ended"
             )));
@@ -255,7 +265,7 @@ pub(crate) fn same_on_all(
             continue;
         }
         let complaints = different.into_iter().map(|Changed { what, before, now }| {
-            Diagnostic::error(format!("{what} is not the same on all ranks"))
+            Diagnostic::error(Code::RanksDiffer, format!("{what} is not the same on all ranks"))
                 .found(format!("on rank {rank}: {now}"))
                 .expected(format!("as on rank 0: {before}"))
                 .help("give all machines the same config, corpora, plugins and directory of the run")
@@ -272,8 +282,11 @@ fn judge(changed: Vec<Changed>, allow_changed: bool, plan: &Plan) -> Result<Vec<
         } else {
             format!("`{what}` has changed since the run began")
         };
-        let diagnostic =
-            if allow_changed { Diagnostic::warning(message) } else { Diagnostic::error(message) };
+        let diagnostic = if allow_changed {
+            Diagnostic::warning(Code::ChangedSince, message)
+        } else {
+            Diagnostic::error(Code::ChangedSince, message)
+        };
         let diagnostic = diagnostic.found(now).expected(before);
         let diagnostic =
             if what.starts_with("the ") { diagnostic } else { plan.document.place(diagnostic.at(what)) };

@@ -1,6 +1,7 @@
 //! `kiwi-host score SYSTEM`: a JSON line for each pair of a parallel corpus, with the negative log-likelihood of each target word.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::{Format, SystemRequest};
 use kiwi_plugin_api::{HeadOutput, Output};
@@ -140,7 +141,10 @@ fn figures(output: &HeadOutput, field: Field) -> Result<(Vec<i64>, Vec<f32>), Fa
     let failed = |reason: String| {
         Failure::new(
             ExitCode::RunFailed,
-            Diagnostic::error(format!("this system's head gives no score a word: {reason}")),
+            Diagnostic::error(
+                Code::CannotBeAsked,
+                format!("this system's head gives no score a word: {reason}"),
+            ),
         )
     };
     let found = output

@@ -124,7 +124,7 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, _context: *mut 
     if done >= 0 {
         // Everything is written and said: an exit handler or a thread of a library is at fault, and spoils nothing.
         let mut text = Text::new();
-        text.add("warning: a library crashed while the program ended, after its work was done: ")
+        text.add("warning[W0612]: a library crashed while the program ended, after its work was done: ")
             .add(what)
             .next_line();
         write(libc::STDERR_FILENO, text.as_str());
@@ -155,7 +155,7 @@ fn tell_of_crash(what: &str) {
     let mut text = Text::new();
     match call_under_way() {
         Some(call) => {
-            text.add("error: ").add_caller(&call);
+            text.add("error[E0308]: ").add_caller(&call);
             if thread == THREAD.load(Ordering::SeqCst) {
                 text.add(" crashed in ").add(call.phase.name()).add(": ").add(what);
             } else {
@@ -164,7 +164,7 @@ fn tell_of_crash(what: &str) {
             text.next_line().add_fault_of(&call);
         }
         None => {
-            text.add("error: the program crashed outside any call of a plugin: ").add(what);
+            text.add("error[E0612]: the program crashed outside any call of a plugin: ").add(what);
         }
     }
     text.next_line();
@@ -195,7 +195,9 @@ extern "C" fn exited(status: c_int, _argument: *mut c_void) {
     };
     message.add(", by exit with status ").add_number(status);
     let mut text = Text::new();
-    text.add("error: ").add(message.as_str()).next_line();
+    text.add(if call.is_some() { "error[E0308]: " } else { "error[E0612]: " })
+        .add(message.as_str())
+        .next_line();
     if let Some(call) = &call {
         text.add_fault_of(call).next_line();
     }
@@ -221,7 +223,10 @@ fn say(text: &Text) {
         let first = text.as_str().lines().next().unwrap_or_default();
         let mut time = Text::new();
         write(log, time.add_time().add(" ERROR ").as_str());
-        write(log, first.strip_prefix("error: ").unwrap_or(first));
+        write(
+            log,
+            first.strip_prefix("error[").and_then(|rest| Some(rest.split_once("]: ")?.1)).unwrap_or(first),
+        );
         write(log, "\n");
     }
 }

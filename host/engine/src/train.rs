@@ -5,6 +5,7 @@ mod ending;
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan};
 use kiwi_core::request::{TrainRequest, Verbosity};
@@ -27,7 +28,7 @@ pub(crate) fn train(request: &TrainRequest, outlet: &Outlet) -> Result<ExitCode,
     signals::install().map_err(|error| {
         Failure::new(
             ExitCode::RunFailed,
-            Diagnostic::error(format!("signals cannot be taken care of: {error}")),
+            Diagnostic::error(Code::MachineLimits, format!("signals cannot be taken care of: {error}")),
         )
     })?;
     outlet.signals_taken();
@@ -79,8 +80,11 @@ fn directory(plan: &Plan, allow_changed: bool) -> Result<RunDirectory, Failure> 
         (false, false) => RunDirectory::choose(config),
         (false, true) => Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("--allow-changed is for a run that is resumed, or that loads a system")
-                .help("give --resume as well, or leave it out"),
+            Diagnostic::error(
+                Code::Arguments,
+                "--allow-changed is for a run that is resumed, or that loads a system",
+            )
+            .help("give --resume as well, or leave it out"),
         )),
     }
 }
@@ -95,7 +99,8 @@ fn run(
     let (config, allow_changed) = (&plan.config, request.allow_changed);
     let mlflow = MlflowOptions::of(&config.run).map_err(|error| {
         let error =
-            Diagnostic::error(format!("MLflow cannot be told of the run: {error}")).at("run.use_mlflow");
+            Diagnostic::error(Code::TrackingServer, format!("MLflow cannot be told of the run: {error}"))
+                .at("run.use_mlflow");
         Failure::new(ExitCode::Invalid, plan.document.place(error))
     })?;
     let mut point = None;
@@ -120,7 +125,10 @@ fn run(
     let threads = tch::get_num_threads().unsigned_abs().into();
     let identity = Identity::new(&run_id, plan, &system.unnamed, &data, threads, ranks.count());
     let identity = identity.map_err(|error| {
-        Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("the config cannot be kept: {error}")))
+        Failure::new(
+            ExitCode::RunFailed,
+            Diagnostic::error(Code::CannotSave, format!("the config cannot be kept: {error}")),
+        )
     })?;
     let resumed_at = point.as_ref().map(|point| point.state.position().step);
     resume::same_on_all(ranks, &identity, resumed_at)?;
@@ -166,9 +174,12 @@ fn run(
         directory.path().display()
     ));
     if save_top_k == 0 {
-        report.warnings([Diagnostic::warning("save_top_k is 0: the trained system will be lost")
-            .at("trainer.checkpoint.save_top_k")
-            .help("set it to 1 to keep the best system")]);
+        report.warnings([Diagnostic::warning(
+            Code::NothingKept,
+            "save_top_k is 0: the trained system will be lost",
+        )
+        .at("trainer.checkpoint.save_top_k")
+        .help("set it to 1 to keep the best system")]);
     }
     let options = kiwi_tracking::Options {
         directory: directory.path().to_owned(),

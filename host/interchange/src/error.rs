@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::saved_system;
 
 use crate::{openkiwi, torch_file};
@@ -54,10 +55,20 @@ pub enum Error {
 }
 
 impl Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::File { .. } => Code::ImportUnreadable,
+            Self::System { .. } | Self::Export { .. } => Code::NotConvertible,
+            Self::Saved(error) => error.code(),
+            Self::Exists { .. } => Code::FileExists,
+            Self::Unwritable { .. } => Code::FileUnwritable,
+        }
+    }
+
     /// The complaint, with what to do.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(self.code(), self.to_string());
         match self {
             Self::File { file, cause } => found_in(error, file).help(cause.help()),
             Self::System { file, cause } | Self::Export { file, cause } => {

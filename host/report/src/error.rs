@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_tracking::journal::{FILE, read};
 use thiserror::Error;
 
@@ -82,10 +83,23 @@ pub enum Error {
 }
 
 impl Error {
+    const fn code(&self) -> Code {
+        match self {
+            Self::NoDirectory { .. }
+            | Self::NotADirectory { .. }
+            | Self::NotARun { .. }
+            | Self::Unreadable { .. }
+            | Self::Record(_) => Code::NotARun,
+            Self::Twice { .. } | Self::WhereTo { .. } => Code::Arguments,
+            Self::InUse { .. } => Code::FileExists,
+            Self::Unwritable { .. } => Code::FileUnwritable,
+        }
+    }
+
     /// The error with what was found and what to do.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(self.code(), self.to_string());
         let run = "the directory of a run, with its events.jsonl";
         match self {
             Self::NoDirectory { nearest, .. } | Self::NotADirectory { nearest, .. } => {

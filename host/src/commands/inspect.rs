@@ -13,7 +13,8 @@ use crate::arguments::InspectSystemArguments;
 
 pub(super) fn run(arguments: InspectSystemArguments) -> Result<i32, Failure> {
     let saved = SavedSystem::open(&arguments.system).map_err(|error| {
-        let error = Diagnostic::error(error.to_string()).found(arguments.system.display().to_string());
+        let error =
+            Diagnostic::error(error.code(), error.to_string()).found(arguments.system.display().to_string());
         Failure::new(ExitCode::Invalid, error)
     })?;
     let bytes = fs::metadata(&arguments.system).map(|metadata| metadata.len()).unwrap_or(0);

@@ -33,7 +33,7 @@ pub(super) fn import(arguments: ImportArguments, options: &CommonOptions) -> Res
 pub(super) fn export(arguments: ExportArguments, options: &CommonOptions) -> Result<i32, Failure> {
     let ExportCommand::Openkiwi(ExportSystemArguments { system, output, no_weights, .. }) = arguments.command;
     let saved = SavedSystem::open(&system).map_err(|error| {
-        let error = Diagnostic::error(error.to_string()).found(system.display().to_string());
+        let error = Diagnostic::error(error.code(), error.to_string()).found(system.display().to_string());
         Failure::new(ExitCode::Invalid, error)
     })?;
     let exported = prepare_export(&saved, !no_weights).map_err(|error| failure(&error))?;

@@ -1,6 +1,7 @@
 //! `mlflow sync`: sends a run that is there to a tracking server. No plugin is opened and no libtorch looked for.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
 use kiwi_tracking::mlflow::{Error, Settings, Synced, server_of, sync};
@@ -14,7 +15,8 @@ pub(super) fn run(arguments: MlflowArguments, options: &CommonOptions) -> Result
     let MlflowCommand::Sync(SyncArguments { run, uri, format, .. }) = arguments.command;
     if !run.is_dir() {
         let found = if run.exists() { "a file" } else { "nothing of this name" };
-        let error = Diagnostic::error(format!("{} is not the directory of a run", run.display()));
+        let error =
+            Diagnostic::error(Code::NotARun, format!("{} is not the directory of a run", run.display()));
         let error = error
             .found(found)
             .expected("a directory with an events.jsonl")
@@ -22,7 +24,7 @@ pub(super) fn run(arguments: MlflowArguments, options: &CommonOptions) -> Result
         return Err(Failure::new(ExitCode::Invalid, error));
     }
     if uri.as_deref().is_some_and(|uri| uri.trim().is_empty()) {
-        let error = Diagnostic::error("the URI of the tracking server is empty");
+        let error = Diagnostic::error(Code::TrackingUri, "the URI of the tracking server is empty");
         let error = error.expected("http://HOST:PORT").help("name a server, or leave the argument out");
         return Err(Failure::new(ExitCode::Invalid, error));
     }
@@ -30,7 +32,8 @@ pub(super) fn run(arguments: MlflowArguments, options: &CommonOptions) -> Result
         .and_then(|server| sync(&run, &server, &Settings::from_environment()?))
         .map_err(|error| failure(&error))?;
     if !options.quiet {
-        let warnings: Vec<_> = synced.warnings.iter().map(Diagnostic::warning).collect();
+        let warnings: Vec<_> =
+            synced.warnings.iter().map(|text| Diagnostic::warning(Code::TrackingWarns, text)).collect();
         print::diagnostics(&warnings);
     }
     match format.into() {
@@ -49,7 +52,7 @@ fn failure(error: &Error) -> Failure {
         | Error::Variable { .. } => ExitCode::Invalid,
         _ => ExitCode::RunFailed,
     };
-    let diagnostic = Diagnostic::error(error.to_string());
+    let diagnostic = Diagnostic::error(Code::TrackingServer, error.to_string());
     Failure::new(
         exit,
         match exit {

@@ -19,6 +19,7 @@ use anstream::{AutoStream, ColorChoice};
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::{Common, Message, Request, Verbosity};
 
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
     .write_global();
 
     let command = arguments.command.name();
-    let mut told = Told::default();
+    let mut told = Told::new(options.quiet);
     let done = match arguments.command {
         Command::Train(arguments) => train::train(arguments, &options, &mut told),
         Command::Check(arguments) => train::check(arguments, &options, &mut told),
@@ -87,7 +88,8 @@ fn common(options: &CommonOptions) -> Result<Common, Failure> {
 /// The running program: plugins, the engine and libtorch may lie beside it.
 fn program() -> Result<PathBuf, Failure> {
     env::current_exe().map_err(|error| {
-        let error = Diagnostic::error("this program cannot find out where it lies").note(error.to_string());
+        let error = Diagnostic::error(Code::ProgramIncomplete, "this program cannot find out where it lies")
+            .note(error.to_string());
         Failure::new(ExitCode::Invalid, error)
     })
 }
@@ -141,6 +143,6 @@ fn print_data(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
 }
 
 fn cannot_write(error: &io::Error) -> Failure {
-    let error = Diagnostic::error("standard output cannot be written").note(error.to_string());
+    let error = Diagnostic::error(Code::Output, "standard output cannot be written").note(error.to_string());
     Failure::new(ExitCode::RunFailed, error)
 }

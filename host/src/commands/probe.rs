@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::probe::PluginProbe;
 use kiwi_core::request::{Message, ProbeRequest, Request};
@@ -97,7 +98,7 @@ pub(super) fn answer(arguments: &ProbeArguments, options: &CommonOptions) -> Res
 }
 
 fn cannot(message: &str, why: String) -> Failure {
-    Failure::new(ExitCode::RunFailed, Diagnostic::error(message).note(why))
+    Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::ProbeFailed, message).note(why))
 }
 
 /// Asks a plugin, in a process of its own that may take so long.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kiwi_core::config::schema::{self, Probed};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::plugins::probe::{Cache, PluginProbe, ProbedComponent};
@@ -42,15 +43,21 @@ pub(super) fn run(arguments: &SchemaArguments, options: &CommonOptions) -> Resul
     let mut warnings = registry.diagnostics.clone();
     warnings.extend(registry.rejected.iter().map(|rejected| {
         let file = rejected.path.display();
-        Diagnostic::warning(format!("{file} is left out of the schema: it {}", rejected.reason()))
+        Diagnostic::warning(
+            Code::SchemaIncomplete,
+            format!("{file} is left out of the schema: it {}", rejected.reason()),
+        )
     }));
     let answers = ask_all(&mut registry, options, Duration::from_secs(arguments.time_limit), &mut warnings)?;
     let mut unusable = Vec::new();
     let schema = schema::compose(&registry, &answers, &mut unusable);
     warnings.extend(unusable.iter().map(|one| {
         let name = format!("`{}::{}`", one.plugin, one.class);
-        Diagnostic::warning(format!("the options of {name} are not described in the schema: {}", one.reason))
-            .help("report this to the plugin's author")
+        Diagnostic::warning(
+            Code::SchemaIncomplete,
+            format!("the options of {name} are not described in the schema: {}", one.reason),
+        )
+        .help("report this to the plugin's author")
     }));
     if !options.quiet {
         print::diagnostics(&warnings);
@@ -79,7 +86,10 @@ fn ask_all(
             Ok(hash) => hash,
             Err(change) => {
                 let file = plugin.path.display();
-                warnings.push(Diagnostic::warning(format!("{file} is left out of the schema: {change}")));
+                warnings.push(Diagnostic::warning(
+                    Code::SchemaIncomplete,
+                    format!("{file} is left out of the schema: {change}"),
+                ));
                 changed.push(name.clone());
                 continue;
             }
@@ -97,15 +107,16 @@ fn ask_all(
                 warnings.extend(answer.failed.iter().map(|failed| {
                     let class = format!("`{name}::{}`", failed.class);
                     let message = format!("the options of {class} are not described in the schema");
-                    Diagnostic::warning(message).note(failed.reason.clone())
+                    Diagnostic::warning(Code::SchemaIncomplete, message).note(failed.reason.clone())
                 }));
                 answers.insert(name.clone(), answer);
             }
             Err(ProbeError::Here(failure)) => return Err(failure),
             Err(error) => warnings.push(
-                Diagnostic::warning(format!(
-                    "the options of the plugin `{name}` are not described in the schema: {error}"
-                ))
+                Diagnostic::warning(
+                    Code::SchemaIncomplete,
+                    format!("the options of the plugin `{name}` are not described in the schema: {error}"),
+                )
                 .found(plugin.path.display().to_string())
                 .help("rebuild or reinstall the plugin, or report this to its author"),
             ),
@@ -150,7 +161,7 @@ fn refuse_other_file(output: &Path) -> Result<(), Failure> {
     if title.as_ref().and_then(Value::as_str) == Some(schema::TITLE) {
         return Ok(());
     }
-    let error = Diagnostic::error(format!("{} is there already", output.display()))
+    let error = Diagnostic::error(Code::FileExists, format!("{} is there already", output.display()))
         .found("something else than a schema of kiwi-host")
         .expected("a file that does not exist, or such a schema, which is replaced")
         .help("choose another name, or remove it");
@@ -173,6 +184,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let error = Diagnostic::error(format!("{} cannot be written", path.display())).note(error.to_string());
+    let error = Diagnostic::error(Code::FileUnwritable, format!("{} cannot be written", path.display()))
+        .note(error.to_string());
     Failure::new(ExitCode::Invalid, error)
 }

@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiwi_core::diagnostic::{Diagnostic, Severity};
 use kiwi_core::environment;
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::print;
 
@@ -17,17 +18,42 @@ use crate::print;
 pub(crate) struct Told {
     /// The messages of the errors among them.
     errors: Vec<String>,
+    /// Their codes, each once.
+    codes: Vec<Code>,
+    /// Whether nothing is said but what is wrong.
+    quiet: bool,
+    /// All complaints.
+    all: Vec<Diagnostic>,
     /// All of them, as they were printed.
     text: String,
 }
 
 impl Told {
+    /// Nothing yet. `quiet`: nothing will be said but what is wrong.
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
     /// Prints complaints, and remembers them.
     pub(crate) fn tell(&mut self, diagnostics: &[Diagnostic]) {
         print::diagnostics(diagnostics);
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-        self.errors.extend(errors.map(|error| error.message.clone()));
+        for error in errors {
+            self.errors.push(error.message.clone());
+            if !self.codes.contains(&error.code) {
+                self.codes.push(error.code);
+            }
+        }
         self.text += &print::plain(diagnostics);
+        self.all.extend_from_slice(diagnostics);
+    }
+
+    /// All that was told, as programs read it: an object with `errors` and `warnings`.
+    pub(crate) fn to_json(&self) -> Value {
+        let of = |severity: Severity| -> Vec<Value> {
+            self.all.iter().filter(|one| one.severity == severity).map(Diagnostic::to_json).collect()
+        };
+        json!({"errors": of(Severity::Error), "warnings": of(Severity::Warning)})
     }
 
     /// Says at the end of a command what became of it, where it failed.
@@ -35,20 +61,25 @@ impl Told {
         if code == ExitCode::Success.number() {
             return;
         }
+        if !self.quiet {
+            print::more_about(&self.codes);
+        }
         print::ending(command, code, &self.errors);
         let interrupted = [ExitCode::InterruptedResumable, ExitCode::Interrupted].map(ExitCode::number);
         let file = env::var_os(environment::TORCHELASTIC_ERROR_FILE.name).filter(|file| !file.is_empty());
         if let (Some(file), Some(first), false) = (file, self.errors.first(), interrupted.contains(&code)) {
             let file = PathBuf::from(file);
             if let Err(error) = self.write(first, &file) {
-                let warning =
-                    Diagnostic::warning(format!("the launcher cannot be told of the error: {error}"))
-                        .found(file.display().to_string())
-                        .expected(format!(
-                            "a file that can be written, in {}",
-                            environment::TORCHELASTIC_ERROR_FILE.name
-                        ))
-                        .help("look at what stands above, which is all of it");
+                let warning = Diagnostic::warning(
+                    Code::TrackingWarns,
+                    format!("the launcher cannot be told of the error: {error}"),
+                )
+                .found(file.display().to_string())
+                .expected(format!(
+                    "a file that can be written, in {}",
+                    environment::TORCHELASTIC_ERROR_FILE.name
+                ))
+                .help("look at what stands above, which is all of it");
                 print::diagnostics(&[warning]);
             }
         }
@@ -75,15 +106,18 @@ mod tests {
     fn the_file_says_the_first_error_and_all_that_was_told() {
         let folder = tempfile::tempdir().unwrap();
         let mut told = Told::default();
-        told.tell(&[Diagnostic::warning("odd"), Diagnostic::error("first").help("mend it")]);
-        told.tell(&[Diagnostic::error("second")]);
+        told.tell(&[
+            Diagnostic::warning(Code::OddText, "odd"),
+            Diagnostic::error(Code::Internal, "first").help("mend it"),
+        ]);
+        told.tell(&[Diagnostic::error(Code::Internal, "second")]);
         let file = folder.path().join("error.json");
         std::fs::write(&file, "what an earlier process left").unwrap();
         told.write(&told.errors[0], &file).unwrap();
         let content: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(content["message"]["message"], "first");
         let extra = &content["message"]["extraInfo"];
-        let text = "warning: odd\nerror: first\n  help: mend it\nerror: second\n";
+        let text = "warning[W0281]: odd\nerror[E0611]: first\n  help: mend it\nerror[E0611]: second\n";
         assert_eq!(extra["py_callstack"], text);
         assert!(extra["timestamp"].as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");

@@ -6,6 +6,7 @@ use std::thread;
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::Place;
 use kiwi_core::plan::{Plan, Unprepared};
@@ -14,7 +15,7 @@ use kiwi_core::{config, environment, plan, run_directory};
 
 use super::told::Told;
 use super::{WhenClosed, common, print_data, program, run_engine};
-use crate::arguments::{CheckArguments, CommonOptions, TrainArguments};
+use crate::arguments::{CheckArguments, CommonOptions, FormatArgument, TrainArguments};
 use crate::{engine, launch, print, signals};
 
 pub(super) fn train(
@@ -28,8 +29,8 @@ pub(super) fn train(
     }
     let Some(config) = arguments.config else {
         // The arguments demand it unless --example is given.
-        let error =
-            Diagnostic::error("there is no config to train by").help("name a file, or give --example");
+        let error = Diagnostic::error(Code::Arguments, "there is no config to train by")
+            .help("name a file, or give --example");
         return Err(Failure::new(ExitCode::Invalid, error));
     };
     launch::stay_with_parent()?;
@@ -82,9 +83,10 @@ fn go_on_after_restart(place: &Place, plan: &Plan, told: &mut Told) -> bool {
         }
         Some(_) => false,
         None => {
-            let warning = Diagnostic::warning(format!(
-                "{launcher} has started the run anew, and it begins at its start"
-            ))
+            let warning = Diagnostic::warning(
+                Code::StartedAnew,
+                format!("{launcher} has started the run anew, and it begins at its start"),
+            )
             .found(format!("restart {restarts}, and neither output_dir nor run_id"))
             .expected("the directory of the run, which says where to go on")
             .help("name it with --output-dir or run.output_dir, so that a restart goes on where the run was");
@@ -130,11 +132,25 @@ fn launched(processes: usize, resume: bool, plan: &Plan, options: &CommonOptions
     launch::run(&program()?, &arguments, processes)
 }
 
+/// `check`. With `--format json` what is wrong goes to standard output too, as one object, so that programs need not read the
+/// words for people.
 pub(super) fn check(
     arguments: CheckArguments,
     options: &CommonOptions,
     told: &mut Told,
 ) -> Result<i32, Failure> {
+    let format = arguments.format;
+    let code = find_out(arguments, options, told).unwrap_or_else(|failure| {
+        told.tell(&failure.diagnostics);
+        failure.exit.number()
+    });
+    if format == FormatArgument::Json && code != ExitCode::Success.number() {
+        print_data([told.to_json().to_string()])?;
+    }
+    Ok(code)
+}
+
+fn find_out(arguments: CheckArguments, options: &CommonOptions, told: &mut Told) -> Result<i32, Failure> {
     let common = Common { lock: Some(arguments.held.choice(&arguments.config)), ..common(options)? };
     let train = TrainRequest {
         config: arguments.config,

@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV};
 use signal_hook::low_level;
@@ -73,7 +74,7 @@ fn lost(one: &Ended, processes: usize) -> Diagnostic {
     let number = one.status.signal().unwrap_or_default();
     let signal = name(number);
     if one.stopped {
-        return Diagnostic::error(format!("rank {rank} of {processes} did not end with the others"))
+        return Diagnostic::error(Code::RankLost, format!("rank {rank} of {processes} did not end with the others"))
             .found(format!("a process that went on until it was ended by {signal}"))
             .expected("all processes to end when one does")
             .help("what it was about to save is not there: --resume goes on from the last resume point, if there is one");
@@ -89,7 +90,7 @@ fn lost(one: &Ended, processes: usize) -> Diagnostic {
         }
         _ => "somebody sent it that signal: look who ends processes on this machine",
     };
-    Diagnostic::error(format!("rank {rank} of {processes} was ended by {signal}"))
+    Diagnostic::error(Code::RankLost, format!("rank {rank} of {processes} was ended by {signal}"))
         .expected("a process that ends by itself")
         .help(help)
 }

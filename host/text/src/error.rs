@@ -3,6 +3,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use kiwi_core::error_code::Code;
+
 use crate::field::{Field, Location};
 
 /// An error of this crate.
@@ -273,6 +275,35 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. }
+            | Self::Directory { .. }
+            | Self::Device { .. }
+            | Self::DanglingLink { .. }
+            | Self::Unreadable { .. }
+            | Self::NoFiles { .. }
+            | Self::PipeTooLong { .. }
+            | Self::PipeTwice { .. } => Code::CorpusUnreadable,
+            Self::WideCharacters { .. } | Self::InvalidUtf8 { .. } | Self::LineTooLong { .. } => {
+                Code::NotText
+            }
+            Self::Changed { .. } => Code::CorpusChanged,
+            Self::FileCounts { .. } | Self::LineCounts { .. } => Code::LineCounts,
+            Self::EmptyCorpus { .. }
+            | Self::AllTooLong { .. }
+            | Self::ShareOutOfRange { .. }
+            | Self::SplitTooSmall { .. } => Code::NoPairs,
+            Self::TooManyPairs { .. } | Self::PairOverTokens { .. } | Self::TooManyWords { .. } => {
+                Code::TooLong
+            }
+            Self::Specials { .. } | Self::DuplicateWord { .. } => Code::Vocabulary,
+            Self::NoThread { .. } => Code::MachineLimits,
+        }
+    }
+
     /// The one file that is at fault, where one is.
     #[must_use]
     pub fn file(&self) -> Option<&std::path::Path> {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use kiwi_core::config::{self, OptimizerSection, WarmupSteps, schema::unsaid};
 use kiwi_core::diagnostic::{Diagnostic, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::plan;
 use kiwi_core::plugins::search::{SearchPath, Sources};
 use kiwi_core::plugins::{Kind, Registry};
@@ -73,7 +74,7 @@ impl Judges {
             let report = handle.check(&Value::Object(component.config.clone())).unwrap();
             for problem in report.errors {
                 let path = format!("{}.{}", component.config_path, problem.path);
-                let mut complaint = Diagnostic::error(problem.message).at(path);
+                let mut complaint = Diagnostic::error(Code::ComponentOption, problem.message).at(path);
                 complaint.found = problem.found;
                 refusals.push(Refusal { complaint, of_schedule: false });
             }
@@ -95,8 +96,10 @@ impl Judges {
 
 /// What the engine checks of the keys of a schedule.
 fn of_schedule(section: &OptimizerSection, handle: &ComponentHandle) -> Vec<Refusal> {
-    let refusal =
-        |message: String, of_schedule| Refusal { complaint: Diagnostic::error(message), of_schedule };
+    let refusal = |message: String, of_schedule| Refusal {
+        complaint: Diagnostic::error(Code::Schedule, message),
+        of_schedule,
+    };
     if !handle.has_schedule() {
         let given = section.warmup_steps.is_some() || section.training_steps.is_some();
         return given.then(|| refusal("a class without schedule".to_owned(), false)).into_iter().collect();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::path::{self, Step};
 use super::syntax::{self, shorten};
 use crate::diagnostic::{Diagnostic, Location};
+use crate::error_code::Code;
 
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl Document {
                 line: error.position.line,
                 column: Some(error.position.column),
             };
-            let diagnostic = Diagnostic::error("the config is not valid JSON")
+            let diagnostic = Diagnostic::error(Code::ConfigSyntax, "the config is not valid JSON")
                 .located(location)
                 .found(error.found)
                 .expected(error.expected);
@@ -231,7 +232,7 @@ fn repeated_key(file: &Path, at: &str, member: &Member, first: &Place) -> Diagno
         }
         _ => format!("the key `{key}` is given twice"),
     };
-    let diagnostic = Diagnostic::error(message)
+    let diagnostic = Diagnostic::error(Code::RepeatedKey, message)
         .at(path::join(at, &member.key))
         .found("a second value for the same key")
         .expected("each key once")

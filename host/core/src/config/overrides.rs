@@ -8,6 +8,7 @@ use super::document::{self, Document, Member, Node, Place, Value};
 use super::path::{self, Step};
 use super::syntax::{self, MAXIMUM_DEPTH};
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 /// Replaces or creates the value at `path`. The text is JSON, or else a string as it stands.
 pub(super) fn apply(document: &mut Document, path: &str, text: &str, complaints: &mut Vec<Diagnostic>) {
@@ -28,11 +29,10 @@ pub(super) fn apply(document: &mut Document, path: &str, text: &str, complaints:
 fn not_a_path(path: &str, text: &str) -> Diagnostic {
     let found =
         if path.is_empty() { "an empty path".to_owned() } else { format!("`{}`", syntax::shorten(path)) };
-    Diagnostic::error(format!(
-        "`--set {}={}` has no valid path",
-        syntax::shorten(path),
-        syntax::shorten(text)
-    ))
+    Diagnostic::error(
+        Code::Override,
+        format!("`--set {}={}` has no valid path", syntax::shorten(path), syntax::shorten(text)),
+    )
     .found(found)
     .expected("a path such as trainer.epochs or data.train.input.source[0]")
 }
@@ -81,10 +81,16 @@ fn obstructed(file: &Path, steps: &[Step], obstacle: &Obstacle, place: &Place) -
     let parent = path::display(&steps[..obstacle.steps]);
     let wanted = path::display(&steps[..=obstacle.steps]);
     let complaint = if parent.is_empty() {
-        Diagnostic::error(format!("cannot set `{wanted}` in a config that is not {}", obstacle.expected))
+        Diagnostic::error(
+            Code::Override,
+            format!("cannot set `{wanted}` in a config that is not {}", obstacle.expected),
+        )
     } else {
-        Diagnostic::error(format!("cannot set `{wanted}`: {parent} is not {}", obstacle.expected))
-            .help(format!("set {parent} as a whole"))
+        Diagnostic::error(
+            Code::Override,
+            format!("cannot set `{wanted}`: {parent} is not {}", obstacle.expected),
+        )
+        .help(format!("set {parent} as a whole"))
     };
     let complaint = complaint.at(parent).found(&*obstacle.found).expected(&*obstacle.expected);
     let complaint = document::at_place(file, complaint, place);

@@ -12,6 +12,7 @@ use super::document::{self, Document, Member, Node, Place, Value};
 use super::path;
 use super::syntax::shorten;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::error_code::Code;
 
 pub(super) use section::{Section, later_json};
 
@@ -110,7 +111,8 @@ impl<'d> Entry<'d> {
             "" => format!("the config is not {expected}"),
             name => format!("invalid value for {name}"),
         };
-        let complaint = Diagnostic::error(message).found(self.node.describe()).expected(expected);
+        let complaint =
+            Diagnostic::error(Code::InvalidValue, message).found(self.node.describe()).expected(expected);
         self.complain(match help.or_else(|| self.unquote(expected)) {
             Some(help) => complaint.help(help),
             None => complaint,
@@ -132,7 +134,7 @@ impl<'d> Entry<'d> {
     pub(super) fn ignore(&self, why: &str) {
         let key = path::last_part(&self.path);
         self.complain(
-            Diagnostic::warning(format!("{key} is ignored: {why}"))
+            Diagnostic::warning(Code::IgnoredKey, format!("{key} is ignored: {why}"))
                 .found(self.node.describe())
                 .help("remove the key"),
         );
@@ -141,7 +143,7 @@ impl<'d> Entry<'d> {
     /// Refuses this value because its feature is missing.
     pub(super) fn refuse_later(&self, feature: &str, expected: &str, help: &str) {
         self.complain(
-            Diagnostic::error(format!("{feature} is not supported yet"))
+            Diagnostic::error(Code::NotSupported, format!("{feature} is not supported yet"))
                 .found(self.node.describe())
                 .expected(expected)
                 .help(help),
@@ -223,7 +225,8 @@ impl<'d> Entry<'d> {
         }
         let near = nearest(text, choices.iter().map(|(name, _)| *name));
         let message = format!("invalid value for {}", path::last_part(&self.path));
-        let complaint = Diagnostic::error(message).found(self.node.describe()).expected(expected);
+        let complaint =
+            Diagnostic::error(Code::InvalidValue, message).found(self.node.describe()).expected(expected);
         self.complain(match near {
             Some(near) => complaint.nearest(Some(near)).help(format!("write \"{near}\"")),
             None => complaint,

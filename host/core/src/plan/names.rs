@@ -4,6 +4,7 @@ use super::ResolvedComponent;
 use super::saved::{open_saved, saved_parts};
 use crate::config::{self, Document, ModelSection, SystemSection};
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, LookupError, Registry};
 
@@ -119,12 +120,14 @@ impl<'a> Names<'a> {
             let known = resolved.iter().any(|known| known.qualified() == metric.qualified());
             if known {
                 self.repeated = true;
-                let complaint =
-                    Diagnostic::error(format!("`{class}` is the same metric as one named before"))
-                        .at(path)
-                        .found(format!("`{}` more than once", metric.qualified()))
-                        .expected("each metric once")
-                        .help("remove one of the two");
+                let complaint = Diagnostic::error(
+                    Code::Metric,
+                    format!("`{class}` is the same metric as one named before"),
+                )
+                .at(path)
+                .found(format!("`{}` more than once", metric.qualified()))
+                .expected("each metric once")
+                .help("remove one of the two");
                 self.complaints.push(self.document.place(complaint));
             }
             resolved.push(metric);

@@ -10,6 +10,7 @@ use super::{ResolvedComponent, discover, doubts};
 use crate::config::{ComponentSection, Document, Precision};
 use crate::device::{AskedDevice, DeviceChoice, half_precision_on_the_cpu};
 use crate::diagnostic::{Diagnostic, Failure};
+use crate::error_code::Code;
 use crate::exit_code::ExitCode;
 use crate::plugins::{Kind, Registry};
 use crate::request::SystemRequest;
@@ -44,8 +45,9 @@ pub struct SystemPlan {
 /// The file is no saved system, a plugin directory of the command line is wrong, or a class of the system is not
 /// registered.
 pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
-    let saved = SavedSystem::open(&request.system)
-        .map_err(|error| Diagnostic::error(error.to_string()).found(request.system.display().to_string()));
+    let saved = SavedSystem::open(&request.system).map_err(|error| {
+        Diagnostic::error(error.code(), error.to_string()).found(request.system.display().to_string())
+    });
     let registry = discover(&request.common);
     let errors: Vec<_> = registry.errors().cloned().collect();
     let saved = match saved {
@@ -99,7 +101,7 @@ pub fn prepare_system(request: &SystemRequest) -> Result<SystemPlan, Failure> {
 /// The device of this name.
 fn device(name: &str) -> Result<AskedDevice, Diagnostic> {
     AskedDevice::by_option(name).ok_or_else(|| {
-        Diagnostic::error(format!("no device is named `{name}`"))
+        Diagnostic::error(Code::DeviceName, format!("no device is named `{name}`"))
             .found(format!("--device {name}"))
             .expected("`cpu`, `cuda` (the first GPU) or `cuda:N` (the GPU of number N, counted from 0)")
     })
@@ -125,7 +127,9 @@ pub(super) fn saved_parts(
 
 pub(super) fn open_saved(file: &Path, path: &str, document: &Document) -> Result<SavedSystem, Diagnostic> {
     SavedSystem::open(file).map_err(|error| {
-        document.place(Diagnostic::error(error.to_string()).at(path).found(file.display().to_string()))
+        document.place(
+            Diagnostic::error(error.code(), error.to_string()).at(path).found(file.display().to_string()),
+        )
     })
 }
 
@@ -142,12 +146,14 @@ fn refuse_other_class(
         return Ok(());
     }
     let saved = &header.class_name;
-    let error =
-        Diagnostic::error(format!("the config asks for a `{given}`, and the system it loads is a `{saved}`"))
-            .at("system.class_name")
-            .found(format!("\"{given}\""))
-            .expected(format!("`{saved}`, the class of {}, or nothing", file.display()))
-            .help("remove `class_name`: a loaded system brings its own");
+    let error = Diagnostic::error(
+        Code::SystemClass,
+        format!("the config asks for a `{given}`, and the system it loads is a `{saved}`"),
+    )
+    .at("system.class_name")
+    .found(format!("\"{given}\""))
+    .expected(format!("`{saved}`, the class of {}, or nothing", file.display()))
+    .help("remove `class_name`: a loaded system brings its own");
     Err(Failure::new(ExitCode::Invalid, document.place(error)))
 }
 
@@ -231,9 +237,12 @@ fn compare(part: &Part, component: &ResolvedComponent, file: &Path, allow_change
     let file = file.display();
     if saved == installed {
         return Some(Other::Compatible(
-            Diagnostic::warning(format!("the plugin `{name}` is not the build that {file} was saved with"))
-                .found(format!("{name} {installed} with SHA-256 {}", component.sha256))
-                .expected(format!("{name} {saved} with SHA-256 {}", part.plugin.sha256)),
+            Diagnostic::warning(
+                Code::OtherPlugins,
+                format!("the plugin `{name}` is not the build that {file} was saved with"),
+            )
+            .found(format!("{name} {installed} with SHA-256 {}", component.sha256))
+            .expected(format!("{name} {saved} with SHA-256 {}", part.plugin.sha256)),
         ));
     }
     let message = format!("{file} was saved with {name} {saved}, and {name} {installed} is installed");
@@ -242,7 +251,7 @@ fn compare(part: &Part, component: &ResolvedComponent, file: &Path, allow_change
         Some(if version.major > 0 { (version.major, 0) } else { (0, version.minor) })
     };
     if line(saved).is_some() && line(saved) == line(installed) {
-        return Some(Other::Compatible(Diagnostic::warning(message)));
+        return Some(Other::Compatible(Diagnostic::warning(Code::OtherPlugins, message)));
     }
     let described = |diagnostic: Diagnostic| {
         diagnostic
@@ -250,12 +259,12 @@ fn compare(part: &Part, component: &ResolvedComponent, file: &Path, allow_change
             .expected(format!("a version that is compatible with {saved}"))
     };
     if allow_changed {
-        let warning = described(Diagnostic::warning(message));
+        let warning = described(Diagnostic::warning(Code::OtherPlugins, message));
         return Some(Other::Compatible(
             warning.help("used all the same, as --allow-changed says: its numbers may mean something else"),
         ));
     }
-    Some(Other::Incompatible(described(Diagnostic::error(message)).help(format!(
+    Some(Other::Incompatible(described(Diagnostic::error(Code::OtherPlugins, message)).help(format!(
         "install {name} {saved}, and name its directory with --plugin-dir; or use {installed} all the same with \
          --allow-changed"
     ))))

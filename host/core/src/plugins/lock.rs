@@ -18,6 +18,7 @@ use thiserror::Error;
 use super::Kind;
 use super::registry::{Changed, Plugin};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::error_code::Code;
 
 pub use file::{Error, NAME, Written, read, write};
 
@@ -196,7 +197,7 @@ impl Disagreement {
             Self::NotLocked { .. } => "take it out of the config",
             Self::Version { .. } | Self::Sha256 { .. } => "install the one that is locked",
         };
-        self.described(Diagnostic::error(self.to_string()), file).help(format!(
+        self.described(Diagnostic::error(Code::LockDiffers, self.to_string()), file).help(format!(
             "{install}; or, if you trust this one, make the lock anew with `kiwi-host plugins lock CONFIG --force`"
         ))
     }
@@ -204,7 +205,7 @@ impl Disagreement {
     /// The warning about it, for a command that is not.
     #[must_use]
     pub fn warning(&self, file: &Path) -> Diagnostic {
-        self.described(Diagnostic::warning(self.to_string()), file).help(
+        self.described(Diagnostic::warning(Code::LockDiffers, self.to_string()), file).help(
             "give --locked to use what is locked and nothing else; if this one is meant, make the lock anew with \
              `kiwi-host plugins lock CONFIG --force`",
         )

@@ -16,6 +16,7 @@ use super::lock::Disagreement;
 use super::registry::{Changed, Plugin, Registry, same_name};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::environment;
+use crate::error_code::Code;
 
 /// One component of one plugin, and what a config says to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,10 +131,19 @@ pub enum LookupError {
 }
 
 impl LookupError {
+    const fn code(&self) -> Code {
+        match self {
+            Self::NotRegistered { .. } => Code::NotRegistered,
+            Self::Ambiguous { .. } => Code::Ambiguous,
+            Self::Changed { .. } => Code::PluginChanged,
+            Self::Locked { .. } => Code::LockDiffers,
+        }
+    }
+
     /// The complaint, without the place where the name stands.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(self.code(), self.to_string());
         match self {
             Self::NotRegistered { kind, asked, nearest, registered, reasons, searched } => {
                 let mut error = error.found(format!("\"{asked}\"")).nearest(nearest.clone());

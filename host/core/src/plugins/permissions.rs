@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 const GROUP: u32 = 0o020;
 const EVERYONE: u32 = 0o002;
@@ -40,7 +41,7 @@ impl Exposed {
     /// The warning.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        Diagnostic::warning(format!("{}, and so what this command runs", self.how))
+        Diagnostic::warning(Code::PluginWritable, format!("{}, and so what this command runs", self.how))
             .found(&self.found)
             .expected("a plugin that nobody but you and root can change")
             .help(&self.help)

@@ -13,6 +13,7 @@ use etcetera::BaseStrategy;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment;
+use crate::error_code::Code;
 
 /// File name of the engine, which lies beside plugins and is none.
 #[must_use]
@@ -189,12 +190,14 @@ impl SearchDirectory {
         };
         let file_itself = matches!(listing, Listing::NotADirectory) && self.path.is_file();
         let (diagnostic, given) = match self.origin {
-            Origin::Option => (Diagnostic::error(what), "--plugin-dir"),
-            Origin::Variable => (Diagnostic::warning(what), environment::KIWI_PLUGIN_PATH.name),
+            Origin::Option => (Diagnostic::error(Code::PluginDirectory, what), "--plugin-dir"),
+            Origin::Variable => {
+                (Diagnostic::warning(Code::PluginDirectory, what), environment::KIWI_PLUGIN_PATH.name)
+            }
             Origin::UserData | Origin::Program | Origin::ProgramFolder => match listing {
                 // Where plugins may lie, none need to; what is there must be readable, or plugins go missing silently.
                 Listing::Missing => return None,
-                _ => return Some(Diagnostic::warning(what)),
+                _ => return Some(Diagnostic::warning(Code::PluginDirectory, what)),
             },
         };
         let diagnostic = diagnostic

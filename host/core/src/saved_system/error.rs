@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::Dtype;
+use crate::error_code::Code;
 
 /// An error with the file of a saved system. Each message names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,24 @@ pub enum Error {
         /// What the operating system says.
         cause: io::Error,
     },
+}
+
+impl Error {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Missing { .. } | Self::Directory { .. } | Self::Unreadable { .. } => Code::SystemUnreadable,
+            Self::NewerVersion { .. } => Code::SystemNewer,
+            Self::NotSafetensors { .. } | Self::NotSystem { .. } | Self::BadMetadata { .. } => {
+                Code::NotASystem
+            }
+            Self::DuplicateTensor { .. } | Self::ReservedName { .. } | Self::TensorSize { .. } => {
+                Code::TensorsDoNotFit
+            }
+            Self::HeaderTooLarge { .. } | Self::DiskFull { .. } | Self::Unwritable { .. } => Code::CannotSave,
+        }
+    }
 }
 
 /// Why a file is no complete safetensors file.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::run_directory::{RUNS, is_run, named};
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ impl RunDirectory {
         let refuse = |problem: &str, help: &str| {
             Failure::new(
                 ExitCode::Invalid,
-                Diagnostic::error(format!("the directory of the run {problem}"))
+                Diagnostic::error(Code::DirectoryTaken, format!("the directory of the run {problem}"))
                     .at("run.output_dir")
                     .found(path.display().to_string())
                     .expected("a directory that is empty or does not exist yet")
@@ -65,10 +66,11 @@ impl RunDirectory {
     /// When it names none, or none that a run has begun in.
     pub(crate) fn to_resume(config: &RunConfig) -> Result<Self, Failure> {
         let Some(path) = named(&config.run) else {
-            let mut error = Diagnostic::error("which run is to be resumed is not said")
-                .at("run.output_dir")
-                .expected("the directory of a run")
-                .help("name it with --output-dir or run.output_dir");
+            let mut error =
+                Diagnostic::error(Code::NothingToResume, "which run is to be resumed is not said")
+                    .at("run.output_dir")
+                    .expected("the directory of a run")
+                    .help("name it with --output-dir or run.output_dir");
             let newest = newest_runs();
             match newest.first() {
                 Some(first) => {
@@ -92,7 +94,7 @@ impl RunDirectory {
         };
         Err(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error("there is nothing to resume")
+            Diagnostic::error(Code::NothingToResume, "there is nothing to resume")
                 .at("run.output_dir")
                 .found(format!("{}: {found}", path.display()))
                 .expected("the directory of a run, with its config.json and its resume points in resume/")
@@ -114,9 +116,12 @@ impl RunDirectory {
         let refuse = |path: &Path, error: &dyn std::fmt::Display| {
             Failure::new(
                 ExitCode::Invalid,
-                Diagnostic::error(format!("cannot write {}: {error}", path.display()))
-                    .at("run.output_dir")
-                    .help("choose a directory that can be written with --output-dir or run.output_dir"),
+                Diagnostic::error(
+                    Code::DirectoryUnwritable,
+                    format!("cannot write {}: {error}", path.display()),
+                )
+                .at("run.output_dir")
+                .help("choose a directory that can be written with --output-dir or run.output_dir"),
             )
         };
         for folder in [self.checkpoints(), self.resume_points()] {
@@ -150,10 +155,13 @@ impl RunDirectory {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Failure::new(
                 ExitCode::Invalid,
-                Diagnostic::error("another process is at work in the directory of the run")
-                    .at("run.output_dir")
-                    .found(format!("{} is locked", path.display()))
-                    .help("wait until it has ended, or end it; a signal has it save a resume point"),
+                Diagnostic::error(
+                    Code::DirectoryTaken,
+                    "another process is at work in the directory of the run",
+                )
+                .at("run.output_dir")
+                .found(format!("{} is locked", path.display()))
+                .help("wait until it has ended, or end it; a signal has it save a resume point"),
             )),
             _ => Ok(Some(file)),
         }

@@ -1,6 +1,7 @@
 //! Sentences that are longer than an encoder can take, refused before anything is computed.
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_text::{EncodedCorpus, Field};
 
 use crate::system::Limit;
@@ -30,11 +31,14 @@ fn complaint(corpus: &EncodedCorpus, limit: &Limit) -> Option<Diagnostic> {
         Some(option) => format!("{option}={most}"),
     };
     let (words_of_first, needed) = (words(first), words(longest) + ENDS);
-    let mut complaint = Diagnostic::error(format!(
-        "{} has {words_of_first} words, {} positions with <bos> and <eos>, more than {stated}",
-        place(first),
-        words_of_first + ENDS
-    ))
+    let mut complaint = Diagnostic::error(
+        Code::TooLong,
+        format!(
+            "{} has {words_of_first} words, {} positions with <bos> and <eos>, more than {stated}",
+            place(first),
+            words_of_first + ENDS
+        ),
+    )
     .found(format!("{} positions", words_of_first + ENDS))
     .expected(format!("at most {most}"));
     if over.len() > 1 {

@@ -17,6 +17,7 @@ use etcetera::BaseStrategy as _;
 use kiwi_core::config::{Document, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Cache, EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularies};
 
@@ -85,7 +86,7 @@ impl ValidationData {
 
 /// What is wrong with a corpus.
 pub(crate) fn invalid(error: &kiwi_text::Error) -> Failure {
-    Failure::new(ExitCode::Invalid, Diagnostic::error(error.to_string()))
+    Failure::new(ExitCode::Invalid, Diagnostic::error(error.code(), error.to_string()))
 }
 
 /// Encodes opened corpora; vocabularies are taken from `source`. What is made of large ones is kept in `cache`.
@@ -105,7 +106,7 @@ pub(crate) fn read(
     let (vocabularies, fitted) =
         vocabularies::prepare(&train, config, source, document, cache, &mut warnings)?;
     let tokens = |error: kiwi_text::Error| {
-        let error = Diagnostic::error(error.to_string()).at("trainer.max_tokens_per_batch");
+        let error = Diagnostic::error(error.code(), error.to_string()).at("trainer.max_tokens_per_batch");
         Failure::new(ExitCode::Invalid, document.place(error))
     };
 
@@ -171,7 +172,9 @@ pub(crate) fn read_for(
         return Err(Failure { exit: ExitCode::Invalid, diagnostics: too_long });
     }
     let data = Data::in_corpus_order(encoded, Some(batch_size), None).map_err(|error| invalid(&error))?;
-    warnings.extend(data.corpus.notes().messages().into_iter().map(Diagnostic::warning));
+    warnings.extend(
+        data.corpus.notes().messages().into_iter().map(|text| Diagnostic::warning(Code::OddText, text)),
+    );
     Ok((corpus, data, warnings))
 }
 
@@ -183,7 +186,7 @@ fn encode(
 ) -> Result<Arc<EncodedCorpus>, Failure> {
     let encoded = match cache {
         Some(cache) => cache.encode(corpus, vocabularies).map(|cached| {
-            warnings.extend(cached.outcome.warning().map(Diagnostic::warning));
+            warnings.extend(cached.outcome.warning().map(|text| Diagnostic::warning(Code::Cache, text)));
             cached.value
         }),
         None => EncodedCorpus::encode(corpus, vocabularies),
@@ -202,5 +205,5 @@ pub(crate) fn cache() -> Option<Cache> {
 
 fn notes(title: &str, corpus: &EncodedCorpus) -> Vec<Diagnostic> {
     let messages = corpus.notes().messages().into_iter();
-    messages.map(|message| Diagnostic::warning(format!("{title} corpus: {message}"))).collect()
+    messages.map(|message| Diagnostic::warning(Code::OddText, format!("{title} corpus: {message}"))).collect()
 }

@@ -2,6 +2,7 @@
 
 use kiwi_core::config::{Corpora, DataSection, Document, RunConfig, ValidationSet};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Corpus, Field, ParallelCorpus, ParallelFiles};
 
@@ -101,7 +102,8 @@ pub(crate) fn open(config: &RunConfig, document: &Document, wanted: &Wanted) -> 
             .map_err(|error| refuse(error, "data.max_length"))?;
         if let Some(message) = dropped.message() {
             let message = format!("training corpus: {message}");
-            warnings.push(document.place(Diagnostic::warning(message).at("data.max_length")));
+            warnings
+                .push(document.place(Diagnostic::warning(Code::PairsLeftOut, message).at("data.max_length")));
         }
         train = kept;
     }
@@ -131,5 +133,5 @@ fn files(corpora: &Corpora, wanted: &Wanted) -> ParallelFiles {
 }
 
 fn complaint(error: &kiwi_text::Error, path: &str, document: &Document) -> Diagnostic {
-    document.place(Diagnostic::error(error.to_string()).at(path))
+    document.place(Diagnostic::error(error.code(), error.to_string()).at(path))
 }

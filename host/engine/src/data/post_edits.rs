@@ -3,6 +3,7 @@
 
 use kiwi_core::config::{DataSection, Document, RunConfig};
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 
 use super::open::sections;
 use crate::system::Reason;
@@ -16,11 +17,14 @@ pub(crate) fn missing(data: &DataSection, reason: &Reason) -> Vec<Diagnostic> {
             let path = format!("{section}.pe");
             let or =
                 reason.changeable().map(|option| format!("; or set {option} to false")).unwrap_or_default();
-            Diagnostic::error(format!("{} needs post-edits, and {path} is missing", reason.who()))
-                .at(path)
-                .found("no such key")
-                .expected("a path, or a list of one or more paths")
-                .help(format!("add the key \"pe\" with the corrected translations, line by line{or}"))
+            Diagnostic::error(
+                Code::PostEdits,
+                format!("{} needs post-edits, and {path} is missing", reason.who()),
+            )
+            .at(path)
+            .found("no such key")
+            .expected("a path, or a list of one or more paths")
+            .help(format!("add the key \"pe\" with the corrected translations, line by line{or}"))
         })
         .collect()
 }
@@ -40,10 +44,12 @@ pub(crate) fn unread(config: &RunConfig, document: &Document) -> Vec<Diagnostic>
         .map(|(section, _)| {
             let older = format!("{section}.post_edit");
             let path = if document.has(&older) { older } else { format!("{section}.pe") };
-            let warning =
-                Diagnostic::warning("the post-edits are not read: no part of the system needs them")
-                    .at(path)
-                    .help(help);
+            let warning = Diagnostic::warning(
+                Code::NoEffect,
+                "the post-edits are not read: no part of the system needs them",
+            )
+            .at(path)
+            .help(help);
             document.place(warning)
         })
         .collect()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kiwi_core::config::{DataProcessingSection, Document, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SystemHeader;
 use kiwi_text::{Cache, Field, Limits, ParallelCorpus, Vocabularies, Vocabulary};
@@ -41,12 +42,15 @@ pub(super) fn prepare(
     };
     let refuse = |error: Diagnostic| Failure::new(ExitCode::Invalid, document.place(error.at(key)));
     let vocabularies = from_saved(header).map_err(|error| {
-        refuse(Diagnostic::error(format!("{} holds a broken vocabulary: {error}", file.display())))
+        refuse(Diagnostic::error(
+            Code::Vocabulary,
+            format!("{} holds a broken vocabulary: {error}", file.display()),
+        ))
     })?;
     if config.system.load_vocabs.is_some() && section.share_input_fields_encoders && !vocabularies.is_shared()
     {
         return Err(refuse(
-            Diagnostic::error(format!("{} has a vocabulary for each side", file.display()))
+            Diagnostic::error(Code::Vocabulary, format!("{} has a vocabulary for each side", file.display()))
                 .found("two vocabularies")
                 .expected("one, which system.data_processing.share_input_fields_encoders asks for")
                 .help("set share_input_fields_encoders to false, or name a system with a shared vocabulary"),
@@ -98,7 +102,7 @@ fn fit(
         let fitted = match cache {
             Some(cache) => {
                 let cached = cache.fit(train, fields, limits)?;
-                warnings.extend(cached.outcome.warning().map(Diagnostic::warning));
+                warnings.extend(cached.outcome.warning().map(|text| Diagnostic::warning(Code::Cache, text)));
                 cached.value
             }
             None => Vocabulary::fit(train, fields, limits)?,

@@ -3,6 +3,7 @@
 use globset::GlobMatcher;
 use kiwi_core::config::OptimizerSection;
 use kiwi_core::diagnostic::{Diagnostic, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_plugin_api::{NamedTensors, Parameter, ParameterGroup};
 
 use crate::system::ENCODER;
@@ -69,7 +70,7 @@ fn names_nothing(
         .filter(|parameter| parameter.trainable)
         .map(|parameter| parameter.name.as_str())
         .collect();
-    let error = Diagnostic::error(format!("`{text}` names no parameter that trains"))
+    let error = Diagnostic::error(Code::Assignment, format!("`{text}` names no parameter that trains"))
         .at(format!("{}[{index}]", section.path_of("parameters")))
         .found(format!("\"{text}\""))
         .expected("a pattern over the names of parameters, such as \"encoder.embeddings.*\"")
@@ -87,8 +88,8 @@ fn names_nothing(
 fn left_over(names: &[&str]) -> Option<Diagnostic> {
     let error = match names.len() {
         0 => return None,
-        1 => Diagnostic::error("a parameter belongs to no optimizer"),
-        n => Diagnostic::error(format!("{n} parameters belong to no optimizer")),
+        1 => Diagnostic::error(Code::Assignment, "a parameter belongs to no optimizer"),
+        n => Diagnostic::error(Code::Assignment, format!("{n} parameters belong to no optimizer")),
     };
     let error = error
         .at("system.optimizer")
@@ -100,8 +101,8 @@ fn left_over(names: &[&str]) -> Option<Diagnostic> {
 fn claimed_twice(claims: Vec<String>) -> Option<Diagnostic> {
     let error = match claims.len() {
         0 => return None,
-        1 => Diagnostic::error("a parameter belongs to more than one optimizer"),
-        n => Diagnostic::error(format!("{n} parameters belong to more than one optimizer")),
+        1 => Diagnostic::error(Code::Assignment, "a parameter belongs to more than one optimizer"),
+        n => Diagnostic::error(Code::Assignment, format!("{n} parameters belong to more than one optimizer")),
     };
     let error = error
         .at("system.optimizer")
@@ -126,7 +127,7 @@ pub(super) fn groups(
         parameters.into_iter().partition(|(name, _)| name.starts_with(ENCODER));
     if of_encoder.is_empty() {
         return Err(Box::new(
-            Diagnostic::error("this optimizer trains no parameter of the encoder")
+            Diagnostic::error(Code::Assignment, "this optimizer trains no parameter of the encoder")
                 .at(section.path_of("encoder_learning_rate"))
                 .found(encoder_rate.to_string())
                 .expected("no such key, or patterns that name parameters of the encoder")

@@ -2,7 +2,8 @@
 //! states to go on from are there.
 
 use kiwi_core::config::{OptimizerSection, WarmupSteps};
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::Plan;
 use kiwi_plugin_api::{ScheduleKeys, Warmup};
@@ -33,9 +34,8 @@ pub(crate) fn check(
             let report =
                 checked.handle.check_schedule(&checked.config, &schedule_keys(section)).map_err(Setup)?;
             let at = section.path.as_str();
-            errors.extend(report.errors.iter().map(|problem| described(Diagnostic::error, problem, at)));
-            warnings
-                .extend(report.warnings.iter().map(|problem| described(Diagnostic::warning, problem, at)));
+            errors.extend(report.errors.iter().map(|problem| described(Severity::Error, problem, at)));
+            warnings.extend(report.warnings.iter().map(|problem| described(Severity::Warning, problem, at)));
             errors.extend(plateau_beside_schedule(section));
         } else {
             errors
@@ -68,7 +68,7 @@ fn schedule_keys(section: &OptimizerSection) -> ScheduleKeys {
 fn plateau_beside_schedule(section: &OptimizerSection) -> Option<Diagnostic> {
     let (class, decay) = (&section.class_name, section.learning_rate_decay);
     (decay < 1.0).then(|| {
-        Diagnostic::error(format!(
+        Diagnostic::error(Code::Schedule, format!(
             "`{class}` has a learning-rate schedule of its own, which is not combined with learning_rate_decay"
         ))
         .at(section.path_of("learning_rate_decay"))
@@ -93,9 +93,12 @@ fn keys_without_schedule(section: &OptimizerSection, classes: &[String]) -> Vec<
         .filter(|(_, given)| *given)
         .map(|(key, _)| {
             let class = &section.class_name;
-            Diagnostic::error(format!(
-                "`{class}` has no learning-rate schedule of its own, so that {key} would have no effect"
-            ))
+            Diagnostic::error(
+                Code::Schedule,
+                format!(
+                    "`{class}` has no learning-rate schedule of its own, so that {key} would have no effect"
+                ),
+            )
             .at(section.path_of(key))
             .found(format!("{key} beside \"class_name\": \"{class}\""))
             .expected(expected.clone())

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::saved_system::PluginIdentity;
 use kiwi_core::saved_system::archive::Archive;
@@ -75,7 +76,7 @@ pub(super) fn snapshot(
 /// When the file is none, or of another class, or of a newer format.
 pub(super) fn read(path: &Path, class: &str) -> Result<Saved, Box<Diagnostic>> {
     let file = path.display().to_string();
-    let refuse = |message: String| Diagnostic::error(message).found(file.clone());
+    let refuse = |message: String| Diagnostic::error(Code::OptimizerState, message).found(file.clone());
     let no_state = "is not the saved state of an optimizer";
     let help = "name the optimizer.safetensors of a run's directory, or remove the key";
     let archive = Archive::open(path)

@@ -2,6 +2,7 @@
 
 use kiwi_core::config::{OptimizerSection, Precision, WarmupSteps};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{Plan, ResolvedComponent};
 use kiwi_plugin_api::abi::host::{CallError, OptimizerInstance, ScheduleInstance};
@@ -170,7 +171,10 @@ impl Optimizers {
                 rates.len(),
                 self.entries.len()
             );
-            return Err(Failure::new(ExitCode::Invalid, Diagnostic::error(message).at("system.optimizer")));
+            return Err(Failure::new(
+                ExitCode::Invalid,
+                Diagnostic::error(Code::OptimizerState, message).at("system.optimizer"),
+            ));
         }
         for ((entry, progress), tensors) in self.entries.iter_mut().zip(rates).zip(tensors) {
             entry.instance.load_state(tensors).map_err(Setup)?;
@@ -221,6 +225,7 @@ impl Entry {
         if section.encoder_learning_rate.is_some() && groups.len() == 1 {
             warnings.push(
                 Diagnostic::warning(
+                    Code::NoEffect,
                     "learning_rate is the rate of no parameter: all that train are the encoder's",
                 )
                 .at(section.path_of("learning_rate"))
@@ -263,7 +268,7 @@ impl Entry {
 
 fn unsaved(error: &kiwi_plugin_api::Error) -> Failure {
     let message = format!("cannot save the state of the optimizer: {error}");
-    Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+    Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::TorchFailed, message))
 }
 
 /// What the log calls each optimizer, to follow what it says of it: nothing for the only one, else its class, or its place where
@@ -292,7 +297,7 @@ fn dense_gradients(
     }
     let class = &section.class_name;
     Err(Box::new(
-        Diagnostic::error(format!("the optimizer `{class}` can use sparse gradients only"))
+        Diagnostic::error(Code::PartsDoNotFit, format!("the optimizer `{class}` can use sparse gradients only"))
             .at(section.path_of("class_name"))
             .found(format!("{} parameters with dense gradients: {}", dense.len(), dense.join(", ")))
             .expected("tables of embeddings with sparse_embeddings, and no other parameters")
@@ -337,10 +342,13 @@ fn own_schedule(
         })?;
     if run_steps > training_steps && schedule.factor(run_steps - 1).map_err(Setup)? == 0.0 {
         warnings.push(
-            Diagnostic::warning("the learning rate is 0 in the last steps of the run, which change nothing")
-                .at(section.path_of("training_steps"))
-                .found(format!("{training_steps} steps, and the run has {run_steps}"))
-                .help("remove training_steps, so that the schedule is for the whole run"),
+            Diagnostic::warning(
+                Code::NoEffect,
+                "the learning rate is 0 in the last steps of the run, which change nothing",
+            )
+            .at(section.path_of("training_steps"))
+            .found(format!("{training_steps} steps, and the run has {run_steps}"))
+            .help("remove training_steps, so that the schedule is for the whole run"),
         );
     }
     let whose = match (section.training_steps, before) {

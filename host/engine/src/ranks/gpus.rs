@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::search::{nccl_file_name, places_of};
 use kiwi_distributed::Nccl;
@@ -33,7 +34,7 @@ impl Ranks {
         }
         let (Some(group), Ok((nccl, gpu))) = (&mut self.group, here) else { return Ok(None) };
         group.use_nccl(nccl, gpu).map_err(|error| {
-            let error = Diagnostic::error(error.to_string()).help(
+            let error = Diagnostic::error(Code::Nccl, error.to_string()).help(
                 "see that each process has a GPU of its own; NCCL_DEBUG=INFO shows what NCCL does, and without the library \
                  gradients go by way of the CPU",
             );
@@ -70,7 +71,7 @@ fn open(program: &Path) -> Result<Nccl, String> {
 }
 
 fn by_way_of_the_cpu(rank: usize, reason: &str) -> Diagnostic {
-    Diagnostic::warning("gradients are summed by way of the CPU, which is slow: NCCL is not there")
+    Diagnostic::warning(Code::SlowSums, "gradients are summed by way of the CPU, which is slow: NCCL is not there")
         .note(format!("rank {rank}: {reason}"))
         .help(
             "build it with `cargo build --release -p kiwi-nccl --features nccl`, and put its library beside the program on every machine",

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::{Launcher, Place};
 use kiwi_distributed::{GiveUp, Group, GroupError, How, Listener, Loss, Pace, Watch};
@@ -103,7 +104,7 @@ impl Ranks {
             // A process that waits for the lost rank fails by this, tells why and ends.
             give_up.iter().for_each(GiveUp::now);
             std::thread::sleep(TIME_TO_END);
-            let _ = writeln!(io::stderr(), "error: rank {rank} of {ranks} ends at once: {loss}");
+            let _ = writeln!(io::stderr(), "error[E0607]: rank {rank} of {ranks} ends at once: {loss}");
             signal_hook::low_level::exit(ExitCode::RunFailed.number());
         };
         let (token, pace) = (place.name.as_bytes(), Pace { grace: TIME_TO_NOTICE, ..Pace::default() });
@@ -153,8 +154,8 @@ impl Ranks {
             return failure;
         }
         let Some(loss) = watch.loss(TIME_TO_LEARN) else { return failure };
-        let mut error =
-            Diagnostic::error(loss.to_string()).note(format!("rank {rank} of {ranks} ends for that"));
+        let mut error = Diagnostic::error(Code::RankLost, loss.to_string())
+            .note(format!("rank {rank} of {ranks} ends for that"));
         error = match loss.how {
             How::Failed(_) => error.help("look at what that rank has said"),
             How::Ended => error.help(
@@ -370,14 +371,15 @@ impl Ranks {
         };
         work(group).map_err(|error| {
             self.lost = true;
-            let error = Diagnostic::error(error.to_string()).help("look at what the other ranks have said");
+            let error = Diagnostic::error(Code::RankLost, error.to_string())
+                .help("look at what the other ranks have said");
             Failure::new(ExitCode::RunFailed, error)
         })
     }
 }
 
 fn not_met(error: &dyn std::fmt::Display) -> Failure {
-    let error = Diagnostic::error(error.to_string())
+    let error = Diagnostic::error(Code::RanksNotMet, error.to_string())
         .help("see that all ranks are started, and that each reaches the host and port where they meet");
     Failure::new(ExitCode::Invalid, error)
 }
@@ -386,6 +388,7 @@ fn misunderstood(error: &dyn std::fmt::Display) -> Failure {
     let message = format!("what the ranks say to one another cannot be understood: {error}");
     Failure::new(
         ExitCode::RunFailed,
-        Diagnostic::error(message).help("install one version of kiwi-host on all machines"),
+        Diagnostic::error(Code::RanksDiffer, message)
+            .help("install one version of kiwi-host on all machines"),
     )
 }

@@ -10,6 +10,7 @@ mod tracked;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::request::{Common, Verbosity};
 use kiwi_tracking::record::{Event as Recorded, Message, Started};
 use kiwi_tracking::{Options, Tracking};
@@ -31,6 +32,8 @@ pub(crate) struct Report<'a> {
     plugins: PluginLog,
     /// Whether another rank says the same.
     muted: bool,
+    /// The warnings so far, where somebody wants them together.
+    warned: Option<Vec<Diagnostic>>,
     /// Who else is told, once the run has a directory.
     tracking: Option<(PathBuf, Tracking)>,
 }
@@ -46,8 +49,19 @@ impl<'a> Report<'a> {
             progress: Progress::new(bar),
             plugins: PluginLog::install(),
             muted: false,
+            warned: None,
             tracking: None,
         }
+    }
+
+    /// Remembers warnings from now on, for [`Report::warned`].
+    pub(crate) fn remember_warnings(&mut self) {
+        self.warned = Some(Vec::new());
+    }
+
+    /// The warnings that were remembered.
+    pub(crate) fn warned(&self) -> &[Diagnostic] {
+        self.warned.as_deref().unwrap_or_default()
     }
 
     /// Says and writes nothing, where another rank does.
@@ -59,7 +73,8 @@ impl<'a> Report<'a> {
     /// `save_interval` optimizer steps that have an entry, and after each validation.
     pub(crate) fn attach(&mut self, directory: &Path, save_interval: u64) {
         if let Err(error) = self.log.attach(&directory.join("output.log"), save_interval) {
-            self.outlet.diagnostics(vec![Diagnostic::warning(format!("no log is written: {error}"))]);
+            self.outlet
+                .diagnostics(vec![Diagnostic::warning(Code::NoLog, format!("no log is written: {error}"))]);
         }
     }
 
@@ -77,7 +92,7 @@ impl<'a> Report<'a> {
         self.log.flush();
         if let Some((_, tracking)) = self.tracking.take() {
             for warning in tracking.close() {
-                self.handle(&Event::Warning(Diagnostic::warning(warning)));
+                self.handle(&Event::Warning(Diagnostic::warning(Code::TrackingWarns, warning)));
             }
         }
         self.log.flush();
@@ -93,7 +108,7 @@ impl<'a> Report<'a> {
     fn tell_of_tracking(&mut self) {
         let warnings = self.tracking.as_mut().map(|(_, tracking)| tracking.warnings()).unwrap_or_default();
         for warning in warnings {
-            self.handle(&Event::Warning(Diagnostic::warning(warning)));
+            self.handle(&Event::Warning(Diagnostic::warning(Code::TrackingWarns, warning)));
         }
     }
 
@@ -146,6 +161,9 @@ impl<'a> Report<'a> {
         match event {
             Event::Warning(diagnostic) => {
                 self.log.write("WARNING", &lines::of_diagnostic(diagnostic));
+                if let Some(warned) = &mut self.warned {
+                    warned.push(diagnostic.clone());
+                }
                 self.progress.suspend(|| self.outlet.diagnostics(vec![diagnostic.clone()]));
             }
             event => {
@@ -179,7 +197,7 @@ impl<'a> Report<'a> {
         for (level, text) in self.plugins.drain() {
             match level {
                 kiwi_plugin_api::log::Level::Warning => {
-                    self.handle(&Event::Warning(Diagnostic::warning(text)))
+                    self.handle(&Event::Warning(Diagnostic::warning(Code::PluginWarns, text)))
                 }
                 kiwi_plugin_api::log::Level::Info => self.handle(&Event::Note(text)),
                 kiwi_plugin_api::log::Level::Debug if self.muted => {}

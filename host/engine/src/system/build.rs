@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::{Kind, Registry};
@@ -247,7 +248,7 @@ impl System {
             let error = kiwi_plugin_api::Error::from(error);
             let [encoder, head] = [&self.encoder_part, &self.head_part]
                 .map(|part| format!("`{}` of the plugin `{}`", part.class_name, part.plugin.name));
-            let diagnostic = Diagnostic::error(format!("backward failed: {error}"))
+            let diagnostic = Diagnostic::error(Code::TorchFailed, format!("backward failed: {error}"))
                 .note(format!("in what {encoder} or {head} computed in forward"));
             Failure::new(ExitCode::RunFailed, diagnostic)
         })
@@ -305,10 +306,13 @@ fn refuse_missing_features(parts: &Parts, given: &BTreeMap<String, i64>) -> Resu
         .filter(|feature| !given.contains_key(*feature))
         .map(|feature| {
             let known: Vec<_> = given.keys().map(String::as_str).collect();
-            Diagnostic::error(format!(
-                "the head `{}` reads the feature `{feature}`, which the encoder `{}` does not give",
-                head.class, encoder.class
-            ))
+            Diagnostic::error(
+                Code::PartsDoNotFit,
+                format!(
+                    "the head `{}` reads the feature `{feature}`, which the encoder `{}` does not give",
+                    head.class, encoder.class
+                ),
+            )
             .found(format!("`{feature}`"))
             .expected(format!("one of {}", known.join(", ")))
             .nearest(nearest(feature, known))
@@ -367,7 +371,7 @@ fn metrics(
         for output in &outputs {
             let name = format!("{output}_{}", metric.resolved.class);
             if entries.iter().any(|(known, _, _)| *known == name) {
-                let error = Diagnostic::error(format!("the metric `{name}` is there already"))
+                let error = Diagnostic::error(Code::Metric, format!("the metric `{name}` is there already"))
                     .at(format!("system.metrics[{i}]"))
                     .help("take it out of system.metrics");
                 return Err(Failure::new(ExitCode::Invalid, error));

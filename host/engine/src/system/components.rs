@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiwi_core::config::Document;
-use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, ResolvedComponent};
 use kiwi_core::plugins::Registry;
@@ -110,8 +111,8 @@ impl Components {
             let handle = self.open(&resolved)?;
             let report = handle.check(&Value::Object(resolved.config.clone())).map_err(Setup)?;
             let at = &resolved.config_path;
-            errors.extend(report.errors.iter().map(|p| place(described(Diagnostic::error, p, at))));
-            warnings.extend(report.warnings.iter().map(|p| place(described(Diagnostic::warning, p, at))));
+            errors.extend(report.errors.iter().map(|p| place(described(Severity::Error, p, at))));
+            warnings.extend(report.warnings.iter().map(|p| place(described(Severity::Warning, p, at))));
             if let Some(config) = report.config.filter(|_| report.errors.is_empty()) {
                 let needs = Needs::of(&resolved, &handle, &config).map_err(Setup)?;
                 errors.extend(needs.impossible().chain(unmet(&needs)).map(place));
@@ -128,13 +129,17 @@ impl Components {
 }
 
 /// A problem that a component sees at a path below `part`, as a complaint.
-pub(crate) fn described(new: fn(String) -> Diagnostic, problem: &ConfigProblem, part: &str) -> Diagnostic {
+pub(crate) fn described(severity: Severity, problem: &ConfigProblem, part: &str) -> Diagnostic {
     let path = match (part, problem.path.as_str()) {
         ("", path) => path.to_owned(),
         (part, "") => part.to_owned(),
         (part, path) => format!("{part}.{path}"),
     };
-    let mut diagnostic = new(problem.message.clone()).at(path).nearest(problem.nearest.clone());
+    let diagnostic = match severity {
+        Severity::Error => Diagnostic::error(Code::ComponentOption, &problem.message),
+        Severity::Warning => Diagnostic::warning(Code::PluginWarns, &problem.message),
+    };
+    let mut diagnostic = diagnostic.at(path).nearest(problem.nearest.clone());
     diagnostic.found = problem.found.clone();
     diagnostic.expected = problem.expected.clone();
     diagnostic.help = problem.help.clone();
@@ -150,8 +155,11 @@ fn open(component: &ResolvedComponent) -> Result<Plugin, Failure> {
 fn refused(component: &ResolvedComponent, reason: String) -> Failure {
     Failure::new(
         ExitCode::Plugin,
-        Diagnostic::error(format!("the plugin `{}` cannot be used: {reason}", component.plugin))
-            .found(component.file.display().to_string())
-            .help("rebuild or reinstall the plugin, or take it out of the config"),
+        Diagnostic::error(
+            Code::PluginRefused,
+            format!("the plugin `{}` cannot be used: {reason}", component.plugin),
+        )
+        .found(component.file.display().to_string())
+        .help("rebuild or reinstall the plugin, or take it out of the config"),
     )
 }

@@ -1,6 +1,7 @@
 //! Failures of components as complaints.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::abi::guard::FailureKind;
 use kiwi_plugin_api::abi::host::CallError;
@@ -37,10 +38,13 @@ fn diagnostic(error: &CallError) -> Diagnostic {
         FailureKind::Poisoned => "cannot be used any more",
     };
     let origin = &error.origin;
-    let mut diagnostic = Diagnostic::error(format!(
-        "`{}` of the plugin `{}` {how} in {}: {}",
-        origin.class, origin.plugin, error.phase, error.message
-    ));
+    let mut diagnostic = Diagnostic::error(
+        Code::ComponentFailed,
+        format!(
+            "`{}` of the plugin `{}` {how} in {}: {}",
+            origin.class, origin.plugin, error.phase, error.message
+        ),
+    );
     if let Some(location) = &error.location {
         diagnostic = diagnostic.note(format!("at {location}"));
     }

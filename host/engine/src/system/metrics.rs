@@ -1,6 +1,7 @@
 //! The metrics of a head, what batches add to them, and the main metric.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::abi::host::{CallError, MetricInstance};
 use kiwi_plugin_api::{HeadOutput, Ordering};
@@ -77,7 +78,7 @@ impl MetricSet {
             match self.entries.iter().position(|entry| entry.name == *name) {
                 Some(index) => main.push(index),
                 None => errors.push(
-                    Diagnostic::error(format!("`{name}` is none of the system's metrics"))
+                    Diagnostic::error(Code::Metric, format!("`{name}` is none of the system's metrics"))
                         .at("trainer.main_metric")
                         .found(format!("\"{name}\""))
                         .expected(format!("one of {}", known.join(", ")))
@@ -94,11 +95,14 @@ impl MetricSet {
                 })
                 .collect();
             errors.push(
-                Diagnostic::error("metrics of different orderings cannot be summed to a main metric")
-                    .at("trainer.main_metric")
-                    .found(described.join(" + "))
-                    .expected("metrics that are all min or all max")
-                    .help("choose one of them, or several of one ordering"),
+                Diagnostic::error(
+                    Code::Metric,
+                    "metrics of different orderings cannot be summed to a main metric",
+                )
+                .at("trainer.main_metric")
+                .found(described.join(" + "))
+                .expected("metrics that are all min or all max")
+                .help("choose one of them, or several of one ordering"),
             );
         }
         if errors.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kiwi_core::diagnostic::{Diagnostic, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::plan::ResolvedComponent;
 use kiwi_core::plugins::Kind;
 use kiwi_plugin_api::abi::host::{CallError, ComponentHandle};
@@ -129,10 +130,10 @@ impl Needs {
     pub(crate) fn impossible(&self) -> impl Iterator<Item = Diagnostic> {
         let names = Field::ALL.map(Field::name);
         self.unknown.iter().map(move |(field, reason)| {
-            let error = Diagnostic::error(format!(
-                "{} reads the field `{field}`, which this host does not know",
-                reason.who()
-            ));
+            let error = Diagnostic::error(
+                Code::PartsDoNotFit,
+                format!("{} reads the field `{field}`, which this host does not know", reason.who()),
+            );
             reason
                 .place(error)
                 .found(format!("`{field}`"))

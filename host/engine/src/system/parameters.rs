@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::archive::Archive;
 use kiwi_plugin_api::Parameter;
@@ -59,30 +60,42 @@ pub(crate) fn load(
         let kind = dtype_of(parameter.tensor.kind());
         let expected = format!("{kind} of shape {shape:?}");
         let Some(data) = saved.tensor(name) else {
-            errors.push(Diagnostic::error(format!("{file} has no tensor `{name}`")).expected(expected));
+            errors.push(
+                Diagnostic::error(Code::TensorsDoNotFit, format!("{file} has no tensor `{name}`"))
+                    .expected(expected),
+            );
             continue;
         };
         let found: Vec<i64> = data.shape.iter().map(|size| *size as i64).collect();
         if found != shape || kind_of(data.dtype) != Some(parameter.tensor.kind()) {
             errors.push(
-                Diagnostic::error(format!("the tensor `{name}` in {file} does not fit the system"))
-                    .found(format!("{:?} of shape {found:?}", data.dtype))
-                    .expected(expected),
+                Diagnostic::error(
+                    Code::TensorsDoNotFit,
+                    format!("the tensor `{name}` in {file} does not fit the system"),
+                )
+                .found(format!("{:?} of shape {found:?}", data.dtype))
+                .expected(expected),
             );
             continue;
         }
         match tensor_from(&data) {
             Ok(tensor) => values.push((parameter.tensor.shallow_clone(), tensor)),
-            Err(error) => errors.push(Diagnostic::error(format!("the tensor `{name}` in {file}: {error}"))),
+            Err(error) => errors.push(Diagnostic::error(
+                Code::TensorsDoNotFit,
+                format!("the tensor `{name}` in {file}: {error}"),
+            )),
         }
     }
     for data in saved.tensors().filter(|data| is_value(&data.name)) {
         if !parameters.iter().any(|parameter| parameter.name == data.name) {
             let known = parameters.iter().map(|parameter| parameter.name.as_str());
             errors.push(
-                Diagnostic::error(format!("{file} has a tensor `{}`, which the system has not", data.name))
-                    .found(format!("{:?} of shape {:?}", data.dtype, data.shape))
-                    .nearest(nearest(&data.name, known)),
+                Diagnostic::error(
+                    Code::TensorsDoNotFit,
+                    format!("{file} has a tensor `{}`, which the system has not", data.name),
+                )
+                .found(format!("{:?} of shape {:?}", data.dtype, data.shape))
+                .nearest(nearest(&data.name, known)),
             );
         }
     }
@@ -91,7 +104,10 @@ pub(crate) fn load(
     }
     for (mut parameter, value) in values {
         no_grad(|| parameter.f_copy_(&value)).map_err(|error| {
-            Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("cannot load {file}: {error}")))
+            Failure::new(
+                ExitCode::RunFailed,
+                Diagnostic::error(Code::TorchFailed, format!("cannot load {file}: {error}")),
+            )
         })?;
     }
     Ok(())

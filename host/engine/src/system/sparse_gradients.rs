@@ -1,6 +1,7 @@
 //! Whether an optimizer can use sparse gradients, found out on a table of two rows before anything is trained.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::ParameterGroup;
 use kiwi_plugin_api::abi::guard::FailureKind;
@@ -25,7 +26,7 @@ pub(crate) fn refused(
     for parameter in sparse.iter().filter(trains) {
         let table = table_with_sparse_gradient().map_err(|error| {
             let error = format!("a sparse gradient could not be made: {error}");
-            Failure::new(ExitCode::RunFailed, Diagnostic::error(error))
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::TorchFailed, error))
         })?;
         let group = ParameterGroup::new(&*trained.name, vec![(parameter.name.clone(), table)]);
         let tried = OptimizerInstance::create(&optimizer.handle, &optimizer.config, &[group])
@@ -35,12 +36,15 @@ pub(crate) fn refused(
             Ok(()) => {}
             Err(error) if error.kind == FailureKind::Error => {
                 let reason = &parameter.reason;
-                let complaint = Diagnostic::error(format!(
-                    "{} gives `{}` a sparse gradient, which the optimizer `{}` cannot use",
-                    reason.who(),
-                    parameter.name,
-                    optimizer.resolved.class
-                ));
+                let complaint = Diagnostic::error(
+                    Code::PartsDoNotFit,
+                    format!(
+                        "{} gives `{}` a sparse gradient, which the optimizer `{}` cannot use",
+                        reason.who(),
+                        parameter.name,
+                        optimizer.resolved.class
+                    ),
+                );
                 let other = "choose an optimizer that takes sparse gradients";
                 let help = match reason.changeable() {
                     Some(path) => format!("set {path} to false, or {other}"),

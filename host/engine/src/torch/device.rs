@@ -2,6 +2,7 @@
 
 use kiwi_core::device::{AskedDevice, DeviceChoice};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::Result;
 use kiwi_plugin_api::torch_ext::set_cuda_device;
@@ -18,16 +19,18 @@ pub(crate) fn open(asked: &AskedDevice) -> std::result::Result<Device, Failure> 
     }
     // The program has opened the CUDA part of libtorch and found a driver.
     if !tch::utils::has_cudart() {
-        let complaint =
-            Diagnostic::error("the CUDA part of libtorch is open, and libtorch does not know of it")
-                .expected("a CUDA part of the same build as the CPU part")
-                .help("install torch anew into an empty directory, with all that it depends on");
+        let complaint = Diagnostic::error(
+            Code::NoCuda,
+            "the CUDA part of libtorch is open, and libtorch does not know of it",
+        )
+        .expected("a CUDA part of the same build as the CPU part")
+        .help("install torch anew into an empty directory, with all that it depends on");
         return Err(refuse(complaint));
     }
     let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
     let index = choose(asked.choice, count).map_err(|complaint| refuse(with_reason(*complaint, count)))?;
     works(index).map_err(|error| {
-        let complaint = Diagnostic::error(format!("the GPU of number {index} does not compute"))
+        let complaint = Diagnostic::error(Code::NoGpu, format!("the GPU of number {index} does not compute"))
             .note(error.to_string())
             .expected("a GPU with free memory that this build of libtorch has code for")
             .help("look at `nvidia-smi`, or choose another GPU");
@@ -41,7 +44,7 @@ fn choose(choice: DeviceChoice, count: usize) -> std::result::Result<usize, Box<
     let there = match count {
         0 => {
             return Err(Box::new(
-                Diagnostic::error("there is an NVIDIA driver, and it shows no GPU")
+                Diagnostic::error(Code::NoGpu, "there is an NVIDIA driver, and it shows no GPU")
                     .found("0 GPUs")
                     .expected("at least one GPU")
                     .help("look at `nvidia-smi` and at CUDA_VISIBLE_DEVICES, which hides GPUs"),
@@ -52,7 +55,7 @@ fn choose(choice: DeviceChoice, count: usize) -> std::result::Result<usize, Box<
     };
     match choice {
         DeviceChoice::Gpu(index) if index >= count => Err(Box::new(
-            Diagnostic::error(format!("there is no GPU of number {index}"))
+            Diagnostic::error(Code::NoGpu, format!("there is no GPU of number {index}"))
                 .found(there)
                 .expected(format!("a number from 0 to {}", count - 1))
                 .help("choose one of those that are there; CUDA_VISIBLE_DEVICES hides GPUs and numbers the others anew"),

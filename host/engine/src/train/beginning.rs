@@ -2,6 +2,7 @@
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::Place;
 use kiwi_core::plan::Plan;
@@ -24,7 +25,10 @@ pub(super) fn ranks() -> Result<Ranks, Failure> {
 
 /// The complaint that rank 0 says nothing of where the run lies.
 pub(super) fn no_directory() -> Failure {
-    Failure::new(ExitCode::RunFailed, Diagnostic::error("rank 0 does not say where the run lies"))
+    Failure::new(
+        ExitCode::RunFailed,
+        Diagnostic::error(Code::RanksDiffer, "rank 0 does not say where the run lies"),
+    )
 }
 
 /// Tells the log how many processes there are, and what becomes of batches and learning rates.
@@ -51,10 +55,13 @@ pub(super) fn describe_ranks(ranks: &Ranks, config: &RunConfig, report: &mut Rep
     ));
     report.note(format!("gradients are summed by {}", ranks.summed_by()));
     if let Some(pairs) = config.system.batch_size.train.filter(|pairs| *pairs < count as usize) {
-        let warning = Diagnostic::warning(format!(
-            "{count} processes divide batches of {pairs}: {} of them have nothing to do",
-            count as usize - pairs
-        ));
+        let warning = Diagnostic::warning(
+            Code::IdleProcesses,
+            format!(
+                "{count} processes divide batches of {pairs}: {} of them have nothing to do",
+                count as usize - pairs
+            ),
+        );
         report.warnings([warning
             .at("system.batch_size.train")
             .help("raise it, and as a rule the learning rate with it; or start fewer processes")]);

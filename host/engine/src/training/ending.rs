@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SavedSystem;
 use kiwi_tracking::number::Number;
@@ -48,7 +49,10 @@ impl Trainer<'_> {
         }
         written.map_err(|problem| {
             let message = format!("training is done, but what is to be kept cannot be written: {problem}");
-            Failure::new(ExitCode::RunFailed, Diagnostic::error(message).help("make room or rights there"))
+            Failure::new(
+                ExitCode::RunFailed,
+                Diagnostic::error(Code::CannotSave, message).help("make room or rights there"),
+            )
         })?;
         self.ranks.wait_for_all()?;
         let outcome = Outcome { reason, summary: self.summary(reason) };
@@ -60,7 +64,10 @@ impl Trainer<'_> {
         if let Err(failure) = self.test(best.as_deref()) {
             // What was trained is there: a test that fails takes nothing from it.
             if is_interruption(&failure) {
-                self.emit(Event::Warning(Diagnostic::warning("a signal came: the system is not tested")));
+                self.emit(Event::Warning(Diagnostic::warning(
+                    Code::CutShort,
+                    "a signal came: the system is not tested",
+                )));
             }
             for diagnostic in failure.diagnostics {
                 let message = format!("the system could not be tested: {}", diagnostic.message);
@@ -96,9 +103,10 @@ impl Trainer<'_> {
             }
         }
         if let Err(problem) = written {
-            self.emit(Event::Warning(Diagnostic::warning(format!(
-                "no resume point could be written: {problem}"
-            ))));
+            self.emit(Event::Warning(Diagnostic::warning(
+                Code::CannotSave,
+                format!("no resume point could be written: {problem}"),
+            )));
         }
         let reason = StopReason::Interrupted(signal);
         let outcome = Outcome { reason, summary: self.summary(reason) };
@@ -152,8 +160,9 @@ impl Trainer<'_> {
             return Ok(());
         }
         if let Some(file) = best {
-            let saved = SavedSystem::open(file)
-                .map_err(|error| Failure::new(ExitCode::RunFailed, Diagnostic::error(error.to_string())))?;
+            let saved = SavedSystem::open(file).map_err(|error| {
+                Failure::new(ExitCode::RunFailed, Diagnostic::error(error.code(), error.to_string()))
+            })?;
             self.system.load(&saved)?;
         }
         let limit = self.config.debug.then_some(1);

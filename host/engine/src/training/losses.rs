@@ -2,6 +2,7 @@
 //! step waits for it.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{EncodedCorpus, Field};
 use kiwi_tracking::number::Number;
@@ -234,7 +235,7 @@ pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus) -> 
         .collect();
     Failure::new(
         ExitCode::RunFailed,
-        Diagnostic::error(format!(
+        Diagnostic::error(Code::NotFinite, format!(
             "the {} is not finite: {number} in epoch {}, after {} optimizer steps",
             match place.figure {
                 Figure::Loss => "loss",

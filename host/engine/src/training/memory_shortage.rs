@@ -1,6 +1,7 @@
 //! Batches that do not fit into memory: recognised by what libtorch says, told by what can be done about them.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Batch, EncodedCorpus, Field};
 
@@ -60,12 +61,15 @@ pub(super) fn complaint(
             place(Field::Target)
         )
     });
-    let mut error = Diagnostic::error(format!(
-        "a batch does not fit into memory: {} pairs, in epoch {}, after {} optimizer steps",
-        batch.pairs.len(),
-        position.epoch,
-        position.step
-    ))
+    let mut error = Diagnostic::error(
+        Code::OutOfMemory,
+        format!(
+            "a batch does not fit into memory: {} pairs, in epoch {}, after {} optimizer steps",
+            batch.pairs.len(),
+            position.epoch,
+            position.step
+        ),
+    )
     .note(longest);
     let parts = [("asked for", &shortage.asked), ("free", &shortage.free)];
     let told: Vec<_> =
@@ -85,7 +89,10 @@ mod tests {
     #[test]
     fn what_allocators_say_is_understood() {
         let of = |text: &str| {
-            let failure = Failure::new(ExitCode::RunFailed, Diagnostic::error("it failed").note(text));
+            let failure = Failure::new(
+                ExitCode::RunFailed,
+                Diagnostic::error(Code::TorchFailed, "it failed").note(text),
+            );
             recognise(&failure)
                 .map(|Shortage { asked, free }| (asked.unwrap_or_default(), free.unwrap_or_default()))
         };

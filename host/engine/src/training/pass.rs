@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kiwi_core::config::{Precision, RunConfig};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::HeadOutput;
 use kiwi_text::{Batch, BatchPlan, BatchStream};
@@ -103,7 +104,10 @@ pub(super) fn is_interruption(failure: &Failure) -> bool {
 
 /// A failure of libtorch outside any component.
 pub(crate) fn failed(error: kiwi_plugin_api::Error) -> Failure {
-    Failure::new(ExitCode::RunFailed, Diagnostic::error(format!("libtorch failed: {error}")))
+    Failure::new(
+        ExitCode::RunFailed,
+        Diagnostic::error(Code::TorchFailed, format!("libtorch failed: {error}")),
+    )
 }
 
 /// The number in a tensor of one element.

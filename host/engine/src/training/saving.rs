@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kiwi_core::config::RunConfig;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::SystemHeader;
 use kiwi_tracking::record::{Kept, Summary};
@@ -53,7 +54,7 @@ impl Saving {
         let resume_points = keeper.directory().resume_points();
         let writer = Writer::start(resume_points).map_err(|error| {
             let message = format!("no thread to write files with: {error}");
-            Failure::new(ExitCode::RunFailed, Diagnostic::error(message))
+            Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::MachineLimits, message))
         })?;
         let interval = config.trainer.checkpoint.resume_interval;
         Ok(Self { keeper, writer, identity, interval, saved_at: None, left_over: Vec::new() })
@@ -100,7 +101,9 @@ impl Saving {
         let written = serde_json::to_string_pretty(summary)
             .map_err(std::io::Error::from)
             .and_then(|text| write_text(&path, &text));
-        written.map_err(|error| Diagnostic::warning(format!("cannot write {}: {error}", path.display())))
+        written.map_err(|error| {
+            Diagnostic::warning(Code::NoLog, format!("cannot write {}: {error}", path.display()))
+        })
     }
 }
 
@@ -382,18 +385,21 @@ impl Trainer<'_> {
         for notice in self.saving.writer.notices() {
             let event = match notice {
                 Notice::Failing(problem) => Event::Warning(
-                    Diagnostic::warning(format!("what is to be kept cannot be written: {problem}"))
-                        .note("training goes on, and writing is tried again every few seconds")
-                        .help("make room or rights there"),
+                    Diagnostic::warning(
+                        Code::CannotSave,
+                        format!("what is to be kept cannot be written: {problem}"),
+                    )
+                    .note("training goes on, and writing is tried again every few seconds")
+                    .help("make room or rights there"),
                 ),
                 Notice::Written => Event::Note("what could not be written is written now".to_owned()),
                 Notice::GivenUp(path) => {
                     self.saving.keeper.forget(&path);
                     given_up = true;
-                    Event::Warning(Diagnostic::warning(format!(
-                        "{} is lost: it waited to be written, and newer ones came",
-                        path.display()
-                    )))
+                    Event::Warning(Diagnostic::warning(
+                        Code::CannotSave,
+                        format!("{} is lost: it waited to be written, and newer ones came", path.display()),
+                    ))
                 }
             };
             self.emit(event);

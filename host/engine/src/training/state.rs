@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::saved_system::archive::Archive;
 use kiwi_plugin_api::torch_ext::gradients;
@@ -178,5 +179,5 @@ pub(super) fn tensor(archive: &Archive, name: &str, device: Device) -> Result<Op
 
 fn unreadable(archive: &Archive, error: &kiwi_plugin_api::Error) -> Failure {
     let message = format!("the resume point {} cannot be read: {error}", archive.path().display());
-    Failure::new(ExitCode::Invalid, Diagnostic::error(message))
+    Failure::new(ExitCode::Invalid, Diagnostic::error(Code::OptimizerState, message))
 }

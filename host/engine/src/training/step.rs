@@ -237,6 +237,7 @@ impl Trainer<'_> {
                 for diagnostic in failure.diagnostics {
                     let warning = kiwi_core::diagnostic::Diagnostic {
                         severity: kiwi_core::diagnostic::Severity::Warning,
+                        code: kiwi_core::error_code::Code::BatchSkipped,
                         message: format!("a batch is skipped, {all} so far: {}", diagnostic.message),
                         ..diagnostic
                     };

@@ -2,6 +2,7 @@
 
 use kiwi_core::config::{RunConfig, ValidationInterval};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 
 use crate::data::counted;
@@ -38,7 +39,7 @@ impl Interval {
         let has = counted(batches, "batch");
         Err(Box::new(Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error(format!(
+            Diagnostic::error(Code::NoValidation, format!(
                 "validation_steps={every} is longer than an epoch, which has {has}: no validation would ever take place"
             ))
             .at("trainer.checkpoint.validation_steps")

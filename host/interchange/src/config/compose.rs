@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, nearest};
+use kiwi_core::error_code::Code;
 
 use super::error::{Error, Problem};
 use super::node::{Content, Entry, Node, Place, Sources};
@@ -143,7 +144,7 @@ fn merge(under: &mut Node, over: Node, path: &str, sources: &Sources, changes: &
         let (lost, held) = (sources.location(under.place), sources.location(over.place));
         let why = "two files give a value, and the later in `defaults` holds, as in Hydra up to 1.0";
         changes.push(
-            Diagnostic::warning(format!("`{path}`: {why}"))
+            Diagnostic::warning(Code::ConvertedWithChanges, format!("`{path}`: {why}"))
                 .located(held)
                 .at(path)
                 .note(format!("the other stands in {}:{}", lost.file.display(), lost.line))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 
 use super::node::{Place, Sources};
 
@@ -67,7 +68,7 @@ impl Error {
 
     /// The complaint.
     pub(super) fn diagnostic(&self, sources: &Sources) -> Diagnostic {
-        let error = Diagnostic::error(self.problem.to_string());
+        let error = Diagnostic::error(Code::Yaml, self.problem.to_string());
         let error = match self.place {
             Some(place) => error.located(sources.location(place)),
             None => error,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use kiwi_core::config::not_supported_yet;
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 
 use super::compose::SECTIONS;
 use super::error::{Error, Problem};
@@ -155,7 +156,7 @@ impl Config<'_> {
                 "`{class}` is none of OpenKiwi's classes for pretraining: a plugin has to register it"
             );
             self.changes.push(
-                Diagnostic::warning(warning)
+                Diagnostic::warning(Code::ConvertedWithChanges, warning)
                     .located(self.sources.location(place))
                     .at("system.class_name")
                     .expected("Predictor"),
@@ -311,7 +312,9 @@ impl Config<'_> {
     }
 
     fn change(&mut self, path: &str, place: Place, message: String, found: Option<&Node>) {
-        let change = Diagnostic::warning(message).located(self.sources.location(place)).at(path);
+        let change = Diagnostic::warning(Code::ConvertedWithChanges, message)
+            .located(self.sources.location(place))
+            .at(path);
         self.changes.push(match found {
             Some(node) if !matches!(node.content, Content::Map(_)) => {
                 change.found(json::value(node).to_string())

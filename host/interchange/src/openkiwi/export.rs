@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::saved_system::{Dtype, SavedSystem};
 use serde_json::{Value as Json, json};
 
@@ -57,7 +58,7 @@ fn prepare(saved: &SavedSystem, weights: bool) -> Result<Exported<'_>, Error> {
         if let Some(extra) = &saved.extra {
             let warning =
                 format!("what the {part} kept besides its tensors is left out: OpenKiwi has no place for it");
-            warnings.push(Diagnostic::warning(warning).found(extra.to_string()));
+            warnings.push(Diagnostic::warning(Code::ConvertedWithChanges, warning).found(extra.to_string()));
         }
     }
     let encoder = EncoderOptions::read(&header.encoder.config, "encoder.config", &mut warnings)?;

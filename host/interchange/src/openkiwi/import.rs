@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::saved_system::{self, Dtype, Part, PluginIdentity, SystemHeader, TensorLayout};
 use serde_json::json;
 
@@ -120,7 +121,10 @@ impl Described {
         if let Some(Value::Text(version)) = graph.get(root, "__version__")
             && **version != *VERSION
         {
-            let warning = Diagnostic::warning("the system was saved by another version of OpenKiwi");
+            let warning = Diagnostic::warning(
+                Code::ConvertedWithChanges,
+                "the system was saved by another version of OpenKiwi",
+            );
             warnings.push(warning.found(version.to_string()).expected(VERSION));
         }
         let at = |path: &[&str]| {

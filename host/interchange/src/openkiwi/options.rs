@@ -3,6 +3,7 @@
 
 use kiwi_core::config::{DataProcessingSection, Sides, VocabularySection};
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use serde_json::{Map, Value, json};
 
 use super::Error;
@@ -75,9 +76,12 @@ impl EncoderOptions {
         options.must_be("v0_start_stop", json!(false), old)?;
         if let Some(given) = options.map.get("encode_source").filter(|given| !given.is_null()) {
             warnings.push(
-                Diagnostic::warning("encode_source is ignored: older systems carry it, and nothing reads it")
-                    .at(format!("{path}.encode_source"))
-                    .found(given.to_string()),
+                Diagnostic::warning(
+                    Code::ConvertedWithChanges,
+                    "encode_source is ignored: older systems carry it, and nothing reads it",
+                )
+                .at(format!("{path}.encode_source"))
+                .found(given.to_string()),
             );
         }
         let embeddings_path = format!("{path}.embeddings");
@@ -191,8 +195,10 @@ pub(super) fn data_processing(
     let options = Section::new(value, path, &["share_input_fields_encoders", "vocab", "embeddings"])?;
     let mut ignored = |given: Option<&Value>, path: String, nothing: Value| {
         if let Some(given) = given.filter(|given| !given.is_null() && **given != nothing) {
-            let warning =
-                Diagnostic::warning("an option for pretrained embeddings is left out: it had no effect");
+            let warning = Diagnostic::warning(
+                Code::ConvertedWithChanges,
+                "an option for pretrained embeddings is left out: it had no effect",
+            );
             warnings.push(warning.at(path).found(given.to_string()));
         }
     };

@@ -1,6 +1,7 @@
 //! How a system was trained, which both programs keep in its file and neither needs to run it.
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use serde_json::{Map, Value, json};
 
 /// The classes of optimizers that OpenKiwi has.
@@ -57,7 +58,7 @@ pub(super) fn write(training: Option<&Value>, warnings: &mut Vec<Diagnostic>) ->
     if let (Some(told), None) = (told, same) {
         let warning = "the optimizer that it was trained with is written as `adam` with OpenKiwi's defaults, which matters \
                        only to who trains on: OpenKiwi has one optimizer, of ten classes, without options of its own";
-        warnings.push(Diagnostic::warning(warning).found(told.to_string()));
+        warnings.push(Diagnostic::warning(Code::ConvertedWithChanges, warning).found(told.to_string()));
     }
     let mut section: Map<String, Value> = optimizer()
         .into_iter()

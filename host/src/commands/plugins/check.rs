@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
 use kiwi_core::plugin_check::{CheckedComponent, Outcome, PluginCheckRequest};
@@ -139,11 +140,13 @@ fn chosen(
     let found: Vec<_> = all.iter().filter(|one| one.class == *class).cloned().collect();
     if found.is_empty() {
         let classes: Vec<&str> = all.iter().map(|one| one.class.as_str()).collect();
-        let error =
-            Diagnostic::error(format!("the plugin `{}` registers no component `{class}`", metadata.name))
-                .expected(format!("one of {}", classes.join(", ")))
-                .nearest(nearest(class, classes.iter().copied()))
-                .help("leave out --class to check all");
+        let error = Diagnostic::error(
+            Code::NoSuchPlugin,
+            format!("the plugin `{}` registers no component `{class}`", metadata.name),
+        )
+        .expected(format!("one of {}", classes.join(", ")))
+        .nearest(nearest(class, classes.iter().copied()))
+        .help("leave out --class to check all");
         return Err(Failure::new(ExitCode::Invalid, error));
     }
     Ok(found)
@@ -158,7 +161,7 @@ fn devices(arguments: &CheckPluginArguments, libtorch: &Libtorch) -> Result<Vec<
         return Ok(iter::once("cpu".to_owned()).chain(gpu).collect());
     };
     if AskedDevice::by_option(device).is_none() {
-        let error = Diagnostic::error("--device names no device")
+        let error = Diagnostic::error(Code::DeviceName, "--device names no device")
             .found(device)
             .expected("cpu, cuda (the first GPU) or cuda:N")
             .help("leave out --device to check on the CPU, and on a GPU where there is one");
@@ -174,7 +177,7 @@ fn read_options(file: Option<&Path>) -> Result<BTreeMap<String, Value>, Failure>
     let refuse = |message: String| {
         Failure::new(
             ExitCode::Invalid,
-            Diagnostic::error(message).found(file.display().to_string()).expected(EXPECTED),
+            Diagnostic::error(Code::Arguments, message).found(file.display().to_string()).expected(EXPECTED),
         )
     };
     let text = fs::read_to_string(file)
@@ -196,10 +199,13 @@ fn known_classes(
     let Some(unknown) = options.keys().find(|class| !classes.contains(&class.as_str())) else {
         return Ok(());
     };
-    let mut error = Diagnostic::error(format!(
-        "the file of --options has options for `{unknown}`, which the plugin `{}` does not register",
-        metadata.name
-    ))
+    let mut error = Diagnostic::error(
+        Code::NoSuchPlugin,
+        format!(
+            "the file of --options has options for `{unknown}`, which the plugin `{}` does not register",
+            metadata.name
+        ),
+    )
     .expected(format!("one of {}", classes.join(", ")))
     .nearest(nearest(unknown, classes.iter().copied()))
     .help("correct the class in the file");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::{Registry, Rejected, inspect};
 use kiwi_core::request::Format;
@@ -62,9 +63,10 @@ pub(super) fn find_file(asked: &Path, registry: &Registry) -> Result<PathBuf, Fa
         return Ok(rejected.path.clone());
     }
     let names: Vec<_> = registry.plugins.iter().map(|plugin| plugin.metadata.name.as_str()).collect();
-    let mut error = Diagnostic::error("there is neither a file nor an installed plugin of this name")
-        .found(name.as_ref())
-        .nearest(nearest(&name, names.iter().copied()));
+    let mut error =
+        Diagnostic::error(Code::NoSuchPlugin, "there is neither a file nor an installed plugin of this name")
+            .found(name.as_ref())
+            .nearest(nearest(&name, names.iter().copied()));
     error = if names.is_empty() {
         error.expected("a file")
     } else {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::plugins::lock::{self, Written};
@@ -29,7 +30,7 @@ pub(super) fn run(
         None => locked(&registry.plugins.iter().collect::<Vec<_>>())?,
     };
     if plugins.is_empty() {
-        let mut error = Diagnostic::error("there is no plugin to lock");
+        let mut error = Diagnostic::error(Code::LockUnusable, "there is no plugin to lock");
         error.notes = registry
             .directories
             .iter()
@@ -88,10 +89,10 @@ fn locked(plugins: &[&Plugin]) -> Result<Vec<LockedPlugin>, Failure> {
     for plugin in plugins {
         match LockedPlugin::of(plugin) {
             Ok(plugin) => locked.push(plugin),
-            Err(change) => complaints.push(Diagnostic::error(format!(
-                "the plugin file {} is no longer what it was: {change}",
-                plugin.path.display()
-            ))),
+            Err(change) => complaints.push(Diagnostic::error(
+                Code::PluginChanged,
+                format!("the plugin file {} is no longer what it was: {change}", plugin.path.display()),
+            )),
         }
     }
     locked.sort_by(|a, b| a.name.cmp(&b.name));

@@ -10,6 +10,7 @@ use crate::config::reader::{Entry, PART, Section};
 use crate::config::sections::{Corpora, DataSection, Sides, ValidationSet};
 use crate::config::syntax::shorten;
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 const CORPUS: &str = "an object: {\"input\": {\"source\": …, \"target\": …}}";
 const FILES: &str = "a path, or a list of one or more paths";
@@ -21,13 +22,13 @@ pub(super) fn data(mut section: Section<'_>) -> Option<DataSection> {
     let split = section.entry("split").filter(|entry| !entry.is_null());
     match (&valid, &split) {
         (Some(_), Some(split)) => split.complain(
-            Diagnostic::error("data.valid and data.split exclude one another")
+            Diagnostic::error(Code::ConflictingKeys, "data.valid and data.split exclude one another")
                 .found("both")
                 .expected("data.valid (files to validate on) or data.split (a share of data.train to keep)")
                 .help("remove one of the two"),
         ),
         (None, None) => section.complain(
-            Diagnostic::error("data.valid or data.split is required")
+            Diagnostic::error(Code::MissingKey, "data.valid or data.split is required")
                 .at(section.path_of("valid"))
                 .found("neither")
                 .expected(format!(
@@ -86,7 +87,7 @@ fn set_name(name: &str, entry: &Entry<'_>) -> Option<String> {
         return Some(name.to_owned());
     }
     entry.complain(
-        Diagnostic::error("a set of pairs cannot be named so: its metrics carry the name")
+        Diagnostic::error(Code::Metric, "a set of pairs cannot be named so: its metrics carry the name")
             .found(format!("`{}`", shorten(name)))
             .expected("letters, digits, `_`, `-` and `.`, at least one of them")
             .help("choose another name"),
@@ -139,10 +140,13 @@ fn input(mut section: Section<'_>) -> Option<Corpora> {
             let field = path::last_part(path);
             let found = format!("{} for source, {} for {field}", count(source.len()), count(given.len()));
             section.complain(
-                Diagnostic::error(format!("source and {field} differ in their number of files"))
-                    .at(path)
-                    .found(found)
-                    .expected(format!("a {field} file for each source file, in the same order")),
+                Diagnostic::error(
+                    Code::LineCounts,
+                    format!("source and {field} differ in their number of files"),
+                )
+                .at(path)
+                .found(found)
+                .expected(format!("a {field} file for each source file, in the same order")),
             );
         }
     }
@@ -163,7 +167,7 @@ fn post_edit(section: &mut Section<'_>) -> PostEdit {
     let old = section.entry("post_edit").filter(given);
     if let (Some(_), Some(old)) = (&new, &old) {
         old.complain(
-            Diagnostic::error("pe and post_edit are two names of one key")
+            Diagnostic::error(Code::ConflictingKeys, "pe and post_edit are two names of one key")
                 .found("both")
                 .expected("one of them")
                 .help("remove `post_edit`, the older name"),

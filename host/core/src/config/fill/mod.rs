@@ -12,6 +12,7 @@ use super::document::{Document, Value};
 use super::reader::{Entry, Report, Section};
 use super::sections::{RunConfig, RunSection, Sides, SystemSection};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::error_code::Code;
 use crate::tracking_uri::TrackingUri;
 
 /// What a document was found to say.
@@ -51,7 +52,7 @@ fn root(mut section: Section<'_>, readable: &mut Option<SystemSection>) -> Optio
     let quiet = section.or("quiet", false, Entry::boolean);
     if verbose && quiet {
         section.complain(
-            Diagnostic::error("verbose and quiet exclude one another")
+            Diagnostic::error(Code::ConflictingKeys, "verbose and quiet exclude one another")
                 .at("quiet")
                 .found("true for both")
                 .expected("true for one at most")
@@ -91,7 +92,7 @@ fn tracking_uri(entry: &Entry<'_>) -> Option<String> {
     match TrackingUri::parse(&text) {
         Ok(TrackingUri::Server(server)) if server.credentials.is_some() => {
             entry.complain(
-                Diagnostic::error("the config of a run is kept and sent with it, so that a password in it is read by others")
+                Diagnostic::error(Code::TrackingUri, "the config of a run is kept and sent with it, so that a password in it is read by others")
                     .found("a user name within the URI")
                     .expected("a URI without one")
                     .help("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"),
@@ -125,7 +126,7 @@ fn names(entry: &Entry<'_>, names: Vec<String>) -> Option<Vec<String>> {
         None => Some(names),
         Some((_, name)) => {
             entry.complain(
-                Diagnostic::error(format!("`{name}` is named twice"))
+                Diagnostic::error(Code::NamedTwice, format!("`{name}` is named twice"))
                     .found(format!("`{name}` more than once"))
                     .expected("each name once")
                     .help("remove one of the two"),

@@ -7,6 +7,7 @@ use crate::config::document::Value;
 use crate::config::reader::{Entry, POSITIVE, SHARE};
 use crate::config::sections::{OptimizerSection, WarmupSteps};
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 pub(super) const OPTIMIZER: &str = "an object with class_name and learning_rate";
 const LIST: &str =
@@ -45,7 +46,7 @@ fn optimizer(entry: &Entry<'_>, of_list: bool) -> Option<OptimizerSection> {
     } else {
         section.optional("parameters", |entry| {
             entry.complain(
-                Diagnostic::error("the only optimizer trains all parameters")
+                Diagnostic::error(Code::Assignment, "the only optimizer trains all parameters")
                     .found(entry.describe())
                     .expected("no such key, or a list of optimizers")
                     .help("remove the key, or write [{…}, {…}] with the optimizers of the other parameters"),
@@ -95,7 +96,7 @@ fn pattern(entry: &Entry<'_>) -> Option<Glob> {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             entry.complain(
-                Diagnostic::error(format!("the pattern cannot be read: {}", error.kind()))
+                Diagnostic::error(Code::Assignment, format!("the pattern cannot be read: {}", error.kind()))
                     .found(entry.describe())
                     .expected("a name, in which * stands for anything, ? for a character, and {a,b} for a or b")
                     .help("write \"*\" for all parameters, or the beginning of a name such as \"encoder.embeddings.*\""),

@@ -5,6 +5,7 @@ use crate::config::document::Document;
 use crate::config::reader::{Report, Section};
 use crate::config::sections::{ComponentSection, ModelSection, Precision, SavedSystemConfig};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::error_code::Code;
 
 /// Reads such a config.
 ///
@@ -46,7 +47,7 @@ fn part(model: &mut Section<'_>, key: &'static str) -> Option<ComponentSection> 
     if let Some(class) = section.entry("class_name") {
         let found = class.node().describe();
         class.complain(
-            Diagnostic::error("the class of a saved system's part cannot be changed")
+            Diagnostic::error(Code::SystemClass, "the class of a saved system's part cannot be changed")
                 .found(found)
                 .expected("no such key"),
         );

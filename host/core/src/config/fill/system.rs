@@ -7,6 +7,7 @@ use crate::config::sections::{
     BatchSize, ComponentSection, DataProcessingSection, ModelSection, SystemSection, VocabularySection,
 };
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 /// `by_tokens`: whether tokens limit the batches, so that a number of pairs need not.
 pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<SystemSection> {
@@ -23,7 +24,7 @@ pub(super) fn system(mut section: Section<'_>, by_tokens: bool) -> Option<System
         (Some(_), None) => new_system(&mut section, true),
         (None, None) => {
             section.complain(
-                Diagnostic::error("system.class_name or system.load is required")
+                Diagnostic::error(Code::MissingKey, "system.class_name or system.load is required")
                     .at(section.path_of("class_name"))
                     .found("neither")
                     .expected("class_name for a new system, or load for a saved one")
@@ -76,7 +77,7 @@ fn new_system(
     let entry = section.entry("model").filter(|entry| !entry.is_null());
     if required && entry.is_none() {
         section.complain(
-            Diagnostic::error("system.model is required")
+            Diagnostic::error(Code::MissingKey, "system.model is required")
                 .at(section.path_of("model"))
                 .found("no such key")
                 .expected("an object with the sections encoder and tlm_outputs")
@@ -121,6 +122,7 @@ fn data_processing(mut section: Section<'_>) -> DataProcessingSection {
     {
         vocab.complain(
             Diagnostic::warning(
+                Code::NoEffect,
                 "the source side's numbers are ignored: a shared vocabulary takes the target side's",
             )
             .at(path)

@@ -8,6 +8,7 @@ use crate::config::sections::{
 };
 use crate::device;
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 const PRECISIONS: &str = "32, \"bf16\", or on a GPU 16";
 const GPUS: &str = "0 (the CPU), N (the first N GPUs), -1 (all GPUs) or a list such as [0, 2] (the GPUs of these numbers, counted from 0)";
@@ -92,7 +93,7 @@ fn different(entry: &Entry<'_>, numbers: Vec<usize>) -> Option<Vec<usize>> {
         return Some(numbers);
     };
     entry.complain(
-        Diagnostic::error(format!("GPU {number} is asked for twice"))
+        Diagnostic::error(Code::NamedTwice, format!("GPU {number} is asked for twice"))
             .found(format!("{number} more than once"))
             .expected("each number once, since each GPU is for a process of its own")
             .help("remove one of the two"),
@@ -111,7 +112,7 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
         Value::String(text) if text == level => Some(()),
         Value::String(text) if text == "O0" || text == "O1" => {
             entry.complain(
-                Diagnostic::error(format!("amp_level {text} does not go with {meaning}"))
+                Diagnostic::error(Code::Precision, format!("amp_level {text} does not go with {meaning}"))
                     .found(format!("\"{text}\""))
                     .expected(format!("\"{level}\" with {meaning}"))
                     .help("remove amp_level: precision says it all"),
@@ -120,7 +121,7 @@ fn amp_level(entry: &Entry<'_>, precision: Precision) -> Option<()> {
         }
         Value::String(text) if text == "O2" || text == "O3" => {
             entry.complain(
-                Diagnostic::error(format!("amp_level {text} exists in Apex only"))
+                Diagnostic::error(Code::Precision, format!("amp_level {text} exists in Apex only"))
                     .found(format!("\"{text}\""))
                     .expected(format!("\"{level}\" with {meaning}"))
                     .help("remove amp_level, and write precision \"bf16\" for mixed precision"),
@@ -136,17 +137,21 @@ fn truncated_bptt(steps: u64, trainer: &TrainerSection, section: &Section<'_>) {
     let path = section.path_of("truncated_bptt_steps");
     if trainer.batch_order != BatchOrder::Corpus {
         section.complain(
-            Diagnostic::error("state can be carried from batch to batch in the order of the corpus only")
-                .at(&path)
-                .found("truncated_bptt_steps beside another batch_order")
-                .expected("batch_order \"corpus\"")
-                .help("remove one of the two keys"),
+            Diagnostic::error(
+                Code::CarriedState,
+                "state can be carried from batch to batch in the order of the corpus only",
+            )
+            .at(&path)
+            .found("truncated_bptt_steps beside another batch_order")
+            .expected("batch_order \"corpus\"")
+            .help("remove one of the two keys"),
         );
     }
     let accumulated = trainer.gradient_accumulation_steps;
     if !accumulated.is_multiple_of(steps) {
         section.complain(
             Diagnostic::error(
+                Code::CarriedState,
                 "gradients cannot reach back over an optimizer step, which changes the parameters",
             )
             .at(&path)

@@ -6,6 +6,7 @@ use super::super::path;
 use super::super::syntax::shorten;
 use super::{Entry, Report};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::error_code::Code;
 
 /// An object being read, or one that is left out and so has every key left out.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl<'d> Section<'d> {
             None => {
                 let path = self.path_of(key);
                 self.complain(
-                    Diagnostic::error(format!("{path} is required"))
+                    Diagnostic::error(Code::MissingKey, format!("{path} is required"))
                         .at(path)
                         .found("no such key")
                         .expected(expected)
@@ -127,7 +128,7 @@ impl<'d> Section<'d> {
         let mut known: Vec<&str> = self.asked.iter().copied().chain(later).collect();
         known.sort_unstable();
         let near = nearest(key, known.iter().copied());
-        let complaint = Diagnostic::error(format!("unknown key `{}`", shorten(key)))
+        let complaint = Diagnostic::error(Code::UnknownKey, format!("unknown key `{}`", shorten(key)))
             .at(self.path_of(key))
             .found(format!("`{}`", shorten(key)))
             .expected(format!("one of {}", known.join(", ")));

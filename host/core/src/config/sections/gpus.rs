@@ -4,6 +4,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::device::DeviceChoice;
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 use crate::place::{Launcher, Place};
 
 /// `trainer.gpus`.
@@ -101,9 +102,12 @@ impl Serialize for Gpus {
 
 fn refusal(gpus: usize, launcher: Launcher) -> Diagnostic {
     let asked = counted(gpus, "GPU");
-    Diagnostic::error(format!(
-        "trainer.gpus asks for {asked}, and {launcher} starts another number of processes on this machine"
-    ))
+    Diagnostic::error(
+        Code::Processes,
+        format!(
+            "trainer.gpus asks for {asked}, and {launcher} starts another number of processes on this machine"
+        ),
+    )
     .at("trainer.gpus")
     .expected("as many processes as GPUs, one for each")
 }

@@ -162,7 +162,9 @@ fn values_are_located() {
     assert_eq!(at("no path at all"), None);
     assert_eq!(document.locate("debug").unwrap().file, Path::new("run.json"));
 
-    let place = |path: &str| render(&document.place(Diagnostic::error("x").at(path)));
+    let place = |path: &str| {
+        render(&document.place(Diagnostic::error(crate::error_code::Code::InvalidValue, "x").at(path)))
+    };
     assert_eq!(
         place("system.model.encoder.out.x"),
         "system.model.encoder.out.x@48:18 | x | found - | expected -"

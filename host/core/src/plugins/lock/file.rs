@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::LockedPlugin;
 use crate::diagnostic::{Diagnostic, Location};
+use crate::error_code::Code;
 
 /// What a lock is called unless another name is given.
 pub const NAME: &str = "plugins.lock";
@@ -116,10 +117,20 @@ pub enum Error {
 }
 
 impl Error {
+    const fn code(&self) -> Code {
+        match self {
+            Self::Differs { .. } => Code::FileExists,
+            Self::Unwritable { .. } => Code::FileUnwritable,
+            Self::Missing(_) | Self::Unreadable { .. } | Self::Damaged { .. } | Self::Newer { .. } => {
+                Code::LockUnusable
+            }
+        }
+    }
+
     /// The complaint.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(self.code(), self.to_string());
         match self {
             Self::Missing(_) => error.help(
                 "make it with `kiwi-host plugins lock CONFIG`, name another with --lock, or leave --locked out",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugin_check::PluginCheckRequest;
 use kiwi_core::request::{Message, Request};
@@ -33,7 +34,9 @@ pub(in super::super) fn run() -> Result<i32, Failure> {
     let order: Order = read
         .and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()))
         .map_err(|error| {
-            let error = Diagnostic::error("this command is for `kiwi-host plugins check` itself").note(error);
+            let error =
+                Diagnostic::error(Code::Arguments, "this command is for `kiwi-host plugins check` itself")
+                    .note(error);
             Failure::new(ExitCode::Invalid, error.help("run `kiwi-host plugins check FILE`"))
         })?;
     let Order { word, libtorch, request } = order;

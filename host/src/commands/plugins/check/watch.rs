@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugin_check::{CheckedComponent, Finding, PluginCheckRequest, Told};
 use kiwi_core::request::Message;
@@ -114,7 +115,7 @@ pub(super) fn run(
 }
 
 fn failed(what: &str, error: &str) -> Failure {
-    Failure::new(ExitCode::RunFailed, Diagnostic::error(what).note(error))
+    Failure::new(ExitCode::RunFailed, Diagnostic::error(Code::ProbeFailed, what).note(error))
 }
 
 /// A word that a plugin does not print by chance.

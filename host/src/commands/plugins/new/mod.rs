@@ -11,6 +11,7 @@ mod write;
 use std::path::PathBuf;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::Search;
 use kiwi_core::plugins::{Kind, Registry};
@@ -70,13 +71,14 @@ pub(super) fn run(arguments: &NewArguments, options: &CommonOptions) -> Result<i
 fn not_installed(name: &str, registry: &Registry) -> Result<(), Diagnostic> {
     match registry.plugin(name) {
         None => Ok(()),
-        Some(plugin) => {
-            Err(Diagnostic::error("a plugin of this name is installed already, and one would hide the other")
-                .found(name)
-                .expected("a name that no plugin has")
-                .note(format!("{name} is {}", plugin.path.display()))
-                .help("choose another NAME"))
-        }
+        Some(plugin) => Err(Diagnostic::error(
+            Code::NewPlugin,
+            "a plugin of this name is installed already, and one would hide the other",
+        )
+        .found(name)
+        .expected("a name that no plugin has")
+        .note(format!("{name} is {}", plugin.path.display()))
+        .help("choose another NAME")),
     }
 }
 
@@ -87,9 +89,10 @@ fn not_registered(kind: Kind, class: &str, registry: &Registry) -> Result<(), Di
     else {
         return Ok(());
     };
-    Err(Diagnostic::error(format!(
-        "the {kind} `{class}` is registered already, so that a config could not tell the two apart"
-    ))
+    Err(Diagnostic::error(
+        Code::NewPlugin,
+        format!("the {kind} `{class}` is registered already, so that a config could not tell the two apart"),
+    )
     .found(class)
     .expected("a class name that no plugin registers")
     .nearest(Some(format!("My{}", names::camel_case(class))))

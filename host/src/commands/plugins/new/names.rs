@@ -1,6 +1,7 @@
 //! What a crate may be called, and a class.
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 
 /// Words that Rust keeps for itself; none can name a crate.
 const KEYWORDS: [&str; 53] = [
@@ -90,7 +91,7 @@ const USED: [&str; 69] = [
 
 /// Whether a crate may have this name, and if not, which is the nearest that it may have.
 pub(super) fn check_crate(name: &str) -> Result<(), Diagnostic> {
-    let error = Diagnostic::error("this cannot be the name of a crate").found(name);
+    let error = Diagnostic::error(Code::NewPlugin, "this cannot be the name of a crate").found(name);
     if !is_crate(name) {
         return Err(error
             .expected("lower-case letters of ASCII, digits, `-` and `_`, beginning with a letter")
@@ -112,7 +113,7 @@ pub(super) fn check_class(class: &str) -> Result<(), Diagnostic> {
     if is_class(class) {
         return Ok(());
     }
-    Err(Diagnostic::error("this cannot be the name of a class")
+    Err(Diagnostic::error(Code::NewPlugin, "this cannot be the name of a class")
         .found(class)
         .expected("letters of ASCII, digits and `_`, beginning with a letter, as `BagOfWords`")
         .nearest(Some(camel_case(class)).filter(|nearest| is_class(nearest)))

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_plugin_metadata::API_VERSION;
 
 /// Its directory, seen from the prefix that the program is installed under.
@@ -24,7 +25,7 @@ const CRATE: &str = "kiwi-plugin-api";
 pub(super) fn find(option: Option<&Path>, program: &Path) -> Result<PathBuf, Diagnostic> {
     if let Some(directory) = option {
         return examine(directory).map_err(|reason| {
-            Diagnostic::error(format!("--api names {}, which {reason}", directory.display()))
+            Diagnostic::error(Code::NewPlugin, format!("--api names {}, which {reason}", directory.display()))
                 .found(directory.display().to_string())
                 .expected(format!("the directory of the crate {CRATE} {API_VERSION}"))
                 .help("give the directory `plugin-api` of kiwi-host's source, or leave --api out")
@@ -49,10 +50,12 @@ fn search(candidates: &[PathBuf]) -> Result<PathBuf, Diagnostic> {
             Err(reason) => looked.push(format!("looked at {}, which {reason}", directory.display())),
         }
     }
-    let mut error =
-        Diagnostic::error("the source of the plugin API, which a plugin is built with, was not found")
-            .expected(format!("the directory of the crate {CRATE} {API_VERSION}"))
-            .help("name the directory `plugin-api` of kiwi-host's source with --api");
+    let mut error = Diagnostic::error(
+        Code::NewPlugin,
+        "the source of the plugin API, which a plugin is built with, was not found",
+    )
+    .expected(format!("the directory of the crate {CRATE} {API_VERSION}"))
+    .help("name the directory `plugin-api` of kiwi-host's source with --api");
     error.notes = looked;
     Err(error)
 }

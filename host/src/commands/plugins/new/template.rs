@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use kiwi_core::plugins::Kind;
 use kiwi_plugin_metadata::API_VERSION;
 
@@ -103,10 +104,12 @@ fn of_kind(kind: Kind) -> OfKind {
 fn quoted(path: &Path) -> Result<String, Diagnostic> {
     match path.to_str() {
         Some(path) => Ok(serde_json::Value::from(path).to_string()),
-        None => Err(Diagnostic::error("a path that is not UTF-8 cannot stand in Cargo.toml")
-            .found(path.display().to_string())
-            .expected("a path of UTF-8")
-            .help("move the directory")),
+        None => {
+            Err(Diagnostic::error(Code::NotUnicode, "a path that is not UTF-8 cannot stand in Cargo.toml")
+                .found(path.display().to_string())
+                .expected("a path of UTF-8")
+                .help("move the directory"))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 
 use super::template;
 
@@ -14,16 +15,20 @@ pub(super) fn check_absent(directory: &Path) -> Result<(), Diagnostic> {
     if directory.symlink_metadata().is_err() {
         return Ok(());
     }
-    Err(Diagnostic::error(format!("{} exists already, and nothing is written over", directory.display()))
-        .found(directory.display().to_string())
-        .expected("a directory that does not exist yet")
-        .help("give another one with --output, or remove it"))
+    Err(Diagnostic::error(
+        Code::FileExists,
+        format!("{} exists already, and nothing is written over", directory.display()),
+    )
+    .found(directory.display().to_string())
+    .expected("a directory that does not exist yet")
+    .help("give another one with --output, or remove it"))
 }
 
 /// Writes the files into a directory beside, which gets its name when all are on the disk.
 pub(super) fn directory(directory: &Path, files: &[template::File]) -> Result<(), Diagnostic> {
     let cannot = |error: &io::Error| {
-        Diagnostic::error(format!("{} cannot be written", directory.display())).note(error.to_string())
+        Diagnostic::error(Code::FileUnwritable, format!("{} cannot be written", directory.display()))
+            .note(error.to_string())
     };
     let parent = match directory.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
