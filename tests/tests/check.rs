@@ -28,7 +28,12 @@ fn everything_that_a_run_would_say_is_said_and_nothing_is_left() {
         "learning rate 0.01 for the whole run",
         "target_PERP, target_ExpErr, target_CORRECT, target_NLL (main metric val_target_PERP, min)",
         "cpu, 1 thread",
-        "MiB at the peak",
+        "MiB at the peak, measured by training on 12 batches of all sizes",
+        "model      ",
+        "saving     the best system by the main metric",
+        "a point to resume from after each validation, at the end and on a signal",
+        "stopping   after the last epoch, never before",
+        " of training, validations not counted: ",
         "output     out",
     ] {
         assert!(checked.stdout.contains(line), "{line:?} is missing: {checked}");
@@ -41,6 +46,11 @@ fn everything_that_a_run_would_say_is_said_and_nothing_is_left() {
     assert_eq!(found["training"]["optimizer_steps"], 6);
     assert_eq!(found["training"]["batches_per_epoch"], 8);
     assert_eq!(found["corpora"][0]["pairs"], 120);
+    assert_eq!(found["warnings"], json!([]));
+    let batch = found["time"]["batch_seconds"].as_f64().unwrap();
+    let training = found["time"]["training_seconds"].as_f64().unwrap();
+    assert!(batch > 0.0 && (training / batch - 16.0).abs() < 1e-6, "16 batches: {found}");
+    assert_eq!(found["saving"]["save_top_k"], 1);
     assert_eq!(found["main_metric"], json!({"name": "val_target_PERP", "ordering": "min"}));
     let parameters: u64 = found["components"]
         .as_array()

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use kiwi_core::config::RunConfig;
-use kiwi_core::diagnostic::Failure;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan, ResolvedComponent};
 use kiwi_core::request::{CheckRequest, Format, Verbosity};
@@ -32,9 +32,10 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
     };
     // The findings are the output; warnings alone go to standard error.
     let mut report = Report::new(outlet, &request.train.common, Verbosity::Quiet);
+    report.remember_warnings();
     report.warnings(plan.warnings.clone());
     set_threads(&request.train.common);
-    let findings = report.until_done(|report| {
+    let mut findings = report.until_done(|report| {
         let mut assembly = assemble(&plan, &mut Ranks::alone(), report)?;
         let trial = try_batches(&plan.config, &mut assembly)?;
         let findings = Findings::new(&plan, &assembly, &trial, &directory);
@@ -42,6 +43,8 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
         report.warnings(assembly.system.close());
         Ok(findings)
     })?;
+    let warnings = report.warned().iter().map(Diagnostic::to_json).collect();
+    findings.set("warnings", Value::Array(warnings));
     match request.format {
         Format::Json => outlet.data(Value::Object(findings.json).to_string()),
         Format::Human => {
@@ -66,6 +69,8 @@ struct Trial {
     peak: Option<u64>,
     /// Seconds that a training step on the largest batch took.
     step: f64,
+    /// Mean seconds of a step on batches of all sizes; `None` where none was tried but the largest.
+    mean_step: Option<f64>,
     /// Pairs, source and target width of the largest training batch.
     largest: (usize, usize, usize),
 }
@@ -78,6 +83,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
     let mode = Mode::of(config);
     let parameters = system.trainable();
     let (mut step, mut largest) = (0.0, (0, 0, 0));
+    let mut seconds = Vec::new();
     let tried = tried_batches(&training);
     for (index, batch) in tried.iter().enumerate() {
         let Some(batch) = training.plan.batch(*batch).map(|pairs| Batch::new(&training.corpus, pairs)) else {
@@ -89,6 +95,7 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
         optimizers.step(0).map_err(|error| running(&error))?;
         gradients::clear_gradients(&parameters).map_err(|error| failed(error.into()))?;
         wait_for(system)?;
+        seconds.push(started.elapsed().as_secs_f64());
         if index + 1 == tried.len() {
             step = started.elapsed().as_secs_f64();
             largest = (batch.pairs.len(), batch.source.width, batch.target.width);
@@ -107,7 +114,10 @@ fn try_batches(config: &RunConfig, assembly: &mut Assembly) -> Result<Trial, Fai
     let copied = CopiedTensors::of(parameters.map(|one| (one.name.as_str(), &one.tensor))).map_err(failed)?;
     let states = optimizers.states(1)?;
     drop((copied, states));
-    Ok(Trial { peak: machine::peak(), step, largest })
+    // The first takes memory that the others find there; the last is the largest once more.
+    let timed = seconds.get(1..seconds.len().saturating_sub(1)).unwrap_or_default();
+    let mean_step = (!timed.is_empty()).then(|| timed.iter().sum::<f64>() / timed.len() as f64);
+    Ok(Trial { peak: machine::peak(), step, mean_step, largest })
 }
 
 /// Waits until the device has computed all that it was told to.
@@ -172,7 +182,9 @@ impl Findings {
         findings.components(plan, &assembly.system);
         findings.data(assembly);
         findings.training(&plan.config, assembly);
+        findings.keeping(&plan.config);
         findings.trial(trial, &assembly.system);
+        findings.duration(trial, &plan.config, assembly);
         let directory = directory.path().display().to_string();
         findings.say("output", directory.clone());
         findings.set("output_dir", json!(directory));
@@ -197,7 +209,7 @@ impl Findings {
         let optimizers = plan.optimizers.iter().map(|optimizer| ("optimizer", optimizer, None));
         let metrics = plan.metrics.iter().map(|metric| ("metric", metric, None));
         let mut all = Vec::new();
-        for (label, component, count) in parts.into_iter().chain(optimizers).chain(metrics) {
+        for (label, component, count) in parts.iter().copied().chain(optimizers).chain(metrics) {
             let ResolvedComponent { class, plugin, version, file, sha256, .. } = component;
             let mut text = format!("{class} of plugin {plugin} {version} ({})", file.display());
             match count {
@@ -214,6 +226,13 @@ impl Findings {
             }));
         }
         self.set("components", Value::Array(all));
+        let (mut trainable, mut frozen) = (0, 0);
+        for (of_part, fixed) in parts.iter().filter_map(|(_, _, count)| *count) {
+            trainable += of_part;
+            frozen += fixed;
+        }
+        self.say("model", format!("{} to train, {frozen} frozen", counted(trainable, "parameter")));
+        self.set("parameters", json!({"trainable": trainable, "frozen": frozen}));
     }
 
     fn data(&mut self, assembly: &Assembly) {
@@ -265,6 +284,67 @@ impl Findings {
         );
     }
 
+    /// What is kept of the run, and when it ends before its time.
+    fn keeping(&mut self, config: &RunConfig) {
+        let checkpoint = &config.trainer.checkpoint;
+        self.say(
+            "saving",
+            match checkpoint.save_top_k {
+                0 => "no system: save_top_k is 0".to_owned(),
+                1 => "the best system by the main metric, after each validation that improves it".to_owned(),
+                k if k < 0 => "the system after each validation".to_owned(),
+                k => format!("the {k} best systems by the main metric, after validations"),
+            },
+        );
+        self.say(
+            "saving",
+            match checkpoint.resume_interval {
+                None => "a point to resume from after each validation, at the end and on a signal".to_owned(),
+                Some(steps) => format!(
+                    "a point to resume from every {}, at the end and on a signal",
+                    counted(steps, "optimizer step")
+                ),
+            },
+        );
+        self.say(
+            "stopping",
+            match checkpoint.early_stop_patience {
+                0 => "after the last epoch, never before (early_stop_patience is 0)".to_owned(),
+                n => format!(
+                    "after the last epoch, or {} in a row without improvement",
+                    counted(n, "validation")
+                ),
+            },
+        );
+        self.set(
+            "saving",
+            json!({
+                "save_top_k": checkpoint.save_top_k,
+                "resume_interval": checkpoint.resume_interval,
+                "early_stop_patience": checkpoint.early_stop_patience,
+            }),
+        );
+    }
+
+    /// How long training takes, by the batches that were tried.
+    fn duration(&mut self, trial: &Trial, config: &RunConfig, assembly: &Assembly) {
+        let batches = assembly.data.train.batches();
+        let an_epoch = training::steps_an_epoch(config, batches).max(1);
+        // Whole batches, of which the last step of an epoch may have fewer.
+        let all = training::steps(config, batches) as f64 * batches as f64 / an_epoch as f64;
+        let seconds = trial.mean_step.map(|mean| mean * all);
+        if let (Some(mean), Some(seconds)) = (trial.mean_step, seconds) {
+            self.say(
+                "time",
+                format!(
+                    "about {} of training, validations not counted: {mean:.3} s a batch, the mean over batches of all sizes",
+                    duration(seconds)
+                ),
+            );
+        }
+        self.set("time", json!({"batch_seconds": trial.mean_step, "training_seconds": seconds}));
+    }
+
     fn trial(&mut self, trial: &Trial, system: &System) {
         let bytes: usize =
             system.parameters().iter().map(|p| p.tensor.numel() * p.tensor.kind().elt_size_in_bytes()).sum();
@@ -276,7 +356,7 @@ impl Findings {
         self.say(
             "memory",
             format!(
-                "{peak} at the peak, {} of {} parameters; the largest batch has {} of {source} source and {target} target \
+                "{peak} at the peak, measured by training on {TRIED} batches of all sizes; {} of {} parameters; the largest batch has {} of {source} source and {target} target \
                  positions",
                 mebibytes(bytes as u64),
                 if system.device().is_cuda() { "the GPU's, not counted here, are" } else { "it" },
@@ -288,5 +368,27 @@ impl Findings {
         self.set("largest_batch", json!({
             "pairs": pairs, "source_positions": source, "target_positions": target, "step_seconds": trial.step,
         }));
+    }
+}
+
+/// Seconds in the units that people plan by.
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match seconds {
+        ..90.0 => format!("{:.0} s", seconds.max(1.0)),
+        ..5400.0 => format!("{minutes} min"),
+        _ if minutes < 48 * 60 => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_are_in_units_that_people_plan_by() {
+        let told = [0.2, 89.0, 600.0, 12_345.0, 259_200.0].map(duration);
+        assert_eq!(told, ["1 s", "89 s", "10 min", "3 h 26 min", "3.0 days"]);
     }
 }
