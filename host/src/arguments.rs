@@ -1,5 +1,6 @@
 //! The command line: what can be asked, with its help. What is done about it stands in [`crate::commands`].
 
+mod explain;
 mod held;
 mod interchange;
 mod mlflow;
@@ -18,7 +19,9 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
+pub(crate) use explain::ExplainArguments;
 pub(crate) use held::HeldArguments;
+
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
@@ -58,6 +61,7 @@ pub(crate) enum Command {
     Mlflow(MlflowArguments),
     Plugins(PluginsArguments),
     Schema(SchemaArguments),
+    Explain(ExplainArguments),
     #[command(hide = true)]
     Probe(ProbeArguments),
 }
@@ -229,6 +233,7 @@ impl Command {
                 PluginsCommand::Package(_) => "plugins package",
             },
             Self::Schema(_) => "schema",
+            Self::Explain(_) => "explain",
             Self::Probe(_) => "probe",
         }
     }
@@ -266,6 +271,7 @@ impl Arguments {
                 PluginsCommand::Package(arguments) => &arguments.common,
             },
             Command::Schema(arguments) => &arguments.common,
+            Command::Explain(arguments) => &arguments.common,
             Command::Probe(arguments) => &arguments.common,
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
@@ -335,6 +341,7 @@ Examples:
   kiwi-host report runs/first runs/second -o comparison.html
   kiwi-host plugins list
   kiwi-host schema -o kiwi-host.schema.json
+  kiwi-host explain E0101
 
 Exit codes:
 "

@@ -1,5 +1,6 @@
 //! What each command does. A command that needs the engine first finds out all that is wrong without it.
 
+mod explain;
 mod inspect;
 mod interchange;
 mod mlflow;
@@ -55,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Mlflow(arguments) => mlflow::run(arguments, &options),
         Command::Plugins(arguments) => plugins::run(arguments, &options),
         Command::Schema(arguments) => schema::run(&arguments, &options),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Probe(arguments) => probe::answer(&arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {

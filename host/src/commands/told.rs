@@ -61,7 +61,8 @@ impl Told {
         if code == ExitCode::Success.number() {
             return;
         }
-        if !self.quiet {
+        // Who reads the pages needs no word of them.
+        if !self.quiet && command != "explain" {
             print::more_about(&self.codes);
         }
         print::ending(command, code, &self.errors);

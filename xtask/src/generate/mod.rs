@@ -1,6 +1,7 @@
 //! `cargo xtask generate`: writes the files of the repository that are made from others, or checks that they are what they would be.
 //!
 //! One kind of file a module: [`c_header`] is the header of plugins in C and C++, [`reference`] the page of all keys of a config.
+//! `docs/errors.md` is what `kiwi-core` says of each error code.
 
 mod c_header;
 mod reference;
@@ -30,7 +31,8 @@ struct Generated {
 
 /// Writes or checks every generated file.
 pub(crate) fn generate(workspace: &Workspace, options: Options) -> Result<()> {
-    let files = [c_header::generate(&workspace.root)?, reference::generate(&workspace.root)?];
+    let errors = Generated { path: "docs/errors.md", text: kiwi_core::error_code::markdown() };
+    let files = [c_header::generate(&workspace.root)?, reference::generate(&workspace.root)?, errors];
     let mut stale: Vec<&str> = Vec::new();
     for file in &files {
         let path = workspace.root.join(file.path);

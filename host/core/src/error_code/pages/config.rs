@@ -90,8 +90,8 @@ pub(in crate::error_code) const NOT_SUPPORTED: Page = Page {
               another system than the config describes.",
     mend: "Remove the key or give it the default that the message names.",
     example: Example::Config {
-        wrong: r#"{"trainer": {"deterministic": true}}"#,
-        right: r#"{"trainer": {"deterministic": false}}"#,
+        wrong: r#"{"trainer": {"deterministic": false}}"#,
+        right: r#"{"trainer": {"deterministic": true}}"#,
     },
 };
 
