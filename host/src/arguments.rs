@@ -2,6 +2,7 @@
 
 mod explain;
 mod held;
+mod init;
 mod interchange;
 mod mlflow;
 mod plugins;
@@ -21,7 +22,7 @@ use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
 pub(crate) use explain::ExplainArguments;
 pub(crate) use held::HeldArguments;
-
+pub(crate) use init::{DeviceArgument, InitArguments, SizeArgument};
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
@@ -48,6 +49,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(InitArguments),
     Train(TrainArguments),
     Check(CheckArguments),
     Evaluate(EvaluateArguments),
@@ -206,6 +208,7 @@ impl Command {
     /// What is typed for it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Self::Init(_) => "init",
             Self::Train(_) => "train",
             Self::Check(_) => "check",
             Self::Evaluate(_) => "evaluate",
@@ -244,6 +247,7 @@ impl Arguments {
     pub(crate) fn common(&self) -> CommonOptions {
         let before = &self.common;
         let after = match &self.command {
+            Command::Init(arguments) => &arguments.common,
             Command::Train(arguments) => &arguments.common,
             Command::Check(arguments) => &arguments.common,
             Command::Evaluate(arguments) => &arguments.corpus.common,
@@ -333,7 +337,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 fn long_help() -> String {
     let mut help = "\
 Examples:
-  kiwi-host train --example > config.json
+  kiwi-host init --train-source train.en --train-target train.de
   kiwi-host train config.json
   kiwi-host check config.json
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt

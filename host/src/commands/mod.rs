@@ -1,6 +1,7 @@
 //! What each command does. A command that needs the engine first finds out all that is wrong without it.
 
 mod explain;
+mod init;
 mod inspect;
 mod interchange;
 mod mlflow;
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
     let command = arguments.command.name();
     let mut told = Told::new(options.quiet);
     let done = match arguments.command {
+        Command::Init(arguments) => init::run(arguments, &options, &mut told),
         Command::Train(arguments) => train::train(arguments, &options, &mut told),
         Command::Check(arguments) => train::check(arguments, &options, &mut told),
         Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut told),
