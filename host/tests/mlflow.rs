@@ -37,7 +37,7 @@ fn a_run_is_sent_once_and_both_formats_say_what_was_sent() {
     let sent = json!({"parameters": 0, "values": 0, "files": 0});
     assert_eq!(
         said,
-        json!({"server": fake.address, "experiment_id": "1", "run_id": "r1", "url": url, "state": "FINISHED", "sent": sent})
+        json!({"format": 1, "server": fake.address, "experiment_id": "1", "run_id": "r1", "url": url, "state": "FINISHED", "sent": sent})
     );
 }
 

@@ -6,6 +6,7 @@
 //! (checked, defaults filled) → [`plan::Plan`] (names resolved). Building tensors from a plan is the engine's.
 
 pub mod config;
+pub mod data_format;
 pub mod device;
 pub mod diagnostic;
 pub mod environment;

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use kiwi_core::config::RunConfig;
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan, ResolvedComponent};
@@ -46,7 +47,7 @@ pub(crate) fn check(request: &CheckRequest, outlet: &Outlet) -> Result<ExitCode,
     let warnings = report.warned().iter().map(Diagnostic::to_json).collect();
     findings.set("warnings", Value::Array(warnings));
     match request.format {
-        Format::Json => outlet.data(Value::Object(findings.json).to_string()),
+        Format::Json => outlet.data(data_format::line(Value::Object(findings.json))),
         Format::Human => {
             let width = findings.lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
             let mut last = "";

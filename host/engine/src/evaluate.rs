@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -32,7 +33,9 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
         Format::Json => {
             let metrics: Map<String, Value> =
                 found.values.iter().map(|(name, value)| (name.clone(), json!(value.map(Number)))).collect();
-            outlet.data(json!({"pairs": pairs, "loss": Number(found.loss), "metrics": metrics}).to_string());
+            outlet.data(data_format::line(
+                json!({"pairs": pairs, "loss": Number(found.loss), "metrics": metrics}),
+            ));
         }
         Format::Human => {
             let width = found.values.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("loss".len());

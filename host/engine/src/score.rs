@@ -1,5 +1,6 @@
 //! `kiwi-host score SYSTEM`: a JSON line for each pair of a parallel corpus, with the negative log-likelihood of each target word.
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -77,7 +78,7 @@ impl Score {
         if let Some(post_edit) = &self.post_edit {
             line[Field::PostEdit.name()] = post_edit.to_json();
         }
-        line.to_string()
+        data_format::line(line)
     }
 
     fn to_line(&self) -> String {
