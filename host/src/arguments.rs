@@ -3,26 +3,27 @@
 mod explain;
 mod held;
 mod init;
+mod help;
 mod interchange;
 mod mlflow;
 mod plugins;
 mod report;
 mod schema;
+mod shell;
 mod train;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use kiwi_core::environment;
-use kiwi_core::exit_code::ExitCode;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
 pub(crate) use explain::ExplainArguments;
 pub(crate) use held::HeldArguments;
 pub(crate) use init::{DeviceArgument, InitArguments, SizeArgument};
+pub(crate) use help::{EXAMPLES, grouped};
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
@@ -34,11 +35,12 @@ pub(crate) use plugins::{
 };
 pub(crate) use report::ReportArguments;
 pub(crate) use schema::{ProbeArguments, SchemaArguments};
+pub(crate) use shell::{CompletionsArguments, DoctorArguments, ManArguments, OpenArguments, Step};
 pub(crate) use train::{CheckArguments, TrainArguments};
 
 /// Trains translation language models whose parts come from plugins.
 #[derive(Debug, Parser)]
-#[command(name = "kiwi-host", version, long_version = LONG_VERSION.as_str(), after_long_help = long_help())]
+#[command(name = "kiwi-host", version, long_version = LONG_VERSION.as_str())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -64,8 +66,13 @@ pub(crate) enum Command {
     Plugins(PluginsArguments),
     Schema(SchemaArguments),
     Explain(ExplainArguments),
+    Doctor(DoctorArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
     #[command(hide = true)]
     Probe(ProbeArguments),
+    #[command(hide = true)]
+    DoctorInProcess(OpenArguments),
 }
 
 /// A saved system and a parallel corpus.
@@ -153,7 +160,9 @@ pub(crate) struct FeaturesArguments {
     pub(crate) corpus: CorpusArguments,
 }
 
-/// Show what a saved system holds: parts and their options, plugins, vocabularies, tensors. No plugin is opened.
+/// Show what a saved system holds: parts, options, plugins, vocabularies, tensors.
+///
+/// No plugin is opened, and no libtorch is needed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -237,12 +246,27 @@ impl Command {
             },
             Self::Schema(_) => "schema",
             Self::Explain(_) => "explain",
+            Self::Doctor(_) => "doctor",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
             Self::Probe(_) => "probe",
+            Self::DoctorInProcess(_) => "doctor-in-process",
         }
     }
 }
 
 impl Arguments {
+    /// All that can be typed, with its help.
+    pub(crate) fn whole_command() -> clap::Command {
+        help::with_help(Self::command())
+    }
+
+    /// What was typed. Ends the program where it is wrong, or asks for help or the version.
+    pub(crate) fn of_program() -> Self {
+        let command = Self::whole_command().color(help::color(std::env::args_os()));
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// What every command takes: directories from both places, and of all else what stands nearer to the end.
     pub(crate) fn common(&self) -> CommonOptions {
         let before = &self.common;
@@ -276,7 +300,11 @@ impl Arguments {
             },
             Command::Schema(arguments) => &arguments.common,
             Command::Explain(arguments) => &arguments.common,
+            Command::Doctor(arguments) => &arguments.common,
+            Command::Completions(arguments) => &arguments.common,
+            Command::Man(arguments) => &arguments.common,
             Command::Probe(arguments) => &arguments.common,
+            Command::DoctorInProcess(arguments) => &arguments.common,
         };
         let loudness = if after.quiet || after.verbose { after } else { before };
         CommonOptions {
@@ -333,32 +361,6 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = env!("CARGO_PKG_VERSION");
     format!("{version}\nplugin API {API_VERSION}\ntorch {TORCH_VERSION}\ntarget {TARGET}")
 });
-
-fn long_help() -> String {
-    let mut help = "\
-Examples:
-  kiwi-host init --train-source train.en --train-target train.de
-  kiwi-host train config.json
-  kiwi-host check config.json
-  kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
-  kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
-  kiwi-host report runs/first runs/second -o comparison.html
-  kiwi-host plugins list
-  kiwi-host schema -o kiwi-host.schema.json
-  kiwi-host explain E0101
-
-Exit codes:
-"
-    .to_owned();
-    for (code, meaning) in ExitCode::ALL {
-        help += &format!("  {:>3}  {meaning}\n", code.number());
-    }
-    help += "\nEnvironment variables:\n";
-    for variable in environment::ALL {
-        help += &format!("  {}\n          {}\n", variable.name, variable.meaning);
-    }
-    help.trim_end().to_owned()
-}
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use kiwi_core::libtorch::Libtorch;
 use kiwi_plugin_metadata::TORCH_VERSION;
 
 /// The driver's library. libtorch finds it by this name only when it first computes.
-const DRIVER: &str = "libcuda.so.1";
+pub(crate) const DRIVER: &str = "libcuda.so.1";
 
 /// Opens a library for ever: so that others find what is in it, or for itself.
 pub(crate) type Open = fn(library: &Path, scope: Scope) -> Result<(), String>;
@@ -32,21 +32,37 @@ pub(crate) enum Scope {
 /// It is missing, needs a library that is missing, or is of another version than the CPU part; or there is no driver.
 pub(crate) fn open(libtorch: &Libtorch, asked: &AskedDevice, open: Open) -> Result<(), Failure> {
     let refuse = |complaint| Failure::new(ExitCode::Invalid, asked.refuse(complaint));
-    let library = find(libtorch, asked)?;
-    open(&library, Scope::All).map_err(|message| refuse(unopened(libtorch, &message)))?;
+    open_part(libtorch, open).map_err(refuse)?;
     open(Path::new(DRIVER), Scope::Own).map_err(|message| refuse(without_driver(&message)))
 }
 
-/// The CUDA part of libtorch.
+/// Opens the CUDA part of libtorch, whose CPU part is open.
+///
+/// # Errors
+/// It is missing, needs a library that is missing, or is of another version than the CPU part.
+pub(crate) fn open_part(libtorch: &Libtorch, open: Open) -> Result<(), Diagnostic> {
+    let library = part_of(libtorch);
+    if !library.exists() {
+        return Err(without_cuda(libtorch, &library));
+    }
+    open(&library, Scope::All).map_err(|message| unopened(libtorch, &message))
+}
+
+/// Sees that there is a CUDA part of libtorch.
 ///
 /// # Errors
 /// It is missing.
-pub(crate) fn find(libtorch: &Libtorch, asked: &AskedDevice) -> Result<PathBuf, Failure> {
-    let library = libtorch.library(&format!("{DLL_PREFIX}torch_cuda{DLL_SUFFIX}"));
-    if library.exists() {
-        return Ok(library);
+pub(crate) fn find(libtorch: &Libtorch, asked: &AskedDevice) -> Result<(), Failure> {
+    let library = part_of(libtorch);
+    match library.exists() {
+        true => Ok(()),
+        false => Err(Failure::new(ExitCode::Invalid, asked.refuse(without_cuda(libtorch, &library)))),
     }
-    Err(Failure::new(ExitCode::Invalid, asked.refuse(without_cuda(libtorch, &library))))
+}
+
+/// Where the CUDA part of libtorch lies, if it has one.
+pub(crate) fn part_of(libtorch: &Libtorch) -> PathBuf {
+    libtorch.library(&format!("{DLL_PREFIX}torch_cuda{DLL_SUFFIX}"))
 }
 
 fn without_cuda(libtorch: &Libtorch, library: &Path) -> Diagnostic {
@@ -91,7 +107,8 @@ fn unopened(libtorch: &Libtorch, message: &str) -> Diagnostic {
     complaint.note(message)
 }
 
-fn without_driver(message: &str) -> Diagnostic {
+/// The complaint that the driver's library does not open, by what the dynamic loader says.
+pub(crate) fn without_driver(message: &str) -> Diagnostic {
     let complaint = if missing_library(message).is_some() {
         Diagnostic::error(Code::NoDriver, "there is no NVIDIA driver on this machine")
             .found(format!("no {DRIVER}"))

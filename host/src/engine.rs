@@ -7,7 +7,7 @@
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::error::Error as _;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -58,7 +58,7 @@ pub(crate) fn run(
     device: Option<&AskedDevice>,
     libtorch: Option<PathBuf>,
     program: &Path,
-    mut receive: impl FnMut(Message),
+    receive: impl FnMut(Message),
 ) -> Result<i32, Failure> {
     // Looked for first, since both are told at no cost.
     let libtorch =
@@ -67,15 +67,23 @@ pub(crate) fn run(
     allocator::keep_freed_memory();
     open_libtorch(&libtorch)?;
     if let Some(asked) = device.filter(|asked| asked.choice != DeviceChoice::Cpu) {
-        cuda::open(&libtorch, asked, |library, scope| {
-            let scope = match scope {
-                Scope::All => RTLD_GLOBAL,
-                Scope::Own => RTLD_LOCAL,
-            };
-            open(library, scope).map(drop)
-        })?;
+        cuda::open(&libtorch, asked, open_for)?;
     }
-    let engine_library = open(&engine, RTLD_LOCAL).map_err(|message| {
+    ask(&engine, &libtorch, request, receive)
+}
+
+/// Opens the engine, whose libtorch is open, and has it carry out a request. What it says goes to `receive` as it comes.
+///
+/// # Errors
+///
+/// The engine does not load, or is none of this program.
+pub(crate) fn ask(
+    engine: &Path,
+    libtorch: &Libtorch,
+    request: &Request,
+    mut receive: impl FnMut(Message),
+) -> Result<i32, Failure> {
+    let engine_library = open(engine, RTLD_LOCAL).map_err(|message| {
         let error = Diagnostic::error(
             Code::ProgramIncomplete,
             format!("the engine {} cannot be opened", engine.display()),
@@ -145,7 +153,7 @@ unsafe extern "C" fn send(context: *mut c_void, message: *const u8, length: usiz
 }
 
 /// The engine's file: beside the program, else where an installation puts libraries.
-fn find_engine(program: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn find_engine(program: &Path) -> Result<PathBuf, Failure> {
     let name = engine_file_name();
     let places = places_of(&name, program);
     if let Some(found) = places.iter().find(|place| place.is_file()) {
@@ -159,8 +167,12 @@ fn find_engine(program: &Path) -> Result<PathBuf, Failure> {
     Err(invalid(error.help("install kiwi-host again; in a checkout, `cargo build -p kiwi-engine`")))
 }
 
-/// Opens what the engine and the plugins need of libtorch, and asks it for its version.
-fn open_libtorch(libtorch: &Libtorch) -> Result<(), Failure> {
+/// Opens what the engine and the plugins need of libtorch, and asks it for its version, which is the result.
+///
+/// # Errors
+///
+/// It does not load, or is of another version.
+pub(crate) fn open_libtorch(libtorch: &Libtorch) -> Result<String, Failure> {
     let directory = libtorch.directory.display();
     let open = |name: &str| {
         let path = libtorch.library(&format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
@@ -194,7 +206,7 @@ fn open_libtorch(libtorch: &Libtorch) -> Result<(), Failure> {
     };
     let line = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     if line(&found) == line(TORCH_VERSION) {
-        return Ok(());
+        return Ok(found);
     }
     Err(invalid(
         Diagnostic::error(
@@ -205,6 +217,36 @@ fn open_libtorch(libtorch: &Libtorch) -> Result<(), Failure> {
         .expected(format!("torch {}.*", line(TORCH_VERSION).join(".")))
         .help(format!("name a directory of torch {TORCH_VERSION} with --libtorch")),
     ))
+}
+
+/// Opens a library for ever, as [`cuda::Open`].
+pub(crate) fn open_for(library: &Path, scope: Scope) -> Result<(), String> {
+    let scope = match scope {
+        Scope::All => RTLD_GLOBAL,
+        Scope::Own => RTLD_LOCAL,
+    };
+    open(library, scope).map(drop)
+}
+
+/// Opens a library for ever; whether it exports this name.
+///
+/// # Errors
+///
+/// It does not load.
+pub(crate) fn exports(library: &Path, name: &str) -> Result<bool, String> {
+    let library = open(library, RTLD_LOCAL)?;
+    // SAFETY: nothing is done with what the name stands for.
+    Ok(unsafe { library.get::<*const c_void>(name) }.is_ok())
+}
+
+/// The version of the C library that runs this program; `None` where it is not glibc.
+pub(crate) fn glibc_version() -> Option<String> {
+    // SAFETY: where it is there, glibc declares `const char *gnu_get_libc_version(void)`.
+    let version =
+        unsafe { Library::this().get::<unsafe extern "C" fn() -> *const c_char>("gnu_get_libc_version") };
+    // SAFETY: as declared, it takes nothing and returns a string that ends with a zero byte and is never freed.
+    let version = unsafe { CStr::from_ptr(version.ok()?()) };
+    Some(version.to_string_lossy().into_owned())
 }
 
 /// Opens a library for ever: threads and exit handlers of its code may outlast whoever opened it.

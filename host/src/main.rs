@@ -13,11 +13,10 @@ mod launch;
 mod output;
 mod print;
 mod signals;
-
-use clap::Parser;
+mod terminal;
 
 fn main() {
-    let arguments = arguments::Arguments::parse();
+    let arguments = arguments::Arguments::of_program();
     let code = commands::run(arguments);
     // Not by returning: the engine's and the plugins' libraries are never unloaded, and their threads may still live.
     std::process::exit(code)

@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Style};
 use kiwi_core::diagnostic::{Diagnostic, Severity};
 use kiwi_core::error_code::Code;
 
+use crate::terminal;
+
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const LABEL: Style = AnsiColor::Blue.on_default().bold();
@@ -17,6 +19,7 @@ const MESSAGE: Style = Style::new().bold();
 pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) {
     // Written in one piece, so that lines of several threads and processes do not mix.
     let text: String = diagnostics.iter().map(render).collect();
+    let text = fitted(text);
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
@@ -47,9 +50,17 @@ fn more_line(codes: &[Code]) -> Option<String> {
 /// The last line of a command that failed, for those who read no more than that: which command, its exit code, the first error.
 /// Nothing where nothing was said to be wrong.
 pub(crate) fn ending(command: &str, code: i32, errors: &[String]) {
-    let Some(line) = ending_line(command, code, errors) else { return };
+    let Some(line) = ending_line(command, code, errors).map(fitted) else { return };
     let mut stderr = anstream::stderr().lock();
     let _ = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
+}
+
+/// Lines that end where the terminal does, where standard error is one.
+fn fitted(text: String) -> String {
+    match terminal::width_of(&std::io::stderr()) {
+        Some(width) => terminal::fit_lines(&text, width),
+        None => text,
+    }
 }
 
 fn ending_line(command: &str, code: i32, errors: &[String]) -> Option<String> {

@@ -95,9 +95,17 @@ pub const XDG_DATA_HOME: Variable = Variable {
     meaning: "The user's data directory, in which kiwi-host/plugins is searched; ~/.local/share unless set.",
 };
 
+/// The user's cache.
+pub const XDG_CACHE_HOME: Variable = Variable {
+    name: "XDG_CACHE_HOME",
+    meaning: "The user's cache directory, in which kiwi-host keeps what it would else compute again; ~/.cache unless set.",
+};
+
 /// The user's home.
-pub const HOME: Variable =
-    Variable { name: "HOME", meaning: "The user's home directory, the root of the data directory." };
+pub const HOME: Variable = Variable {
+    name: "HOME",
+    meaning: "The user's home directory, the root of the data and cache directories.",
+};
 
 /// Where temporary files go.
 pub const TMPDIR: Variable = Variable {
@@ -152,7 +160,7 @@ pub const MLFLOW_EXPERIMENT_NAME: Variable = Variable {
 };
 
 /// All of them.
-pub const ALL: [Variable; 25] = [
+pub const ALL: [Variable; 26] = [
     LIBTORCH,
     KIWI_PLUGIN_PATH,
     KIWI_CACHE_DIR,
@@ -167,6 +175,7 @@ pub const ALL: [Variable; 25] = [
     VIRTUAL_ENV,
     PATH,
     XDG_DATA_HOME,
+    XDG_CACHE_HOME,
     HOME,
     TMPDIR,
     TORCHELASTIC_ERROR_FILE,

@@ -34,6 +34,19 @@ pub enum Request {
     Features(FeaturesRequest),
     /// Open a plugin and check one of its components.
     CheckPlugin(PluginCheckRequest),
+    /// Say what the engine is: an [`EngineDescription`].
+    Describe,
+}
+
+/// What the engine says of itself and of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineDescription {
+    /// Its version, which is the program's.
+    pub version: String,
+    /// Threads that libtorch's operators use unless told otherwise.
+    pub threads: i32,
+    /// GPUs that libtorch sees, if its CUDA part is open.
+    pub gpus: Option<usize>,
 }
 
 impl Request {
@@ -44,7 +57,7 @@ impl Request {
             Self::Train(_) => "train",
             Self::Check(_) => "check",
             // A plugin that is checked is watched from outside.
-            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) => "",
+            Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) | Self::Describe => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",

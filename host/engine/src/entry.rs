@@ -10,7 +10,9 @@ use kiwi_core::request::Request;
 use kiwi_plugin_api::torch_ext::{Caught, guard, install_panic_hook};
 
 use crate::outlet::{Outlet, Send};
-use crate::{check, evaluate, features, options, patience, plugin_check, probe, score, sudden_end, train};
+use crate::{
+    check, describe, evaluate, features, options, patience, plugin_check, probe, score, sudden_end, train,
+};
 
 /// Runs a [`Request`] (JSON, `length` bytes at `request`) and returns an exit code. Calls `send(context, message, length)` with a
 /// [`kiwi_core::request::Message`] (JSON) for all it has to say, from the calling thread.
@@ -65,6 +67,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
         Ok(Request::Score(request)) => score::score(&request, outlet),
         Ok(Request::Features(request)) => features::features(&request, outlet),
         Ok(Request::CheckPlugin(request)) => plugin_check::check(&request, outlet),
+        Ok(Request::Describe) => Ok(describe::describe(outlet)),
         Err(error) => Err(Failure::new(
             ExitCode::Invalid,
             Diagnostic::error(Code::ProgramIncomplete, "program and engine do not understand one another")

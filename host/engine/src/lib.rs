@@ -11,6 +11,7 @@ mod assembly;
 mod check;
 mod checkpoint;
 mod data;
+mod describe;
 mod entry;
 mod evaluate;
 mod features;

@@ -8,7 +8,7 @@ use kiwi_core::plugins::Kind;
 
 use super::{CommonArguments, FormatArgument, parse_override};
 
-/// See which plugins are installed and what they say about themselves, check one, agree on them, and begin a new one.
+/// List, inspect and check plugins, agree on which are used, and begin a new one.
 #[derive(Debug, Args)]
 pub(crate) struct PluginsArguments {
     #[command(subcommand)]

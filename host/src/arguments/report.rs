@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::CommonArguments;
 
-/// Write one page about runs that a browser shows: how they ended, their curves over one another, where their configs differ.
+/// Write a page about runs that a browser shows: outcomes, curves, what differs.
 ///
-/// The page is one file that needs no network. It may be made while a run goes on. Prints the path of the page.
+/// It tells how they ended, lays their curves over one another, and says where their configs differ. The page is one file that needs no network. It may be made while a run goes on. Prints the path of the page.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::CommonArguments;
 
-/// Print the JSON Schema of configs with the installed plugins, by which editors complete and check them.
+/// Print the JSON Schema of configs, by which editors complete and check them.
 ///
-/// Give its path (or URI) in a config as "$schema". Each plugin is asked for the options of its components once, in a process of its
+/// It has the options of the installed plugins. Give its path (or URI) in a config as "$schema". Each plugin is asked for the options of its components once, in a process of its
 /// own; the answers are kept in the user's cache directory. A plugin that cannot be used is left out, and one that does not answer
 /// has options that are not described, each with a warning.
 #[derive(Debug, Args)]

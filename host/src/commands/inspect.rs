@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::Format;
 use kiwi_core::saved_system::{FORMAT_VERSION, Part, SavedSystem, TensorData};
 use serde_json::{Value, json};
 
-use super::print_data;
+use super::{print_data, print_for_people};
 use crate::arguments::InspectSystemArguments;
 
 pub(super) fn run(arguments: InspectSystemArguments) -> Result<i32, Failure> {
@@ -19,8 +20,8 @@ pub(super) fn run(arguments: InspectSystemArguments) -> Result<i32, Failure> {
     })?;
     let bytes = fs::metadata(&arguments.system).map(|metadata| metadata.len()).unwrap_or(0);
     match arguments.format.into() {
-        Format::Json => print_data([json(&saved, bytes).to_string()])?,
-        Format::Human => print_data(lines(&saved, bytes))?,
+        Format::Json => print_data([data_format::line(json(&saved, bytes))])?,
+        Format::Human => print_for_people(lines(&saved, bytes))?,
     }
     Ok(ExitCode::Success.number())
 }

@@ -1,5 +1,6 @@
 //! `mlflow sync`: sends a run that is there to a tracking server. No plugin is opened and no libtorch looked for.
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -7,7 +8,7 @@ use kiwi_core::request::Format;
 use kiwi_tracking::mlflow::{Error, Settings, Synced, server_of, sync};
 use serde_json::json;
 
-use super::print_data;
+use super::{print_data, print_for_people};
 use crate::arguments::{CommonOptions, MlflowArguments, MlflowCommand, SyncArguments};
 use crate::print;
 
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: MlflowArguments, options: &CommonOptions) -> Result
     }
     match format.into() {
         Format::Json => print_data([json(&synced)])?,
-        Format::Human => print_data(lines(&synced))?,
+        Format::Human => print_for_people(lines(&synced))?,
     }
     Ok(ExitCode::Success.number())
 }
@@ -63,15 +64,14 @@ fn failure(error: &Error) -> Failure {
 }
 
 fn json(synced: &Synced) -> String {
-    json!({
+    data_format::line(json!({
         "server": synced.server,
         "experiment_id": synced.experiment_id,
         "run_id": synced.run_id,
         "url": synced.url,
         "state": synced.state,
         "sent": {"parameters": synced.parameters, "values": synced.values, "files": synced.artifacts},
-    })
-    .to_string()
+    }))
 }
 
 fn lines(synced: &Synced) -> [String; 4] {

@@ -2,8 +2,11 @@
 
 mod explain;
 mod init;
+mod completions;
+mod doctor;
 mod inspect;
 mod interchange;
+mod man;
 mod mlflow;
 mod plugins;
 mod probe;
@@ -12,23 +15,26 @@ mod schema;
 mod system;
 mod told;
 mod train;
+mod whole_file;
 
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
-use kiwi_core::request::{Common, Message, Request, Verbosity};
+use kiwi_core::request::{Common, Format, Message, Request, Verbosity};
 
 use crate::arguments::{Arguments, ColorArgument, Command, CommonOptions};
 use crate::engine;
 use crate::output::Output;
 use crate::signals;
+use crate::terminal;
 use told::Told;
 
 /// Carries out a command; the code to exit with.
@@ -59,6 +65,10 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Plugins(arguments) => plugins::run(arguments, &options),
         Command::Schema(arguments) => schema::run(&arguments, &options),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments, &options),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
+        Command::DoctorInProcess(arguments) => doctor::open_in_process(&arguments, &options),
         Command::Probe(arguments) => probe::answer(&arguments, &options),
     };
     let code = done.unwrap_or_else(|failure| {
@@ -107,11 +117,14 @@ fn run_engine(
     told: &mut Told,
 ) -> Result<i32, Failure> {
     let mut output = Output::default();
+    // JSON is never broken.
+    let width = is_table(request).then(|| terminal::width_of(&io::stdout())).flatten();
     let mut lost = None;
     let code =
         engine::run(request, Some(device), options.libtorch.clone(), &program()?, |message| match message {
             Message::Diagnostics(diagnostics) => told.tell(&diagnostics),
             Message::Data(line) => {
+                let line = width.map_or_else(|| line.clone(), |width| terminal::fit_columns(&line, width));
                 if let Err(error) = output.line(&line) {
                     lost.get_or_insert(error);
                 }
@@ -125,6 +138,15 @@ fn run_engine(
     match lost {
         Some(error) => Err(cannot_write(&error)),
         None => Ok(code),
+    }
+}
+
+/// Whether the data of a request are a table for people. Scores are not: a line of text is the last column, and may be long.
+fn is_table(request: &Request) -> bool {
+    match request {
+        Request::Check(request) => request.format == Format::Human,
+        Request::Evaluate(request) => request.format == Format::Human,
+        _ => false,
     }
 }
 
@@ -144,6 +166,17 @@ fn print_data(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
         output.line(&line).map_err(|error| cannot_write(&error))?;
     }
     Ok(())
+}
+
+/// Prints lines of data for people: broken where the terminal ends, without their colours where those are not wanted.
+fn print_for_people(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let stdout = io::stdout();
+    let plain = AutoStream::choice(&stdout) == ColorChoice::Never;
+    let width = terminal::width_of(&stdout);
+    print_data(lines.into_iter().map(|line| {
+        let line = if plain { strip_str(&line).to_string() } else { line };
+        width.map_or_else(|| line.clone(), |width| terminal::fit_columns(&line, width))
+    }))
 }
 
 fn cannot_write(error: &io::Error) -> Failure {

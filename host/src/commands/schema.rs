@@ -1,9 +1,8 @@
 //! `schema`: the JSON Schema of configs, with the parts of the installed plugins.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use kiwi_core::request::ProbeRequest;
 use serde_json::Value;
 
 use super::probe::{self, ProbeError};
-use super::{common, print_data};
+use super::{common, print_data, whole_file};
 use crate::arguments::{CommonOptions, SchemaArguments};
 use crate::print;
 
@@ -64,7 +63,8 @@ pub(super) fn run(arguments: &SchemaArguments, options: &CommonOptions) -> Resul
     }
     let text = format!("{schema:#}");
     match &arguments.output {
-        Some(output) => write(output, &text).map_err(|error| unwritable(output, &error))?,
+        Some(output) => whole_file::write(output, format!("{text}\n").as_bytes())
+            .map_err(|error| unwritable(output, &error))?,
         None => print_data([text])?,
     }
     Ok(ExitCode::Success.number())
@@ -166,21 +166,6 @@ fn refuse_other_file(output: &Path) -> Result<(), Failure> {
         .expected("a file that does not exist, or such a schema, which is replaced")
         .help("choose another name, or remove it");
     Err(Failure::new(ExitCode::Invalid, error))
-}
-
-/// Writes a file beside `path`, makes sure that it is on the disk, and gives it the name.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".partial")
-        // As for any new file: what the umask leaves.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    writeln!(file, "{text}")?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

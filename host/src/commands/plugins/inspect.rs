@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -10,7 +11,7 @@ use kiwi_core::request::Format;
 use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::{Value, json};
 
-use super::{print_data, registered, text, warnings};
+use super::{print_data, print_for_people, registered, text, warnings};
 use crate::arguments::InspectArguments;
 use crate::print::clean;
 
@@ -25,10 +26,10 @@ struct Facts {
 pub(super) fn run(arguments: &InspectArguments, registry: &Registry) -> Result<i32, Failure> {
     let file = find_file(&arguments.plugin, registry)?;
     let facts = examine(file);
-    print_data(match arguments.format.into() {
-        Format::Human => facts.for_people(),
-        Format::Json => vec![facts.as_json().to_string()],
-    })?;
+    match arguments.format.into() {
+        Format::Human => print_for_people(facts.for_people())?,
+        Format::Json => print_data([data_format::line(facts.as_json())])?,
+    }
     Ok(if facts.reasons.is_empty() { ExitCode::Success } else { ExitCode::Plugin }.number())
 }
 

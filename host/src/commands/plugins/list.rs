@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::{Registry, Rejected};
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::reader::PluginMetadata;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{print_data, registered, text, warnings};
+use super::{print_data, print_for_people, registered, text, warnings};
 use crate::arguments::ListArguments;
 use crate::print::clean;
 
 pub(super) fn run(arguments: &ListArguments, registry: &Registry, verbose: bool) -> Result<i32, Failure> {
-    print_data(match arguments.format.into() {
-        Format::Human => list_for_people(registry, verbose),
-        Format::Json => list_as_json(registry, verbose),
-    })?;
+    match arguments.format.into() {
+        Format::Human => print_for_people(list_for_people(registry, verbose))?,
+        Format::Json => print_data(list_as_json(registry, verbose))?,
+    }
     Ok(ExitCode::Success.number())
 }
 
@@ -73,7 +74,7 @@ fn list_as_json(registry: &Registry, verbose: bool) -> Vec<String> {
     if verbose {
         all.extend(registry.ignored.iter().map(rejected("passed_over")));
     }
-    all.iter().map(Value::to_string).collect()
+    all.into_iter().map(data_format::line).collect()
 }
 
 fn reasons(rejected: &Rejected) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -11,7 +12,7 @@ use kiwi_core::plugins::{LockedPlugin, Plugin, Registry};
 use kiwi_core::request::{Format, TrainRequest};
 use serde_json::json;
 
-use super::{common, print_data};
+use super::{common, print_data, print_for_people};
 use crate::arguments::{CommonOptions, LockArguments};
 use crate::print::{self, clean};
 
@@ -48,8 +49,8 @@ pub(super) fn run(
         };
         Failure::new(exit, error.diagnostic())
     })?;
-    print_data(match arguments.format.into() {
-        Format::Human => for_people(&output.display().to_string(), written, &plugins),
+    match arguments.format.into() {
+        Format::Human => print_for_people(for_people(&output.display().to_string(), written, &plugins))?,
         Format::Json => {
             let written = match written {
                 Written::New => "new",
@@ -57,9 +58,9 @@ pub(super) fn run(
                 Written::Unchanged => "unchanged",
             };
             let file = output.display().to_string();
-            vec![json!({"file": file, "written": written, "plugins": plugins}).to_string()]
+            print_data([data_format::line(json!({"file": file, "written": written, "plugins": plugins}))])?;
         }
-    })?;
+    }
     Ok(ExitCode::Success.number())
 }
 

@@ -17,7 +17,7 @@ use kiwi_core::plan;
 use kiwi_core::plugins::{Kind, Registry, permissions};
 use kiwi_plugin_metadata::reader::PluginMetadata;
 
-use super::{common, print_data};
+use super::{common, print_data, print_for_people};
 use crate::arguments::{CommonOptions, PluginsArguments, PluginsCommand};
 use crate::print::{self, clean};
 

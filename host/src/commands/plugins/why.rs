@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::explain::{Directory, Explanation, File, Outcome, Registered, Status};
@@ -9,7 +10,7 @@ use kiwi_core::plugins::{Kind, Registry};
 use kiwi_core::request::Format;
 use serde_json::{Value, json};
 
-use super::super::print_data;
+use super::{print_data, print_for_people};
 use crate::print::clean;
 
 /// Prints how `asked` was looked up; 0 if it stands for one component, else 3.
@@ -20,10 +21,10 @@ pub(super) fn why(
     registry: &Registry,
 ) -> Result<i32, Failure> {
     let explanation = registry.explain(kind, asked);
-    print_data(match format {
-        Format::Human => for_people(&explanation),
-        Format::Json => vec![as_json(&explanation).to_string()],
-    })?;
+    match format {
+        Format::Human => print_for_people(for_people(&explanation))?,
+        Format::Json => print_data([data_format::line(as_json(&explanation))])?,
+    }
     Ok(if explanation.resolves { ExitCode::Success } else { ExitCode::Plugin }.number())
 }
 

@@ -1,12 +1,10 @@
 //! What was found, as it is printed: a table of components and checks for people, an object a finding for programs.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use anstream::adapter::strip_str;
-use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::plugin_check::{Finding, Outcome};
 use kiwi_core::request::Format;
@@ -14,7 +12,7 @@ use kiwi_plugin_metadata::reader::PluginMetadata;
 use serde_json::json;
 
 use super::Place;
-use crate::commands::print_data;
+use crate::commands::{print_data, print_for_people};
 use crate::print::clean;
 
 const FAIL: Style = AnsiColor::Red.on_default().bold();
@@ -47,7 +45,11 @@ impl Printer {
         }
         let title =
             metadata.map_or_else(String::new, |metadata| format!("{} {}  ", metadata.name, metadata.version));
-        print_styled([format!("{HEADING}{}{HEADING:#}{}", clean(&title), clean(&file.display().to_string()))])
+        print_for_people([format!(
+            "{HEADING}{}{HEADING:#}{}",
+            clean(&title),
+            clean(&file.display().to_string())
+        )])
     }
 
     /// Which component the next findings are about.
@@ -56,7 +58,7 @@ impl Printer {
         if self.format == Format::Json || self.quiet {
             return Ok(());
         }
-        print_styled([String::new(), format!("{HEADING}{}{HEADING:#}", clean(&title(place)))])
+        print_for_people([String::new(), format!("{HEADING}{}{HEADING:#}", clean(&title(place)))])
     }
 
     pub(super) fn all(&mut self, place: &Place, findings: &[Finding]) -> Result<(), Failure> {
@@ -73,11 +75,19 @@ impl Printer {
                 Format::Human => lines.extend(for_people(place, finding, self.quiet)),
             }
         }
-        print_styled(lines)
+        self.print(lines)
+    }
+
+    fn print(&self, lines: Vec<String>) -> Result<(), Failure> {
+        match self.format {
+            Format::Human => print_for_people(lines),
+            // Objects are never broken.
+            Format::Json => print_data(lines),
+        }
     }
 
     fn as_json(&self, place: &Place, finding: &Finding) -> String {
-        json!({
+        data_format::line(json!({
             "plugin": self.plugin,
             "kind": place.kind,
             "class": place.class,
@@ -90,19 +100,17 @@ impl Printer {
             "help": finding.help,
             "notes": finding.notes,
             "seconds": finding.seconds,
-        })
-        .to_string()
+        }))
     }
 
     /// The last line; whether a check failed.
     pub(super) fn summary(&mut self, took: Duration) -> Result<bool, Failure> {
         let Self { plugin, components, passed, failed, skipped, .. } = self;
         let line = match self.format {
-            Format::Json => json!({"summary": {
+            Format::Json => data_format::line(json!({"summary": {
                 "plugin": plugin, "components": components, "passed": passed, "failed": failed, "skipped": skipped,
                 "seconds": took.as_secs_f64(),
-            }})
-            .to_string(),
+            }})),
             Format::Human => {
                 let (style, verdict) = if *failed > 0 { (FAIL, "failed") } else { (PASS, "passed") };
                 format!(
@@ -111,15 +119,9 @@ impl Printer {
                 )
             }
         };
-        print_styled([line])?;
+        self.print(vec![line])?;
         Ok(self.failed > 0)
     }
-}
-
-/// Prints lines, without their colours where those are not wanted.
-fn print_styled(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
-    let plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
-    print_data(lines.into_iter().map(|line| if plain { strip_str(&line).to_string() } else { line }))
 }
 
 fn title(place: &Place) -> String {
