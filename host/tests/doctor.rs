@@ -75,7 +75,7 @@ fn libtorch_of_another_version_is_told() {
 #[test]
 fn what_ends_the_process_is_a_finding() {
     let installation = Installation::new();
-    let torch = installation.libtorch([2, 11, 0]);
+    installation.libtorch([2, 11, 0]);
     let crashing = "void abort(void);\n__attribute__((constructor)) static void begin(void) { abort(); }";
     let leaving = "void _exit(int);\n__attribute__((constructor)) static void begin(void) { _exit(7); }";
 
@@ -97,7 +97,7 @@ fn what_ends_the_process_is_a_finding() {
     assert!(message.contains("ended the process by the signal SIGABRT"), "{message}");
     // The rest is looked at all the same.
     assert_eq!(said(&installation, 2, "system").0, "ok");
-    std::fs::write(torch.join("lib/libc10.so"), "no library").unwrap();
+    installation.write("torch/lib/libc10.so", "no library");
     let (level, message) = said(&installation, 2, "opening");
     assert_eq!(level, "error");
     assert!(message.contains("cannot be opened"), "{message}");
@@ -107,6 +107,11 @@ fn what_ends_the_process_is_a_finding() {
 fn what_the_program_opens_for_itself_is_not_typed_by_anyone() {
     let installation = Installation::new();
     installation.run(&["doctor-in-process"]).ends_with(2).stderr_has(&["error: "]);
+    installation.run(&["doctor"]).ends_with(2).stdout_has(&[
+        "error    libtorch",
+        "error    engine",
+        "it does not work: ",
+    ]);
     // Without libtorch nothing is opened.
     let outcome = installation.run(&["doctor-in-process", "word", "libtorch", "engine"]).ends_with(0);
     assert!(!outcome.stdout.contains("done"), "{outcome:#?}");

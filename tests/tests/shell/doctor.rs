@@ -179,8 +179,8 @@ fn what_is_odd_about_plugins_is_told() {
 #[test]
 fn homes_that_cannot_be_written_are_told_with_what_follows() {
     let work = Workplace::with_copied_program(&BUILT_IN);
-    // Nobody can make a folder there.
-    let report = Report::of(work.command(&[]).env("HOME", "/proc/none"));
+    // A file is no home.
+    let report = Report::of(work.command(&[]).env("HOME", "/dev/null/home"));
     assert_eq!(report.outcome.code, Some(0));
     let home = report.finding("home");
     assert_eq!(home["level"], "note");
@@ -195,7 +195,7 @@ fn homes_that_cannot_be_written_are_told_with_what_follows() {
     assert!(home["message"].as_str().unwrap().contains("HOME is not set"), "{home}");
 
     let mut command = work.command(&[]);
-    let report = Report::of(command.env("KIWI_CACHE_DIR", work.at("cache")).env("TMPDIR", "/proc/none"));
+    let report = Report::of(command.env("KIWI_CACHE_DIR", work.at("cache")).env("TMPDIR", "/dev/null/tmp"));
     assert_eq!(report.finding("cache")["facts"]["path"], work.at("cache").to_str().unwrap());
     assert_eq!(report.said("temporary").0, "warning");
 }

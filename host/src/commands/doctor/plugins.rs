@@ -53,8 +53,11 @@ fn directory(searched: &Searched, registry: &Registry) -> Finding {
     let shown = format!("{} ({origin})", path.display());
     let complaint = registry.diagnostics.iter().find(|one| is_about(one, searched));
     let finding = match (&searched.problem, complaint) {
-        (Some(problem), Some(complaint)) => new("directory", level(complaint), format!("{shown} {problem}"))
-            .help(complaint.help.clone().unwrap_or_default()),
+        (Some(problem), Some(complaint)) => {
+            let help =
+                complaint.help.as_deref().unwrap_or("make it a directory that can be read, or remove it");
+            new("directory", level(complaint), format!("{shown} {problem}")).help(help)
+        }
         (Some(problem), None) => new("directory", Level::Ok, format!("{shown} {problem}, and need not")),
         (None, _) => {
             let mut holds = vec![counted(usable, "plugin")];
