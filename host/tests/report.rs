@@ -8,7 +8,9 @@
 mod support;
 
 use std::fs;
+use std::path::PathBuf;
 
+use kiwi_core::saved_system::{self, Dtype, Part, PluginIdentity, SystemHeader, TensorData};
 use kiwi_tracking::number::Number;
 use kiwi_tracking::record::{Environment, Event, Message, Record, Started, Training, Values};
 use support::{Installation, text};
@@ -78,8 +80,14 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
     run(&installation, "runs/0/first", 0.1);
     run(&installation, "other", 0.1);
     let mine = installation.write("mine.html", "<!DOCTYPE html>");
+    let system = saved(&installation, "toy.safetensors");
+    let bytes = fs::read(&system).unwrap();
+    fs::write(installation.at("cut.safetensors"), &bytes[..bytes.len() - 3]).unwrap();
+    fs::create_dir_all(installation.at("other/checkpoints")).unwrap();
+    fs::write(installation.at("other/checkpoints/best.safetensors"), bytes).unwrap();
+    installation.write("other/checkpoints/index.json", r#"{"best": "checkpoints/best.safetensors"}"#);
     for (arguments, parts) in [
-        (&["report"][..], &["required", "<RUN>"][..]),
+        (&["report"][..], &["required", "<RUN|SYSTEM>"][..]),
         (&["report", "none"], &["error[E0706]: there is no directory none"]),
         (
             &["report", "runs"],
@@ -89,7 +97,13 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
                 "did you mean `runs/0/first`?",
             ],
         ),
-        (&["report", "mine.html"], &["error[E0706]: mine.html is a file, not the directory of a run"]),
+        (
+            &["report", "mine.html"],
+            &[
+                "error[E0706]: mine.html is a file, neither the directory of a run nor a saved system",
+                "it is a text file",
+            ],
+        ),
         (&["report", "other", "runs/0/first"], &["a page about 2 runs needs a file", "-o comparison.html"]),
         (
             &["report", "other", "./other", "-o", "x.html"],
@@ -100,12 +114,88 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
             &["report", "other", "-o", "none/x.html"],
             &["error[E0802]: cannot write none/x.html: No such file"],
         ),
+        (
+            &["report", "none.safetensors"],
+            &["saved system none.safetensors does not exist", "did you mean toy.safetensors?"],
+        ),
+        (&["report", "cut.safetensors"], &["cut.safetensors is not a saved system: it is cut off"]),
+        (
+            &["report", "other", "toy.safetensors", "-o", "x.html"],
+            &["toy.safetensors is a saved system, which has a page of its own", "make a page of each"],
+        ),
+        (&["report", "toy.safetensors", "-o", "mine.html"], &["mine.html is in use", "--output"]),
+        (&["report", "toy.safetensors", "-o", "none/x.html"], &["cannot write none/x.html: No such file"]),
+        (&["report", "toy.safetensors", "--source", "a"], &["required", "--target"]),
+        (&["report", "toy.safetensors", "--device", "cuda"], &["required", "--source"]),
+        (
+            &["report", "toy.safetensors", "--source", "a", "--target", "b", "--sentences", "0"],
+            &["--sentences", "0 is not in 1..=5000"],
+        ),
+        (
+            &["report", "other", "--source", "a", "--target", "b"],
+            &[
+                "other is the directory of a run, and only a saved system is run on a corpus",
+                "did you mean `other/checkpoints/best.safetensors`?",
+            ],
+        ),
+        (
+            &["report", "mine.html", "--source", "a", "--target", "b"],
+            &["mine.html is a file, neither"],
+        ),
     ] {
         let outcome = installation.run(arguments).ends_with(2).stderr_has(parts);
         assert_eq!(outcome.stdout, "", "{arguments:?}");
     }
     assert_eq!(fs::read_to_string(text(&mine)).unwrap(), "<!DOCTYPE html>");
     assert!(!installation.at("x.html").exists());
+}
+
+/// A saved system of a toy vocabulary and one tensor.
+fn saved(installation: &Installation, name: &str) -> PathBuf {
+    let part = |class: &str| Part {
+        class_name: class.to_owned(),
+        config: serde_json::json!({"size": 2}),
+        plugin: PluginIdentity { name: "p".to_owned(), version: "0.1.0".to_owned(), sha256: "0".repeat(64) },
+        extra: None,
+    };
+    let words = ["<unk>", "<pad>", "<bos>", "<eos>", "<unaligned>", "la"].map(str::to_owned);
+    let header = SystemHeader {
+        class_name: "Toy".to_owned(),
+        encoder: part("ToyEncoder"),
+        head: part("ToyHead"),
+        data_processing: serde_json::json!({}),
+        training: None,
+        source_vocabulary: words.to_vec(),
+        target_vocabulary: words.to_vec(),
+    };
+    let bytes = [0.5_f32, -0.5].map(f32::to_le_bytes).concat();
+    let tensor =
+        TensorData { name: "encoder.weight".to_owned(), dtype: Dtype::F32, shape: vec![2], bytes: &bytes };
+    let path = installation.at(name);
+    saved_system::write(&path, &header, [tensor]).unwrap();
+    path
+}
+
+#[test]
+fn a_saved_system_has_a_page_beside_it() {
+    let installation = Installation::new();
+    saved(&installation, "toy.safetensors");
+    let one = installation.run(&["report", "toy.safetensors"]).ends_with(0);
+    assert_eq!((one.stdout.as_str(), one.stderr.as_str()), ("toy.html\n", ""));
+    let page = fs::read_to_string(installation.at("toy.html")).unwrap();
+    for part in ["<title>toy.safetensors – kiwi-host report</title>", "ToyEncoder", "encoder.weight", "-0.5"]
+    {
+        assert!(page.contains(part), "no {part:?} in {page}");
+    }
+    // Again, over the earlier page, and as data; the name decides nothing.
+    fs::rename(installation.at("toy.safetensors"), installation.at("toy.bin")).unwrap();
+    let data = installation.run(&["report", "toy.bin", "--format", "json"]).ends_with(0);
+    let data: serde_json::Value = serde_json::from_str(&data.stdout).unwrap();
+    assert_eq!((&data["format"], &data["page"]), (&1.into(), &"toy.html".into()));
+    assert_eq!(data["system"]["tensors"][0]["values"]["finite"]["min"], -0.5);
+    run(&installation, "first", 0.1);
+    let data = installation.run(&["report", "first", "--format", "json"]).ends_with(0);
+    assert_eq!(data.stdout, "{\"format\":1,\"page\":\"first/report.html\"}\n");
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub enum Request {
     Evaluate(SystemRequest),
     /// Score each pair of a parallel corpus with a saved system.
     Score(SystemRequest),
+    /// Score each pair of a parallel corpus as [`Request::Score`] in JSON, with the words of its source (`source`) besides, and end
+    /// with the figures of [`Request::Evaluate`] in JSON.
+    Read(SystemRequest),
     /// Write what quality estimation reads of each pair of a parallel corpus.
     Features(FeaturesRequest),
     /// Open a plugin and check one of its components.
@@ -60,6 +63,7 @@ impl Request {
             Self::CheckOptions(_) | Self::CheckPlugin(_) | Self::Probe(_) | Self::Describe => "",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
+            Self::Read(_) => "report",
             Self::Features(_) => "features",
         }
     }

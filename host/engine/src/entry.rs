@@ -11,7 +11,8 @@ use kiwi_plugin_api::torch_ext::{Caught, guard, install_panic_hook};
 
 use crate::outlet::{Outlet, Send};
 use crate::{
-    check, describe, evaluate, features, options, patience, plugin_check, probe, score, sudden_end, train,
+    check, describe, evaluate, features, options, patience, plugin_check, probe, reading, score, sudden_end,
+    train,
 };
 
 /// Runs a [`Request`] (JSON, `length` bytes at `request`) and returns an exit code. Calls `send(context, message, length)` with a
@@ -65,6 +66,7 @@ fn run(request: &[u8], outlet: &Outlet) -> Result<ExitCode, Failure> {
         Ok(Request::Probe(request)) => probe::probe(&request, outlet),
         Ok(Request::Evaluate(request)) => evaluate::evaluate(&request, outlet),
         Ok(Request::Score(request)) => score::score(&request, outlet),
+        Ok(Request::Read(request)) => reading::read(&request, outlet),
         Ok(Request::Features(request)) => features::features(&request, outlet),
         Ok(Request::CheckPlugin(request)) => plugin_check::check(&request, outlet),
         Ok(Request::Describe) => Ok(describe::describe(outlet)),

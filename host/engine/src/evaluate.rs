@@ -18,7 +18,7 @@ use crate::ranks::Ranks;
 use crate::report::{Report, number};
 use crate::system::{Components, Parts, Reason, System, Vocabulary};
 use crate::torch::{open_device, set_threads};
-use crate::training::{self, Mode};
+use crate::training::{self, Evaluation, Mode};
 
 /// `kiwi-host evaluate SYSTEM --source F --target F [--pe F]`.
 pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode, Failure> {
@@ -30,13 +30,7 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
         Ok((corpus.pairs(), found))
     })?;
     match request.format {
-        Format::Json => {
-            let metrics: Map<String, Value> =
-                found.values.iter().map(|(name, value)| (name.clone(), json!(value.map(Number)))).collect();
-            outlet.data(data_format::line(
-                json!({"pairs": pairs, "loss": Number(found.loss), "metrics": metrics}),
-            ));
-        }
+        Format::Json => outlet.data(to_json(pairs, &found)),
         Format::Human => {
             let width = found.values.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("loss".len());
             outlet.data(format!("{:width$}  {pairs}", "pairs"));
@@ -47,6 +41,13 @@ pub(crate) fn evaluate(request: &SystemRequest, outlet: &Outlet) -> Result<ExitC
         }
     }
     Ok(ExitCode::Success)
+}
+
+/// The figures of a corpus of so many pairs as a line of JSON.
+pub(crate) fn to_json(pairs: usize, found: &Evaluation) -> String {
+    let metrics: Map<String, Value> =
+        found.values.iter().map(|(name, value)| (name.clone(), json!(value.map(Number)))).collect();
+    data_format::line(json!({"pairs": pairs, "loss": Number(found.loss), "metrics": metrics}))
 }
 
 /// A saved system, its corpus, and how it is run.

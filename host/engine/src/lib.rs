@@ -23,6 +23,7 @@ mod patience;
 mod plugin_check;
 mod probe;
 mod ranks;
+mod reading;
 mod report;
 mod resume;
 mod score;

@@ -28,7 +28,7 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
         training::evaluate(&mut system, &data, None, mode, &mut Ranks::alone(), |batch, output| {
             for score in scores(&corpus, batch, output)? {
                 outlet.data(match request.format {
-                    Format::Json => score.to_json(),
+                    Format::Json => data_format::line(score.to_json()),
                     Format::Human => score.to_line(),
                 });
             }
@@ -40,9 +40,9 @@ pub(crate) fn score(request: &SystemRequest, outlet: &Outlet) -> Result<ExitCode
 }
 
 /// The score of a pair.
-struct Score {
+pub(crate) struct Score {
     /// Its number in the corpus, from 1.
-    pair: usize,
+    pub(crate) pair: usize,
     target: Sentence,
     /// Of its post-edit, where the system predicts it.
     post_edit: Option<Sentence>,
@@ -72,13 +72,14 @@ impl Sentence {
 }
 
 impl Score {
-    fn to_json(&self) -> String {
+    /// As a JSON object.
+    pub(crate) fn to_json(&self) -> Value {
         let mut line = self.target.to_json();
         line["pair"] = self.pair.into();
         if let Some(post_edit) = &self.post_edit {
             line[Field::PostEdit.name()] = post_edit.to_json();
         }
-        data_format::line(line)
+        line
     }
 
     fn to_line(&self) -> String {
@@ -90,7 +91,12 @@ impl Score {
     }
 }
 
-fn scores(corpus: &ParallelCorpus, batch: &Batch, output: &HeadOutput) -> Result<Vec<Score>, Failure> {
+/// The scores of the pairs of a batch.
+pub(crate) fn scores(
+    corpus: &ParallelCorpus,
+    batch: &Batch,
+    output: &HeadOutput,
+) -> Result<Vec<Score>, Failure> {
     let targets = sentences(corpus, batch, output, Field::Target)?;
     let predicted = output.outputs.iter().any(|output| output.name == Field::PostEdit.name());
     let post_edits: Vec<Option<Sentence>> = if predicted {

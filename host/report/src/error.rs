@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::Diagnostic;
 use kiwi_core::error_code::Code;
+use kiwi_core::saved_system;
 use kiwi_tracking::journal::{FILE, read};
 use thiserror::Error;
 
@@ -20,12 +21,14 @@ pub enum Error {
         nearest: Option<PathBuf>,
     },
     /// A run is named by one of its files.
-    #[error("{} is a file, not the directory of a run", path.display())]
+    #[error("{} is a file, neither the directory of a run nor a saved system", path.display())]
     NotADirectory {
         /// What was asked for.
         path: PathBuf,
         /// The run that the file lies in.
         nearest: Option<PathBuf>,
+        /// Why it is no saved system, where it lies in no run.
+        reason: Option<String>,
     },
     /// The directory has no record.
     #[error("{} is not the directory of a run: there is no {FILE} in it", path.display())]
@@ -57,6 +60,23 @@ pub enum Error {
         first: PathBuf,
         /// As it was given again.
         path: PathBuf,
+    },
+    /// The file of a saved system is none.
+    #[error(transparent)]
+    System(#[from] saved_system::Error),
+    /// A saved system among other paths.
+    #[error("{} is a saved system, which has a page of its own", path.display())]
+    NotAlone {
+        /// The system.
+        path: PathBuf,
+    },
+    /// A corpus for runs.
+    #[error("{} is the directory of a run, and only a saved system is run on a corpus", path.display())]
+    CorpusForRun {
+        /// The run.
+        path: PathBuf,
+        /// Its best system.
+        best: Option<PathBuf>,
     },
     /// Several runs, and nobody said where the page is to go.
     #[error("a page about {runs} runs needs a file to go to")]
@@ -101,9 +121,13 @@ impl Error {
     pub fn diagnostic(&self) -> Diagnostic {
         let error = Diagnostic::error(self.code(), self.to_string());
         let run = "the directory of a run, with its events.jsonl";
+        let system = "the file of a saved system, as they lie in the `checkpoints` of a run";
         match self {
-            Self::NoDirectory { nearest, .. } | Self::NotADirectory { nearest, .. } => {
-                error.expected(run).nearest(nearest.as_deref().map(shown))
+            Self::NoDirectory { nearest, .. } => error.expected(run).nearest(nearest.as_deref().map(shown)),
+            Self::NotADirectory { nearest, reason, .. } => {
+                let error =
+                    error.expected(format!("{run}, or {system}")).nearest(nearest.as_deref().map(shown));
+                reason.iter().fold(error, |error, reason| error.note(reason))
             }
             Self::NotARun { found, runs, has_config, .. } => {
                 let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
@@ -129,6 +153,15 @@ impl Error {
                     if first == path { error } else { error.found(format!("also as {}", shown(first))) };
                 error.help("name each run once")
             }
+            Self::System(_) => error.expected(system),
+            Self::NotAlone { .. } => {
+                error.expected("one saved system, or the directories of runs").help("make a page of each")
+            }
+            Self::CorpusForRun { best, .. } => error
+                .found("--source and --target")
+                .expected(system)
+                .nearest(best.as_deref().map(shown))
+                .help("name a system of the run, or leave out the corpus"),
             Self::WhereTo { .. } => error.help("say where with --output, as `-o comparison.html`"),
             Self::InUse { .. } => error
                 .expected("a path where nothing is yet, or an earlier report")

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::nearest;
+use kiwi_core::saved_system::SavedSystem;
 use kiwi_tracking::journal::FILE;
 
 use crate::error::Error;
@@ -35,6 +36,22 @@ pub(crate) fn runs(paths: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
+/// That a corpus was given for the path of a run; or what is wrong with the path.
+#[must_use]
+pub fn corpus_for_run(path: &Path) -> Error {
+    is_run(path)
+        .err()
+        .unwrap_or_else(|| Error::CorpusForRun { path: path.to_owned(), best: best_system(path) })
+}
+
+/// The best system of a run, by its index.
+fn best_system(run: &Path) -> Option<PathBuf> {
+    let index = fs::read(run.join("checkpoints/index.json")).ok()?;
+    let index: serde_json::Value = serde_json::from_slice(&index).ok()?;
+    let best = run.join(index["best"].as_str()?);
+    best.is_file().then_some(best)
+}
+
 fn is_run(path: &Path) -> Result<(), Error> {
     let unreadable = |cause| Error::Unreadable { path: path.to_owned(), cause };
     match fs::metadata(path) {
@@ -45,7 +62,12 @@ fn is_run(path: &Path) -> Result<(), Error> {
             let mut parents =
                 parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
             let nearest = parents.find(|parent| has_record(parent)).map(Path::to_owned);
-            return Err(Error::NotADirectory { path: path.to_owned(), nearest });
+            let reason = if nearest.is_none() {
+                SavedSystem::open(path).err().map(|error| error.to_string())
+            } else {
+                None
+            };
+            return Err(Error::NotADirectory { path: path.to_owned(), nearest, reason });
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(Error::NoDirectory { path: path.to_owned(), nearest: similar(path) });

@@ -1,6 +1,8 @@
 //! Runs as one page that a browser shows, also without a network: how they ended, their curves over one another, where the
 //! time went, what their configs and plugins have not in common. No libtorch here.
 //!
+//! [`system_page`] makes a page of one saved system likewise.
+//!
 //! ```text
 //! run's directory ─ find, run ─► Run ─┬ curves ─► charts ─ chart ─► SVG, and JSON for the script ─┐
 //!  (events.jsonl, config.json)        └ outcome, differences ──────────────────────────────────── page ─► one file
@@ -17,17 +19,22 @@ mod find;
 mod outcome;
 mod page;
 mod run;
+mod system_page;
 mod text;
 mod write;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod structure;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
+pub use find::corpus_for_run;
+pub use system_page::{CorpusFiles, Reading, SystemReport, is_system};
 
 /// Writes one page about the runs in `directories`; the path of the page.
 ///

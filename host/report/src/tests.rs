@@ -109,7 +109,10 @@ fn a_path_that_is_no_run_leads_to_the_run_that_was_meant() {
         ("empty", vec!["found nothing", "kiwi-host train"]),
         ("old", vec!["found config.json", "a run keeps a record since"]),
         ("runs/0/frist", vec!["there is no directory", "nearest"]),
-        ("runs/0/first/config.json", vec!["is a file, not the directory of a run", "nearest"]),
+        (
+            "runs/0/first/config.json",
+            vec!["is a file, neither the directory of a run nor a saved system", "nearest"],
+        ),
         ("runs/0/first/config.json/x", vec!["there is no directory"]),
     ] {
         let told = told(&[at(path)], None);

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::error::Error;
 use crate::page::BEGINNING;
@@ -35,26 +35,42 @@ fn is_page(path: &Path) -> io::Result<bool> {
     Ok(beginning == BEGINNING.as_bytes())
 }
 
+/// Finds out before long work whether a page can go to `path`: makes a file beside it, which is gone again at once.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn try_out(path: &Path) -> Result<(), Error> {
+    beside(path).map(drop).map_err(|cause| Error::Unwritable { path: path.to_owned(), cause })
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A new file in the folder of `path`.
+fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
+    // Opened by ourselves: as any file that a program writes, where temporary files are closed to all others, and with errors as
+    // the system words them.
+    Builder::new()
+        .prefix(".report-")
+        .suffix(".partial")
+        .make_in(folder(path), |path| OpenOptions::new().write(true).create_new(true).open(path))
+}
+
 /// Writes the page: beside `path` first, then renamed.
 ///
 /// # Errors
 /// When the file system refuses.
 pub(crate) fn write(path: &Path, page: &str) -> Result<(), Error> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let write = || {
-        // Opened by ourselves: as any file that a program writes, where temporary files are closed to all others, and with errors
-        // as the system words them.
-        let mut file = Builder::new()
-            .prefix(".report-")
-            .suffix(".partial")
-            .make_in(parent, |path| OpenOptions::new().write(true).create_new(true).open(path))?;
+        let mut file = beside(path)?;
         file.as_file_mut().write_all(page.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        File::open(parent)?.sync_all()
+        File::open(folder(path))?.sync_all()
     };
     write().map_err(|cause: io::Error| Error::Unwritable { path: path.to_owned(), cause })
 }

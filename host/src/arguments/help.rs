@@ -35,6 +35,7 @@ pub(crate) const EXAMPLES: &str = "\
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host report runs/first runs/second -o comparison.html
+  kiwi-host report SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host plugins list
   kiwi-host schema -o kiwi-host.schema.json
   kiwi-host doctor

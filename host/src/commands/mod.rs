@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Score(arguments) => system::score(arguments, &options, &mut told),
         Command::Features(arguments) => system::features(arguments, &options, &mut told),
         Command::Inspect(arguments) => inspect::run(arguments),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Report(arguments) => report::run(arguments, &options, &mut told),
         Command::Import(arguments) => interchange::import(arguments, &options),
         Command::ImportConfig(arguments) => interchange::import_config(arguments, &options),
         Command::Export(arguments) => interchange::export(arguments, &options),

@@ -19,7 +19,7 @@ mod validation;
 mod window;
 
 pub(crate) use events::{Consumer, Event, Outcome, ResumeFrom, StopReason, TrainingValues};
-pub(crate) use pass::{Mode, evaluate, failed};
+pub(crate) use pass::{Evaluation, Mode, evaluate, failed};
 pub(crate) use saving::Saving;
 pub(crate) use state::TrainingState;
 pub(crate) use trainer::Trainer;

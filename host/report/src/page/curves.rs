@@ -46,7 +46,7 @@ fn controls(runs: &[Run]) -> Markup {
                 label { "over " select id="over" autocomplete="off" { option value="steps" { "optimizer steps" } option value="seconds" { "time of the run" } } }
                 label { input type="checkbox" id="log" autocomplete="off"; " log scale" }
                 button type="button" id="whole" disabled { "Show all" }
-                span class="faint" { "Drag over a chart to look closer." }
+                span class="faint" { "Drag over a chart to look closer, or go to one by Tab: arrow keys read values, + and − look closer and back, Escape shows all." }
             }
         }
     }
@@ -91,7 +91,7 @@ fn figure(place: usize, chart: &Chart, runs: &[Run]) -> Markup {
             div class="drawing" { (svg(chart, runs)) }
             details {
                 summary { "Values" }
-                div class="wide" { (values(chart, runs)) }
+                div class="wide" tabindex="0" role="region" aria-label=(format!("Values of {}", text::short(&chart.title, 120))) { (values(chart, runs)) }
             }
         }
     }

@@ -16,10 +16,10 @@ use crate::run::Run;
 /// What each page begins with: by this it is known that a file is one.
 pub(crate) const BEGINNING: &str = "<!DOCTYPE html>\n<!-- made by kiwi-host report -->\n";
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// Nothing is loaded, whatever a text in the page should manage to ask for.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// The page about `runs`.
 pub(crate) fn render(runs: &[Run]) -> String {

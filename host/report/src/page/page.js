@@ -119,7 +119,7 @@
       });
     const x = axis(first, last, left, width - right, 0, false), y = axis(low, high, height - bottom, top, 0.06, state.log);
     const old = holder.querySelector("svg"), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0" })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, role: "slider", tabindex: "0", "aria-orientation": "horizontal" })) svg.setAttribute(name, value);
     svg.setAttribute("aria-label", old.getAttribute("aria-label"));
 
     const clip = `clip-${figure.dataset.chart}`;
@@ -154,6 +154,10 @@
     // Validations stand before the noise of training.
     for (const series of shown(chart).sort((a, b) => a.dotted - b.dotted)) curve(inside, series, x, y, first, last, drawable);
     views.set(figure, { x, first, last, width, svg });
+    // Who does not see the chart goes along it by arrow keys and hears the values.
+    const [low_end, high_end] = [first, last].map((end) => (Number.isFinite(end) ? end : 0));
+    for (const [name, value] of [["min", low_end], ["max", high_end], ["now", (low_end + high_end) / 2]]) svg.setAttribute(`aria-value${name}`, one(value));
+    svg.setAttribute("aria-valuetext", "no place chosen");
     if (old === document.activeElement) { old.replaceWith(svg); svg.focus(); } else old.replaceWith(svg);
     listen(figure, svg);
   };
@@ -220,7 +224,7 @@
     element(svg, "line", { class: "cursor", x1: px, x2: px, y1: top, y2: height - bottom });
     const tip = document.createElement("div");
     tip.className = "tip";
-    tip.setAttribute("role", "status");
+    tip.setAttribute("aria-hidden", "true");
     const head = document.createElement("div");
     head.className = "faint";
     head.textContent = state.over === "steps" ? `step ${grouped(Math.round(at))}` : clock(at);
@@ -232,6 +236,8 @@
       line.append(swatch, `${label}: `, Object.assign(document.createElement("strong"), { textContent: trimmed(value) }), ` at ${grouped(series.steps[place])}`);
       tip.append(line);
     }
+    svg.setAttribute("aria-valuenow", one(at));
+    svg.setAttribute("aria-valuetext", [...tip.childNodes].map((line) => line.textContent).join("; "));
     figure.querySelector(".drawing").append(tip);
     const part = px / width, holder = figure.querySelector(".drawing").clientWidth;
     if (part < 0.5) tip.style.left = `${part * holder + 12}px`; else tip.style.right = `${(1 - part) * holder + 12}px`;
@@ -278,6 +284,21 @@
         cursor = (cursor ?? (view.first + view.last) / 2) + (event.key === "ArrowRight" ? step : -step);
         cursor = Math.min(view.last, Math.max(view.first, cursor));
         look(figure, cursor);
+        event.preventDefault();
+      } else if (event.key === "Home" || event.key === "End") {
+        cursor = event.key === "Home" ? view.first : view.last;
+        look(figure, cursor);
+        event.preventDefault();
+      } else if ((event.key === "+" || event.key === "-") && !event.ctrlKey && !event.metaKey) {
+        // Half of what is shown, or twice, around the place that was gone to.
+        const middle = cursor ?? (view.first + view.last) / 2, half = (view.last - view.first) * (event.key === "+" ? 0.25 : 1);
+        const before = state.range;
+        state.range = null;
+        const [low, high] = extent();
+        const range = [Math.max(low, middle - half), Math.min(high, middle + half)];
+        state.range = range[0] <= low && range[1] >= high ? null : range[1] - range[0] > (high - low) * 1e-4 ? range : before;
+        redraw();
+        look(figure, Math.min(views.get(figure).last, Math.max(views.get(figure).first, middle)));
         event.preventDefault();
       } else if (event.key === "Escape") {
         leave(figure);

@@ -176,7 +176,7 @@ pub(super) fn configs(runs: &[Run]) -> Markup {
                 @match &run.config {
                     Config::Known(_, config) => details class="config" {
                         summary { (name(place, run)) }
-                        pre tabindex="0" { code { (config) } }
+                        pre tabindex="0" role="region" aria-label=(format!("Config of {}", run.label)) { code { (config) } }
                     },
                     Config::Unknown(reason) => p { (name(place, run)) ": " (reason) },
                 }

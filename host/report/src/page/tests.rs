@@ -17,6 +17,7 @@ fn page(runs: &[Run]) -> String {
     assert_eq!(page.matches("<script").count(), 2);
     assert_eq!(page.matches("</script").count(), 2);
     data(&page);
+    crate::structure::check(&page);
     page
 }
 
