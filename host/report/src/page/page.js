@@ -158,6 +158,8 @@
     const [low_end, high_end] = [first, last].map((end) => (Number.isFinite(end) ? end : 0));
     for (const [name, value] of [["min", low_end], ["max", high_end], ["now", (low_end + high_end) / 2]]) svg.setAttribute(`aria-value${name}`, one(value));
     svg.setAttribute("aria-valuetext", "no place chosen");
+    // By itself: losing the focus would do it while the chart is being replaced.
+    leave(figure);
     if (old === document.activeElement) { old.replaceWith(svg); svg.focus(); } else old.replaceWith(svg);
     listen(figure, svg);
   };
@@ -251,7 +253,7 @@
       const place = ((event.clientX - box.left) / box.width) * view.width;
       return view.x.value(Math.min(view.width - right, Math.max(left, place)));
     };
-    let from = null, chosen = null, cursor = null;
+    let from = null, chosen = null;
     svg.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || event.pointerType === "touch") return;
       from = at(event);
@@ -279,35 +281,38 @@
     svg.addEventListener("dblclick", () => { state.range = null; redraw(); });
     svg.addEventListener("blur", () => leave(figure));
     svg.addEventListener("keydown", (event) => {
+      const middle = cursors.get(figure) ?? (view.first + view.last) / 2;
       const step = (view.last - view.first) / (event.shiftKey ? 10 : 50);
-      if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
-        cursor = (cursor ?? (view.first + view.last) / 2) + (event.key === "ArrowRight" ? step : -step);
-        cursor = Math.min(view.last, Math.max(view.first, cursor));
-        look(figure, cursor);
-        event.preventDefault();
-      } else if (event.key === "Home" || event.key === "End") {
-        cursor = event.key === "Home" ? view.first : view.last;
-        look(figure, cursor);
+      const to = { ArrowRight: middle + step, ArrowLeft: middle - step, Home: view.first, End: view.last }[event.key];
+      if (to !== undefined) {
+        cursors.set(figure, Math.min(view.last, Math.max(view.first, to)));
+        look(figure, cursors.get(figure));
         event.preventDefault();
       } else if ((event.key === "+" || event.key === "-") && !event.ctrlKey && !event.metaKey) {
-        // Half of what is shown, or twice, around the place that was gone to.
-        const middle = cursor ?? (view.first + view.last) / 2, half = (view.last - view.first) * (event.key === "+" ? 0.25 : 1);
-        const before = state.range;
-        state.range = null;
-        const [low, high] = extent();
-        const range = [Math.max(low, middle - half), Math.min(high, middle + half)];
-        state.range = range[0] <= low && range[1] >= high ? null : range[1] - range[0] > (high - low) * 1e-4 ? range : before;
-        redraw();
-        look(figure, Math.min(views.get(figure).last, Math.max(views.get(figure).first, middle)));
+        closer(middle, (view.last - view.first) * (event.key === "+" ? 0.25 : 1));
+        cursors.set(figure, middle);
+        look(figure, middle);
         event.preventDefault();
       } else if (event.key === "Escape") {
+        cursors.delete(figure);
         leave(figure);
         if (state.range) { state.range = null; redraw(); }
       }
     });
   };
+  // Where arrow keys have gone to in each chart.
+  const cursors = new Map();
+  // Shows so much on both sides of a place, as far as there is anything.
+  const closer = (middle, half) => {
+    const before = state.range;
+    state.range = null;
+    const [low, high] = extent(), range = [Math.max(low, middle - half), Math.min(high, middle + half)];
+    const whole = range[0] <= low && range[1] >= high;
+    if (!whole) state.range = range[1] - range[0] > (high - low) * 1e-4 ? range : before;
+    redraw();
+  };
 
-  over.addEventListener("change", () => { state.over = over.value; state.range = null; redraw(); });
+  over.addEventListener("change", () => { state.over = over.value; state.range = null; cursors.clear(); redraw(); });
   log.addEventListener("change", () => { state.log = log.checked; redraw(); });
   whole.addEventListener("click", () => { state.range = null; redraw(); });
   for (const box of document.querySelectorAll("input[data-run]"))
