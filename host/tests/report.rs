@@ -126,6 +126,7 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
         (&["report", "toy.safetensors", "-o", "mine.html"], &["mine.html is in use", "--output"]),
         (&["report", "toy.safetensors", "-o", "none/x.html"], &["cannot write none/x.html: No such file"]),
         (&["report", "toy.safetensors", "--source", "a"], &["required", "--target"]),
+        (&["report", "toy.safetensors", "--locked"], &["no plugin is opened, which a lock could hold to"]),
         (&["report", "toy.safetensors", "--device", "cuda"], &["required", "--source"]),
         (
             &["report", "toy.safetensors", "--source", "a", "--target", "b", "--sentences", "0"],

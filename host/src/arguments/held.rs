@@ -20,6 +20,11 @@ pub(crate) struct HeldArguments {
 }
 
 impl HeldArguments {
+    /// Whether a lock was asked for.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.locked || self.lock.is_some()
+    }
+
     /// The lock that counts for a config or a saved system.
     pub(crate) fn choice(&self, of: &Path) -> LockChoice {
         LockChoice::of(of, self.lock.clone(), self.locked)

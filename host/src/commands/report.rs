@@ -21,6 +21,13 @@ pub(super) fn run(
     options: &CommonOptions,
     told: &mut Told,
 ) -> Result<i32, Failure> {
+    if arguments.held.is_asked() && arguments.source.is_none() {
+        let error = Diagnostic::error("no plugin is opened, which a lock could hold to")
+            .found("--locked or --lock")
+            .expected("a saved system with --source and --target")
+            .help("add the corpus, or leave out the lock");
+        return Err(Failure::new(ExitCode::Invalid, error));
+    }
     if kiwi_report::is_system(&arguments.paths).map_err(|error| invalid(&error))? {
         return system(arguments, options, told);
     }
