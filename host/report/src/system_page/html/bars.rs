@@ -25,7 +25,7 @@ pub(super) fn histogram(title: &str, counted: &str, histogram: &Histogram) -> Ma
     let at = |place: usize| LEFT + place as f64 * width;
     let height = |count: u64| (HEIGHT - TOP - BOTTOM) * count as f64 / highest;
     let one = |place: f64| (place * 10.0).round() / 10.0;
-    let id = counted.replace(' ', "-");
+    let id = format!("spread-of-{counted}");
     let highest_bar = bars.iter().max_by_key(|bar| bar.count);
     let spoken = highest_bar.map_or_else(
         || format!("{title}: nothing was counted."),
