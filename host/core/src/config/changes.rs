@@ -45,12 +45,20 @@ pub struct Change {
 #[must_use]
 pub fn changes(before: &Value, now: &Value) -> Vec<Change> {
     let mut found = Vec::new();
-    compare("", Some(before), Some(now), &mut found);
+    compare("", Some(before), Some(now), FREE, &mut found);
     found
 }
 
-fn compare(path: &str, before: Option<&Value>, now: Option<&Value>, found: &mut Vec<Change>) {
-    if before == now || FREE.contains(&path) {
+/// All values that differ, in the order of their paths.
+#[must_use]
+pub fn differences(before: &Value, now: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare("", Some(before), Some(now), &[], &mut found);
+    found
+}
+
+fn compare(path: &str, before: Option<&Value>, now: Option<&Value>, free: &[&str], found: &mut Vec<Change>) {
+    if before == now || free.contains(&path) {
         return;
     }
     match (before, now) {
@@ -58,12 +66,12 @@ fn compare(path: &str, before: Option<&Value>, now: Option<&Value>, found: &mut 
             let gone = old.keys().filter(|key| !new.contains_key(*key));
             for key in new.keys().chain(gone) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, old.get(key), new.get(key), found);
+                compare(&path, old.get(key), new.get(key), free, found);
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                compare(&format!("{path}[{index}]"), Some(old), Some(new), found);
+                compare(&format!("{path}[{index}]"), Some(old), Some(new), free, found);
             }
         }
         _ => found.push(Change {

@@ -69,6 +69,21 @@ impl Node {
         }
     }
 
+    /// The value as JSON. Numbers that no 64-bit number holds are texts.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
+            Value::String(text) => text.clone().into(),
+            Value::Array(elements) => elements.iter().map(Self::to_json).collect(),
+            Value::Object(members) => {
+                let members = members.iter().map(|member| (member.key.clone(), member.value.to_json()));
+                serde_json::Value::Object(members.collect())
+            }
+        }
+    }
+
     /// What this is, for messages.
     pub(super) fn describe(&self) -> String {
         match &self.value {
@@ -119,6 +134,11 @@ impl Document {
         let mut document = Self { file: file.to_owned(), root };
         remove_repeated_keys(file, &mut document.root, "", complaints);
         Ok(document)
+    }
+
+    /// A document that stands within the file of another one.
+    pub(super) fn of(file: PathBuf, root: Node) -> Self {
+        Self { file, root }
     }
 
     /// The file it was read from.

@@ -19,6 +19,7 @@ mod read;
 mod reader;
 pub mod schema;
 mod sections;
+pub mod sweep;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -92,8 +93,17 @@ pub fn not_supported_yet(path: &str, json: &serde_json::Value) -> Option<&'stati
 /// The same for a text that stands in the file `path`.
 fn check(path: &Path, text: &str, overrides: &[(String, String)]) -> Result<Loaded, Invalid> {
     let mut complaints = Vec::new();
-    let mut document = Document::parse(path, text, &mut complaints)
+    let document = Document::parse(path, text, &mut complaints)
         .map_err(|complaint| Invalid { complaints: vec![*complaint], readable: None })?;
+    check_document(document, overrides, complaints)
+}
+
+/// The same for a document that is parsed; `complaints` are those about its text.
+fn check_document(
+    mut document: Document,
+    overrides: &[(String, String)],
+    mut complaints: Vec<Diagnostic>,
+) -> Result<Loaded, Invalid> {
     for (path, value) in overrides {
         overrides::apply(&mut document, path, value, &mut complaints);
     }

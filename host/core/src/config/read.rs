@@ -10,7 +10,7 @@ use crate::error_code::Code;
 /// More than any config has; a corpus given by mistake is not read to its end.
 const LARGEST: u64 = 16 << 20;
 
-const EXAMPLE: &str = "`kiwi-host train --example` prints a config that runs";
+pub(super) const EXAMPLE: &str = "`kiwi-host train --example` prints a config that runs";
 
 /// The text of the file, without a byte order mark at its start.
 pub(super) fn read(path: &Path) -> Result<String, Box<Diagnostic>> {

@@ -54,6 +54,8 @@ pub(super) struct Range {
     holds: fn(f64) -> bool,
 }
 
+/// Any.
+pub(super) const ANY: Range = Range { expected: "a finite number", holds: |_| true };
 /// Above 0.
 pub(super) const POSITIVE: Range = Range { expected: "a finite number above 0", holds: |x| x > 0.0 };
 /// 0 or above.
@@ -264,6 +266,12 @@ impl<'d> Entry<'d> {
         read.into_iter().collect()
     }
 
+    /// The elements of an array, for messages; none of another value.
+    pub(super) fn elements(&self) -> Vec<String> {
+        let Value::Array(elements) = &self.node.value else { return Vec::new() };
+        elements.iter().map(Node::describe).collect()
+    }
+
     /// The members of an object, in order, to be read one by one; none of another value.
     pub(super) fn members(&self) -> Vec<(String, Self)> {
         let Value::Object(members) = &self.node.value else { return Vec::new() };
@@ -298,7 +306,7 @@ impl<'d> Entry<'d> {
     }
 
     /// The value as it is, if all its numbers can be held exactly enough.
-    fn json(&self) -> Option<serde_json::Value> {
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
         Some(match &self.node.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
