@@ -19,6 +19,7 @@ mod find;
 mod outcome;
 mod page;
 mod run;
+pub mod sweep;
 mod system_page;
 mod text;
 mod write;

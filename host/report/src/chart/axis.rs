@@ -4,7 +4,7 @@ use crate::text;
 
 /// A linear axis. Numbers may be as large as they like: no difference of two is formed that could overflow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     from: f64,
@@ -14,7 +14,7 @@ pub(super) struct Axis {
 impl Axis {
     /// An axis over the finite ones of `values`, drawn between the places `from` and `to`, with `margin` of its length free at
     /// both ends.
-    pub(super) fn over(values: impl Iterator<Item = f64>, from: f64, to: f64, margin: f64) -> Self {
+    pub(crate) fn over(values: impl Iterator<Item = f64>, from: f64, to: f64, margin: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite()) {
             (low, high) = (low.min(value), high.max(value));
@@ -33,7 +33,7 @@ impl Axis {
     }
 
     /// An axis over optimizer steps, from 0 unless that is far from all of them.
-    pub(super) fn of_steps(steps: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
+    pub(crate) fn of_steps(steps: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
         let (low, high) =
             steps.clone().fold((f64::INFINITY, 0.0_f64), |(low, high), step| (low.min(step), high.max(step)));
         let origin = (low < high * 0.3).then_some(0.0);
@@ -41,14 +41,14 @@ impl Axis {
     }
 
     /// Where a number stands.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let length = self.high / 2.0 - self.low / 2.0;
         let part = if length > 0.0 { (value / 2.0 - self.low / 2.0) / length } else { 0.5 };
         self.from + part * (self.to - self.from)
     }
 
     /// About `count` round numbers.
-    pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
+    pub(crate) fn ticks(&self, count: usize) -> Vec<f64> {
         let length = self.high - self.low;
         let rough = length / count as f64;
         if !rough.is_normal() {
@@ -68,7 +68,7 @@ fn finite(value: f64, otherwise: f64) -> f64 {
 }
 
 /// A number of an axis.
-pub(super) fn label(tick: f64) -> String {
+pub(crate) fn label(tick: f64) -> String {
     let size = tick.abs();
     let scaled = |unit: f64, name| format!("{}{name}", text::number(tick / unit));
     match size {

@@ -4,7 +4,7 @@
 //! [`axis`] chooses what an axis shows, [`data`] is the same curves as JSON, from which `page.js` draws anew whenever something
 //! is asked of a chart. Both give their elements the same classes, so that `page.css` holds for both.
 
-mod axis;
+pub(crate) mod axis;
 pub(crate) mod data;
 
 use std::fmt::Write as _;

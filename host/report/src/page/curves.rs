@@ -10,7 +10,7 @@ use crate::curves::collect::MarkKind;
 use crate::run::Run;
 use crate::text;
 
-pub(super) fn section(runs: &[Run], charts: &Charts) -> Markup {
+pub(crate) fn section(runs: &[Run], charts: &Charts) -> Markup {
     html! {
         section aria-labelledby="curves" {
             h2 id="curves" { "Curves" }

@@ -3,7 +3,7 @@
 //! [`overview`] says how the runs ended, [`curves`] has the charts, [`tables`] what runs have not in common. `maud` escapes all
 //! text; what is written without its escaping comes from the files beside this one and from [`crate::chart::data`].
 
-mod curves;
+pub(crate) mod curves;
 mod overview;
 mod tables;
 
@@ -17,7 +17,7 @@ use crate::run::Run;
 pub(crate) const BEGINNING: &str = "<!DOCTYPE html>\n<!-- made by kiwi-host report -->\n";
 
 pub(crate) const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+pub(crate) const SCRIPT: &str = include_str!("page.js");
 /// Nothing is loaded, whatever a text in the page should manage to ask for.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
