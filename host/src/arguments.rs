@@ -10,6 +10,7 @@ mod plugins;
 mod report;
 mod schema;
 mod shell;
+mod sweep;
 mod train;
 
 use std::num::NonZeroUsize;
@@ -36,6 +37,7 @@ pub(crate) use plugins::{
 pub(crate) use report::ReportArguments;
 pub(crate) use schema::{ProbeArguments, SchemaArguments};
 pub(crate) use shell::{CompletionsArguments, DoctorArguments, ManArguments, OpenArguments, Step};
+pub(crate) use sweep::SweepArguments;
 pub(crate) use train::{CheckArguments, TrainArguments};
 
 /// Trains translation language models whose parts come from plugins.
@@ -54,6 +56,7 @@ pub(crate) enum Command {
     Init(InitArguments),
     Train(TrainArguments),
     Check(CheckArguments),
+    Sweep(SweepArguments),
     Evaluate(EvaluateArguments),
     Score(ScoreArguments),
     Features(FeaturesArguments),
@@ -220,6 +223,7 @@ impl Command {
             Self::Init(_) => "init",
             Self::Train(_) => "train",
             Self::Check(_) => "check",
+            Self::Sweep(_) => "sweep",
             Self::Evaluate(_) => "evaluate",
             Self::Score(_) => "score",
             Self::Features(_) => "features",
@@ -274,6 +278,7 @@ impl Arguments {
             Command::Init(arguments) => &arguments.common,
             Command::Train(arguments) => &arguments.common,
             Command::Check(arguments) => &arguments.common,
+            Command::Sweep(arguments) => &arguments.common,
             Command::Evaluate(arguments) => &arguments.corpus.common,
             Command::Score(arguments) => &arguments.corpus.common,
             Command::Features(arguments) => &arguments.corpus.common,

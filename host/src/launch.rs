@@ -5,7 +5,7 @@
 mod command;
 mod ends;
 mod gpus;
-mod processes;
+pub(crate) mod processes;
 
 use std::env;
 use std::io;

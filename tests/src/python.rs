@@ -1,4 +1,4 @@
-//! A Python with torch, and one with TensorBoard and MLflow, which `cargo xtask test` and `cargo xtask setup --python` install into
+//! A Python with torch, and one with TensorBoard, MLflow and Optuna, which `cargo xtask test` and `cargo xtask setup --python` install into
 //! `.python/` and `.python-tracking/`.
 
 use std::process::Command;
@@ -15,6 +15,17 @@ pub fn python() -> Option<Command> {
 #[must_use]
 pub fn tracking() -> Option<Command> {
     with_packages(".python-tracking", "TensorBoard and MLflow")
+}
+
+/// The same with Optuna, which an earlier installation has not.
+#[must_use]
+pub fn optuna() -> Option<Command> {
+    let command = tracking()?;
+    if built::root().join(".python-tracking/optuna").is_dir() {
+        return Some(command);
+    }
+    println!("skipped: no Optuna in .python-tracking: `cargo xtask setup --python` fetches it");
+    None
 }
 
 fn with_packages(folder: &str, what: &str) -> Option<Command> {

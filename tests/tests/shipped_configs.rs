@@ -45,3 +45,16 @@ fn every_config_runs_with_debug() {
         assert!(Path::new(&work.at(&output)).join("checkpoints/index.json").exists(), "{name}");
     }
 }
+
+#[test]
+fn the_sweep_file_is_one() {
+    let work = Workplace::new();
+    for name in ["example.json", "sweep.json"] {
+        work.write(name, &fs::read_to_string(built::root().join("configs").join(name)).unwrap());
+    }
+    let outcome = work.run(&["sweep", "sweep.json", "--dry-run"]).ends_with(0);
+    assert_eq!(outcome.stderr, "");
+    assert!(outcome.stdout.ends_with("8 trials in sweeps/sweep\n"), "{outcome}");
+    let printed = work.run(&["sweep", "--example"]).ends_with(0);
+    assert_eq!(printed.stdout, fs::read_to_string(work.at("sweep.json")).unwrap());
+}

@@ -107,9 +107,9 @@ impl<'a> Pip<'a> {
 /// what reads and writes our files.
 const PACKAGES: [&str; 2] = ["numpy", "safetensors"];
 
-/// Packages that read what a run tells others: TensorBoard's event files, and a tracking server of MLflow. In a folder of their
-/// own, since they bring other versions of what torch's packages bring too.
-const TRACKING: [&str; 2] = ["tensorboard==2.21.0", "mlflow==3.17.2"];
+/// Packages that read what a run tells others: TensorBoard's event files, a tracking server of MLflow, and Optuna, which searches by it.
+/// In a folder of their own, since they bring other versions of what torch's packages bring too.
+const TRACKING: [&str; 3] = ["tensorboard==2.21.0", "mlflow==3.17.2", "optuna==5.0.0"];
 
 /// Installs what tests need of Python, once: torch and what reads our files into `.python/`, what watches runs into
 /// `.python-tracking/`.

@@ -14,7 +14,7 @@ use crate::terminal;
 
 /// Commands by what they are for, in the order in which they are read. Each that is not hidden stands here once; a test sees to it.
 pub(crate) const GROUPS: [(&str, &[&str]); 6] = [
-    ("Train", &["init", "check", "train"]),
+    ("Train", &["init", "check", "train", "sweep"]),
     ("Use a saved system", &["evaluate", "score", "features"]),
     ("Look", &["inspect", "report"]),
     ("Exchange", &["import", "import-config", "export", "mlflow"]),
@@ -32,6 +32,7 @@ pub(crate) const EXAMPLES: &str = "\
   kiwi-host init --train-source train.en --train-target train.de
   kiwi-host train config.json
   kiwi-host check config.json
+  kiwi-host sweep sweep.json
   kiwi-host evaluate SYSTEM.safetensors --source test.src --target test.tgt
   kiwi-host import openkiwi best_model.torch -o SYSTEM.safetensors
   kiwi-host report runs/first runs/second -o comparison.html

@@ -12,6 +12,7 @@ mod plugins;
 mod probe;
 mod report;
 mod schema;
+mod sweep;
 mod system;
 mod told;
 mod train;
@@ -53,6 +54,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         Command::Init(arguments) => init::run(arguments, &options, &mut told),
         Command::Train(arguments) => train::train(arguments, &options, &mut told),
         Command::Check(arguments) => train::check(arguments, &options, &mut told),
+        Command::Sweep(arguments) => sweep::run(arguments, &options, &mut told),
         Command::Evaluate(arguments) => system::evaluate(arguments, &options, &mut told),
         Command::Score(arguments) => system::score(arguments, &options, &mut told),
         Command::Features(arguments) => system::features(arguments, &options, &mut told),
