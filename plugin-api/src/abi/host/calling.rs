@@ -1,7 +1,7 @@
 //! Which call of a plugin is under way: for whoever must say so when the process ends in the middle of it, or when it takes too
 //! long. Read by signal handlers: it takes no lock and allocates nothing.
 //!
-//! Plugins are called by one thread at a time.
+//! An instance is called by one thread at a time; several instances may be called by several.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,14 @@ use super::call::Phase;
 /// Components that are told apart; what is called beyond them is a component without a name.
 const SLOTS: usize = 512;
 
+/// Calls that can be under way together, within one another or on several threads; those beyond them are not told of.
+const CALLS_AT_ONCE: usize = 256;
+
 /// Names of plugins and classes, never taken out again.
 static NAMES: [OnceLock<(String, String)>; SLOTS] = [const { OnceLock::new() }; SLOTS];
 
-/// The number of the slot, from 1, above the number of the phase; 0 between calls.
-static UNDER_WAY: AtomicU64 = AtomicU64::new(0);
+/// The calls under way: how manieth call each is, above the number of its slot, above the number of the phase; 0 where there is none.
+static UNDER_WAY: [AtomicU64; CALLS_AT_ONCE] = [const { AtomicU64::new(0) }; CALLS_AT_ONCE];
 /// How many calls there have been.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
@@ -32,17 +35,17 @@ pub struct CallUnderWay {
     pub number: u64,
 }
 
-/// The call that is under way, if one is.
+/// The call that is under way, if one is; of several the one that began last, as the innermost of calls within one another.
 #[must_use]
 pub fn call_under_way() -> Option<CallUnderWay> {
-    let both = UNDER_WAY.load(Ordering::Acquire);
-    let slot = usize::try_from(both >> 8).ok()?.checked_sub(1)?;
-    let phase = *Phase::ALL.get(usize::try_from(both & 0xff).ok()?)?;
+    let last = UNDER_WAY.iter().map(|call| call.load(Ordering::Acquire)).max().filter(|last| *last > 0)?;
+    let slot = usize::from(u16::try_from(last >> 8 & 0xffff).ok()?);
+    let phase = *Phase::ALL.get(usize::try_from(last & 0xff).ok()?)?;
     let (plugin, class) = match NAMES.get(slot).and_then(OnceLock::get) {
         Some((plugin, class)) => (plugin.as_str(), class.as_str()),
         None => ("unknown", "a component"),
     };
-    Some(CallUnderWay { plugin, class, phase, number: CALLS.load(Ordering::Relaxed) })
+    Some(CallUnderWay { plugin, class, phase, number: last >> 24 })
 }
 
 /// Where a component's names are kept.
@@ -64,21 +67,25 @@ impl Slot {
 
 /// A call, from its beginning to its end: it is under way until this is dropped.
 pub(super) struct Calling {
-    outer: u64,
+    place: Option<&'static AtomicU64>,
 }
 
 impl Calling {
     /// Begins.
     pub(super) fn begin(slot: Slot, phase: Phase) -> Self {
-        let both = (u64::from(slot.0) + 1) << 8 | phase as u64;
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        Self { outer: UNDER_WAY.swap(both, Ordering::AcqRel) }
+        let number = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+        let call = number << 24 | u64::from(slot.0) << 8 | phase as u64;
+        let free =
+            |place: &&AtomicU64| place.compare_exchange(0, call, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        Self { place: UNDER_WAY.iter().find(free) }
     }
 }
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        UNDER_WAY.store(self.outer, Ordering::Release);
+        if let Some(place) = self.place {
+            place.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -103,7 +110,11 @@ mod tests {
             assert!(inner.number > found.number);
         }
         assert_eq!(call_under_way().unwrap().class, "One");
+        // Calls of two threads end in any order.
+        let elsewhere = Calling::begin(other, Phase::Forward);
         drop(outer);
+        assert_eq!(call_under_way().unwrap().class, "Other");
+        drop(elsewhere);
         assert_eq!(call_under_way(), None);
         let _nameless = Calling::begin(Slot(u16::MAX), Phase::Step);
         assert_eq!(call_under_way().unwrap().class, "a component");
