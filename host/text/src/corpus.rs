@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::{
     ContentHash, Error, Field, Location, Result,
     field::Origins,
-    file::{FileReader, TextFile},
+    file::{self, FileReader, TextFile},
     hash::KeyHasher,
 };
 
@@ -107,11 +107,21 @@ impl CorpusReader<'_> {
     /// # Panics
     /// When there is no such line, as indexing a slice does.
     pub fn line(&mut self, line: usize) -> Result<&str> {
+        self.line_with_end(line).map(file::without_end)
+    }
+
+    /// The same as it stands in the file, with its end where it has one.
+    pub(crate) fn line_with_end(&mut self, line: usize) -> Result<&str> {
         let (number, line) = self.corpus.origins.find(line);
         if number != self.number {
             self.file = None;
             self.number = number;
         }
-        self.file.get_or_insert_with(|| self.corpus.files[number].reader()).line(line)
+        self.file.get_or_insert_with(|| self.corpus.files[number].reader()).line_with_end(line)
+    }
+
+    /// File and line number of a line, counted from 0.
+    pub(crate) fn location(&self, line: usize) -> Location {
+        self.corpus.location(line)
     }
 }

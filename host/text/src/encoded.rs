@@ -116,6 +116,11 @@ impl EncodedCorpus {
         Self { numbers, facts, origins, selection: corpus.selection(), notes }
     }
 
+    /// That of some pairs of a larger corpus, whose lines stand where `origins` says; what is odd is noted elsewhere.
+    pub(crate) fn of_window(numbers: EncodedNumbers, facts: EncodedFacts, origins: Vec<Origins>) -> Self {
+        Self { numbers, facts, origins, selection: None, notes: Notes::default() }
+    }
+
     /// How many pairs there are.
     #[must_use]
     pub fn pairs(&self) -> usize {

@@ -3,9 +3,10 @@
 
 use crate::{
     Corpus, Error, Field, ParallelCorpus, SPECIALS, UNK, Vocabularies, Vocabulary,
-    encoded::EncodedFacts,
+    encoded::{EncodedFacts, EncodedNumbers},
     file,
     noting::{NotesBuilder, Oddity},
+    numbers::Numbers,
     threads,
 };
 
@@ -68,6 +69,32 @@ pub(crate) fn encode<E: From<Error> + Send>(
     corpus.check_unchanged()?;
     take(&[end], &[])?;
     Ok((facts, notes))
+}
+
+/// Encodes pairs whose text is at hand: `line` gives that of a field of a pair, counted from 0. In the notes the first pair is
+/// `first`.
+pub(crate) fn encode_held<'a>(
+    fields: &[Field],
+    pairs: usize,
+    first: usize,
+    vocabularies: &Vocabularies,
+    line: impl Fn(usize, Field) -> &'a str,
+) -> (EncodedNumbers, EncodedFacts, NotesBuilder) {
+    let mut chunk = Chunk::default();
+    let mut empty = Vec::new();
+    for pair in 0..pairs {
+        empty.clear();
+        for field in fields {
+            if chunk.push(first + pair, *field, line(pair, *field), vocabularies.of(*field)) == 0 {
+                empty.push(*field);
+            }
+        }
+        chunk.notes.empty_pair(first + pair, &empty);
+    }
+    let Chunk { ids, mut offsets, words, unknown_words, notes } = chunk;
+    offsets.push(ids.len() as u64);
+    let numbers = EncodedNumbers { offsets: Numbers::Held(offsets), ids: Numbers::Held(ids) };
+    (numbers, EncodedFacts { fields: fields.len(), pairs, words, unknown_words }, notes)
 }
 
 impl Chunk {

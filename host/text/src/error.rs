@@ -164,6 +164,29 @@ pub enum Error {
         /// Carriage returns in both files that end no line.
         lone_carriage_returns: usize,
     },
+    /// A line of pairs that has one side only.
+    #[error(
+        "{place}: the line has no tab: each line must be `source<TAB>target`; mend the line, or make the file anew, as \
+         `paste FILE.src FILE.tgt` does"
+    )]
+    MissingTab {
+        /// The line.
+        place: Location,
+    },
+    /// A stream whose beginning is not what was read of it before.
+    #[error(
+        "{} is not what was read before: its first {pairs} pairs have another hash than {expected}; give the same text as then, or \
+         begin anew without --resume",
+        file.display()
+    )]
+    OtherText {
+        /// The stream.
+        file: PathBuf,
+        /// The pairs that were read before.
+        pairs: u64,
+        /// Their hash.
+        expected: crate::ContentHash,
+    },
     /// More pairs than can be numbered.
     #[error(
         "the corpus has {pairs} pairs, more than the {} that are supported: train on a part of it",

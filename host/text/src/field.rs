@@ -65,9 +65,16 @@ impl fmt::Display for Location {
 pub(crate) struct Origins {
     /// Each file with the number of the first line after it.
     files: Vec<(PathBuf, usize)>,
+    /// Lines of the first file before the first of these.
+    before: usize,
 }
 
 impl Origins {
+    /// Some lines of a file, from a given one on.
+    pub(crate) fn within(file: &Path, first: usize, lines: usize) -> Self {
+        Self { files: vec![(file.to_owned(), lines)], before: first }
+    }
+
     pub(crate) fn push(&mut self, file: &Path, lines: usize) {
         self.files.push((file.to_owned(), self.lines() + lines));
     }
@@ -85,6 +92,6 @@ impl Origins {
 
     pub(crate) fn location(&self, line: usize) -> Location {
         let (file, line) = self.find(line);
-        Location { file: self.files[file].0.clone(), line: line + 1 }
+        Location { file: self.files[file].0.clone(), line: self.before + line + 1 }
     }
 }

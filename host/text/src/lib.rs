@@ -3,7 +3,8 @@
 //! The way of the text: [`ParallelCorpus`] (checked files, perhaps some of their pairs) → [`Vocabulary`] (fitted on them or
 //! loaded) → [`EncodedCorpus`] (every word an id, the files no longer needed) → [`BatchPlan`] (which pairs make which batch in
 //! an epoch, by [`Batching`]) → [`BatchStream`] (batches made ready in the background) → [`Batch`]. A [`Cache`] keeps what the
-//! second and third step make of large corpora. What is odd in a corpus without being an error is collected in [`Notes`];
+//! second and third step make of large corpora. Without an end in sight, or a need for one, pairs are read by [`PairReader`] in
+//! windows. What is odd in a corpus without being an error is collected in [`Notes`];
 //! printing it, and reading any configuration, is the caller's.
 
 mod batch;
@@ -20,6 +21,7 @@ mod hash;
 mod notes;
 mod noting;
 mod numbers;
+mod pairs;
 mod parallel_corpus;
 mod plan;
 mod spelling;
@@ -37,6 +39,7 @@ pub use error::Error;
 pub use field::{Field, Location};
 pub use hash::ContentHash;
 pub use notes::{EmptyPairs, Notes, Occurrences};
+pub use pairs::{PairInput, PairReader, Window, is_standard_input, shard};
 pub use parallel_corpus::{Dropped, ParallelCorpus, ParallelFiles};
 pub use plan::BatchPlan;
 pub use stream::BatchStream;

@@ -254,7 +254,8 @@ impl ParallelCorpus {
     }
 }
 
-fn refuse_pipes_given_twice<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+/// Refuses a pipe in two places.
+pub(crate) fn refuse_pipes_given_twice<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
     let mut pipes = HashSet::new();
     for path in paths.filter(|path| file::is_pipe(path)) {
         if !pipes.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {

@@ -15,8 +15,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use reader::FileReader;
+pub(crate) use reader::{FileReader, without_end};
 use scan::Scanner;
+pub(crate) use wide::refuse as refuse_wide;
 
 use crate::{Error, Result, hash::ContentHash};
 
@@ -201,7 +202,8 @@ pub(crate) fn is_pipe(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-fn open(path: &Path) -> Result<(File, Metadata)> {
+/// Opens a file or a pipe.
+pub(crate) fn open(path: &Path) -> Result<(File, Metadata)> {
     let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(path),
         _ => Error::Unreadable { file: path.to_owned(), cause },

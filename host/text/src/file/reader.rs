@@ -28,14 +28,17 @@ impl<'a> FileReader<'a> {
 
     /// A line, from 0, without its end.
     pub(crate) fn line(&mut self, line: usize) -> Result<&str> {
+        self.line_with_end(line).map(without_end)
+    }
+
+    /// A line, from 0, as it stands in the file.
+    pub(crate) fn line_with_end(&mut self, line: usize) -> Result<&str> {
         let loaded = self.first_line..self.first_line + self.starts.len().saturating_sub(1);
         if !loaded.contains(&line) {
             self.load(line)?;
         }
         let at = line - self.first_line;
-        let text = &self.block()[self.starts[at]..self.starts[at + 1]];
-        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-        Ok(text)
+        Ok(&self.block()[self.starts[at]..self.starts[at + 1]])
     }
 
     /// The block of the line that was read last.
@@ -84,4 +87,9 @@ impl<'a> FileReader<'a> {
         (self.starts, self.first_line) = (starts, block.first_line);
         Ok(())
     }
+}
+
+/// The text of a line without LF or CR LF at its end.
+pub(crate) fn without_end(line: &str) -> &str {
+    line.strip_suffix('\n').map_or(line, |text| text.strip_suffix('\r').unwrap_or(text))
 }

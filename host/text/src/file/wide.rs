@@ -8,7 +8,7 @@ use crate::{Error, Result};
 const SAMPLE: usize = 4096;
 
 /// Refuses a file whose first bytes are those of UTF-16 or UTF-32 text.
-pub(super) fn refuse(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn refuse(path: &Path, bytes: &[u8]) -> Result<()> {
     let (encoding, evidence) = match bytes {
         [0xff, 0xfe, 0, 0, ..] => ("UTF-32LE", "its byte order mark"),
         [0, 0, 0xfe, 0xff, ..] => ("UTF-32BE", "its byte order mark"),
