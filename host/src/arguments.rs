@@ -9,6 +9,7 @@ mod mlflow;
 mod plugins;
 mod report;
 mod schema;
+mod score;
 mod shell;
 mod sweep;
 mod train;
@@ -38,6 +39,7 @@ pub(crate) use report::ReportArguments;
 pub(crate) use schema::{ProbeArguments, SchemaArguments};
 pub(crate) use shell::{CompletionsArguments, DoctorArguments, ManArguments, OpenArguments, Step};
 pub(crate) use sweep::SweepArguments;
+pub(crate) use score::{Asked, ScoreArguments};
 pub(crate) use train::{CheckArguments, TrainArguments};
 
 /// Trains translation language models whose parts come from plugins.
@@ -81,8 +83,6 @@ pub(crate) enum Command {
 /// A saved system and a parallel corpus.
 #[derive(Debug, Args)]
 pub(crate) struct CorpusArguments {
-    /// The saved system, as training leaves it in the run's `checkpoints`.
-    pub(crate) system: PathBuf,
     /// Source side of the corpus, one sentence a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) source: PathBuf,
@@ -92,6 +92,15 @@ pub(crate) struct CorpusArguments {
     /// The target as a person corrected it (its post-edits), for a system that was trained on them (`fine_tune`).
     #[arg(long = "pe", value_name = "FILE")]
     pub(crate) post_edit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) system: SystemArguments,
+}
+
+/// A saved system and how it is run.
+#[derive(Debug, Args)]
+pub(crate) struct SystemArguments {
+    /// The saved system, as training leaves it in the run's `checkpoints`.
+    pub(crate) system: PathBuf,
     /// Pairs in one batch.
     #[arg(long, value_name = "N", default_value = "32")]
     pub(crate) batch_size: NonZeroUsize,
@@ -124,23 +133,6 @@ Examples:
 pub(crate) struct EvaluateArguments {
     /// How the metrics are printed.
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: FormatArgument,
-    #[command(flatten)]
-    pub(crate) corpus: CorpusArguments,
-}
-
-/// Score each pair of a parallel corpus with a saved system.
-///
-/// Prints one line a pair, in the order of the corpus: its words, the negative log-likelihood of each in nats, their sum and
-/// the perplexity. A pair's numbers do not depend on the others.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  kiwi-host score SYSTEM.safetensors --source test.src --target test.tgt > scores.jsonl
-  kiwi-host score SYSTEM.safetensors --source test.src --target test.tgt --format human")]
-pub(crate) struct ScoreArguments {
-    /// How the scores are printed.
-    #[arg(long, value_enum, default_value = "json")]
     pub(crate) format: FormatArgument,
     #[command(flatten)]
     pub(crate) corpus: CorpusArguments,
@@ -279,9 +271,9 @@ impl Arguments {
             Command::Train(arguments) => &arguments.common,
             Command::Check(arguments) => &arguments.common,
             Command::Sweep(arguments) => &arguments.common,
-            Command::Evaluate(arguments) => &arguments.corpus.common,
-            Command::Score(arguments) => &arguments.corpus.common,
-            Command::Features(arguments) => &arguments.corpus.common,
+            Command::Evaluate(arguments) => &arguments.corpus.system.common,
+            Command::Score(arguments) => &arguments.system.common,
+            Command::Features(arguments) => &arguments.corpus.system.common,
             Command::Inspect(arguments) => &arguments.common,
             Command::Report(arguments) => &arguments.common,
             Command::Import(arguments) => match &arguments.command {

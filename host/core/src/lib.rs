@@ -20,5 +20,6 @@ pub mod plugins;
 pub mod request;
 pub mod run_directory;
 pub mod saved_system;
+pub mod scoring;
 pub mod system_options;
 pub mod tracking_uri;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Diagnostic;
 use crate::plugin_check::PluginCheckRequest;
 use crate::plugins::{LockChoice, ResolvedComponent};
+use crate::scoring::Scoring;
 
 /// Name of the engine's one exported function.
 pub const ENGINE_ENTRY: &str = "kiwi_engine_run";
@@ -114,12 +115,12 @@ pub struct ProbeRequest {
 }
 
 /// `kiwi-host evaluate SYSTEM` and `kiwi-host score SYSTEM`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SystemRequest {
     /// The saved system.
     pub system: PathBuf,
-    /// Source side, one sentence a line.
+    /// Source side, one sentence a line. Not read where [`Scoring::input`] is given.
     pub source: PathBuf,
     /// Target side, one sentence a line.
     pub target: PathBuf,
@@ -135,12 +136,15 @@ pub struct SystemRequest {
     pub allow_changed: bool,
     /// Whether data is printed for people or as JSON.
     pub format: Format,
+    /// What `score` alone is told; `None`: a JSON line a pair with its words, to standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
     /// What holds for every command.
     pub common: Common,
 }
 
 /// `kiwi-host features SYSTEM`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeaturesRequest {
     /// The saved system and the corpus.

@@ -2,6 +2,7 @@
 //! first lets a run save where it is, and the second ends the process at once.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use kiwi_core::exit_code::ExitCode;
@@ -17,6 +18,9 @@ static WATCHED: AtomicBool = AtomicBool::new(false);
 static DONE: AtomicBool = AtomicBool::new(false);
 /// Whether the disk has a point to resume from.
 static RESUMABLE: AtomicBool = AtomicBool::new(false);
+
+/// What the process does, as its messages call it.
+static WORK: OnceLock<&'static str> = OnceLock::new();
 
 /// The signals that are taken care of.
 pub(crate) const NAMES: [&str; 3] = ["SIGTERM", "SIGINT", "SIGUSR1"];
@@ -39,28 +43,36 @@ pub(crate) fn install() -> io::Result<()> {
     Ok(())
 }
 
+/// Names what the process does; without it that is training.
+pub(crate) fn call_it(work: &'static str) {
+    // Who comes second says the same.
+    let _ = WORK.set(work);
+}
+
 /// Ends the process without anything that could wait.
 fn leave(signal: &str, first: bool) {
+    let work = WORK.get().unwrap_or(&"training");
     if DONE.load(Ordering::SeqCst) {
         let _ = writeln!(
             io::stderr(),
-            "interrupted by {signal} after training was done and its results were saved"
+            "interrupted by {signal} after {work} was done and its results were saved"
         );
         low_level::exit(ExitCode::Success.number());
     }
     let (code, rest) = match (first, RESUMABLE.load(Ordering::SeqCst)) {
         (true, false) => {
-            (ExitCode::Interrupted, "before training began: nothing is lost, and there is nothing to save")
+            let rest = format!("before {work} began: nothing is lost, and there is nothing to save");
+            (ExitCode::Interrupted, rest)
         }
         (true, true) => (
             ExitCode::InterruptedResumable,
-            "before training went on: the run can be resumed as before, by --resume",
+            format!("before {work} went on: it can be resumed as before, by --resume"),
         ),
         (false, true) => (
             ExitCode::InterruptedResumable,
-            "again, without saving anything more: --resume goes on from the last resume point",
+            "again, without saving anything more: --resume goes on from the last resume point".to_owned(),
         ),
-        (false, false) => (ExitCode::Interrupted, "again, without saving anything"),
+        (false, false) => (ExitCode::Interrupted, "again, without saving anything".to_owned()),
     };
     // Standard error that is closed must not keep the process.
     let _ = writeln!(io::stderr(), "interrupted by {signal} {rest}");

@@ -95,6 +95,7 @@ fn request(
         device: arguments.device.clone(),
         allow_changed: arguments.allow_changed,
         format: Format::Json,
+        scoring: None,
         common: Common { lock: Some(arguments.held.choice(system)), ..common(options)? },
     })
 }

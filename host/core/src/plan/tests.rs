@@ -338,6 +338,7 @@ fn a_saved_system_whose_classes_are_gone_is_reported_with_its_plugin() {
         device: "cpu".to_owned(),
         allow_changed: false,
         format: crate::request::Format::Json,
+        scoring: None,
         common: bench.common(),
     };
     let failure = prepare_system(&request).unwrap_err();
@@ -364,6 +365,7 @@ fn overrides_and_device_of_a_saved_system_are_complained_about_together() {
         device: device.to_owned(),
         allow_changed: false,
         format: crate::request::Format::Json,
+        scoring: None,
         common: bench.common(),
     };
     let plan = prepare_system(&request("cpu", &[("system.model.encoder.dim", "7")])).unwrap();

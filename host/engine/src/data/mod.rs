@@ -22,6 +22,7 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Cache, EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularies};
 
 pub(crate) use batches::{Data, TrainingBatches};
+pub(crate) use lengths::too_long;
 pub(crate) use open::{Opened, missing_files, open};
 pub(crate) use post_edits::{missing as missing_post_edits, unread as unread_post_edits};
 pub(crate) use summary::{CorpusSummary, Summary, VocabularySummary, counted};

@@ -117,6 +117,22 @@ impl<'a> Report<'a> {
         self.receive(&Event::Note(text.into()));
     }
 
+    /// Shows that so many pairs are done, of so many if that is known, where there is a bar.
+    pub(crate) fn pairs(&mut self, done: u64, of: Option<u64>, rate: &str) {
+        self.tell_of_plugins();
+        self.progress.pairs(done, of, rate);
+    }
+
+    /// Whether there is a bar.
+    pub(crate) fn is_bar(&self) -> bool {
+        self.progress.is_bar()
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear_bar(&mut self) {
+        self.progress.clear();
+    }
+
     /// Says what should be acted upon.
     pub(crate) fn warnings(&mut self, warnings: impl IntoIterator<Item = Diagnostic>) {
         for warning in warnings {

@@ -97,6 +97,32 @@ impl Progress {
         }
     }
 
+    /// Moves the bar of pairs that are scored; without their number it only counts.
+    pub(super) fn pairs(&mut self, done: u64, of: Option<u64>, rate: &str) {
+        if !self.enabled {
+            return;
+        }
+        let bar = match self.bar.take() {
+            Some(bar) => bar,
+            None => match of {
+                Some(of) => self.add(usize::try_from(of).unwrap_or(usize::MAX), "pairs"),
+                None => self.count("pairs"),
+            },
+        };
+        bar.set_position(done);
+        bar.set_message(rate.to_owned());
+        self.bar = Some(bar);
+    }
+
+    fn count(&self, prefix: &str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {pos} {elapsed} {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(prefix.to_owned());
+        self.bars.add(bar)
+    }
+
     /// Takes the bars away.
     pub(super) fn clear(&mut self) {
         for bar in [self.validation.take(), self.bar.take()].into_iter().flatten() {

@@ -118,6 +118,20 @@ impl System {
         self.load_extra(encoder.extra.as_ref(), head.extra.as_ref())
     }
 
+    /// Takes the parameters of a system of the same parts in place of its own, which are equal: both then read the same memory.
+    /// What a component may write to, its buffers, stays its own.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub(crate) fn share_parameters(&mut self, of: &Self) -> Result<(), kiwi_plugin_api::Error> {
+        for (own, other) in self.parameters.iter().zip(&of.parameters) {
+            if !own.buffer && own.name == other.name {
+                own.tensor.shallow_clone().f_set_data(&other.tensor)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes over the values in a resume point, and what its encoder and its head kept besides.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub(crate) struct Components {
 }
 
 /// A component whose part of the config is sound.
+#[derive(Clone)]
 pub(crate) struct Checked {
     /// Which component of which plugin.
     pub(crate) resolved: ResolvedComponent,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::parameters::{ENCODER, HEAD};
 
 /// What one component needs; nothing unless it is an encoder or a head.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Needs {
     /// It reads post-edits, because of this.
     pub(crate) post_edit: Option<Reason>,
