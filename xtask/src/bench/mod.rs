@@ -2,7 +2,7 @@
 //!
 //! [`settings`] says what is trained, on which [`text`], [`synthetic`] if none is given. [`ours`] runs the program and reads
 //! its [`log`], [`peer`] runs the script of the other side, [`turns`] both by turns; [`floor`] is what a step takes at least,
-//! [`report`] the results, [`curves`] the table of many. Results go to standard output, all else to standard error.
+//! [`report`] the results, [`curves`] the table of many, [`scoring`] how fast it scores. Results go to standard output, all else to standard error.
 
 mod curves;
 mod floor;
@@ -10,6 +10,7 @@ mod log;
 mod ours;
 mod peer;
 mod report;
+mod scoring;
 mod settings;
 mod synthetic;
 mod text;
@@ -56,6 +57,12 @@ pub(crate) struct Options {
     /// Script to measure against, or the folder that holds it as `pytorch_peer.py`; run by `python3`.
     #[arg(long, value_name = "PATH")]
     peer: Option<PathBuf>,
+    /// Score the text in place of training on it, in turn with the forward pass of the peer's model.
+    #[arg(long, conflicts_with = "curves")]
+    score: bool,
+    /// With --score: batches that are computed at the same time.
+    #[arg(long, value_name = "N", requires = "score", value_parser = crate::bench::at_least_one)]
+    workers: Option<u64>,
     /// A table in Markdown with one thing varied at a time, all or those that are named (`--curves=length,threads`). Without
     /// --source and --target the text is made up: sentences of 13 words, 18 000 types.
     #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
@@ -79,6 +86,11 @@ pub(crate) fn measure(workspace: &Workspace, options: Options) -> Result<()> {
     fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}: make room or rights there", folder.display()))?;
     let program = Program { workspace, file: build::build(workspace, Profile::Release)?, folder };
+    if options.score {
+        let text = text.context("no text to score: give --source and --target")?;
+        let Options { settings, repeat, workers, .. } = &options;
+        return scoring::run(&program, peer.as_ref(), settings, &text, *repeat, *workers);
+    }
     let default = if options.curves.is_some() { BATCHES_OF_A_ROW } else { BATCHES };
     let mut turns = Turns::new(program, peer, options.batches.unwrap_or(default), options.repeat);
 

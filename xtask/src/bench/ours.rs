@@ -50,6 +50,23 @@ impl Program<'_> {
         summarise(settings, batches, &counted, &log, rates)
     }
 
+    /// Trains for so many steps and keeps the system, to score with it.
+    pub(super) fn train_for_scoring(&self, settings: &Settings, steps: u64, text: &Text) -> Result<PathBuf> {
+        let validation = text.beginning(VALIDATION_PAIRS, &self.folder, "valid")?;
+        let mut config = settings.config(steps, text, &validation);
+        config["trainer"]["checkpoint"]["save_top_k"] = 1.into();
+        let file = self.folder.join("config.json");
+        fs::write(&file, serde_json::to_string_pretty(&config)?)
+            .with_context(|| format!("cannot write {}: make room or rights there", file.display()))?;
+        self.train(settings, &file)?;
+        let saved = self.folder.join("run/checkpoints");
+        let entries = fs::read_dir(&saved).with_context(|| format!("cannot read {}", saved.display()))?;
+        let mut systems = entries.flatten().map(|entry| entry.path());
+        systems
+            .find(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+            .with_context(|| format!("training has left no system in {}", saved.display()))
+    }
+
     fn write_config(&self, settings: &Settings, steps: u64, text: &Text) -> Result<PathBuf> {
         let validation = text.beginning(VALIDATION_PAIRS, &self.folder, "valid")?;
         let file = self.folder.join("config.json");

@@ -1,7 +1,7 @@
 //! The script that ours is measured against: the same model in PyTorch, which prints the same line of JSON.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -56,8 +56,31 @@ impl Peer {
     ) -> Result<PeerMeasurement> {
         let mut command = workspace.command("python3");
         command.arg(&self.script);
+        command.args(["--batches", &batches.to_string(), "--tuned"]);
+        Self::run(command, workspace, settings, text)
+    }
+
+    /// Runs its model forward over the whole text by the script `forward`.
+    pub(super) fn forward(
+        &self,
+        workspace: &Workspace,
+        forward: &Path,
+        settings: &Settings,
+        text: &Text,
+    ) -> Result<PeerMeasurement> {
+        let mut command = workspace.command("python3");
+        command.arg(forward).arg(&self.script);
+        Self::run(command, workspace, settings, text)
+    }
+
+    fn run(
+        mut command: Command,
+        workspace: &Workspace,
+        settings: &Settings,
+        text: &Text,
+    ) -> Result<PeerMeasurement> {
         command.arg("--source").arg(text.file(Side::Source)).arg("--target").arg(text.file(Side::Target));
-        command.args(["--batches", &batches.to_string()]).args(settings.peer_arguments()).arg("--tuned");
+        command.args(settings.peer_arguments());
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         let packages = workspace.root.join(".python");
         if packages.is_dir() {

@@ -91,7 +91,8 @@ impl Precision {
         }
     }
 
-    fn in_config(self) -> Value {
+    /// As a config spells it.
+    pub(super) fn in_config(self) -> Value {
         match self {
             Self::Single => json!(32),
             Self::Bfloat16 => json!("bf16"),
