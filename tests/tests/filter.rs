@@ -461,6 +461,7 @@ fn wrong_input_is_told_and_nothing_is_left() {
         ),
         ([&ok[..], &["--shard", "4/3"]].concat(), vec!["there is no part 4 of 3"]),
         ([&ok[..], &["--resume"]].concat(), vec!["--output"]),
+        ([&ok[..], &["--threshold", "60", "--keep", "out.tsv"]].concat(), vec!["cannot be used with"]),
         (vec!["--threshold", "60", "--keep", "out.tsv"], vec!["--input"]),
     ];
     for (arguments, parts) in cases {

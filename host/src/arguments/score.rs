@@ -72,7 +72,7 @@ pub(crate) struct ScoreArguments {
     #[arg(long, value_name = "FILE", requires = "rule")]
     keep_target: Option<PathBuf>,
     /// With --input: write the lines of the pairs that are kept to this file, which must not exist yet.
-    #[arg(long, value_name = "FILE", requires_all = ["rule", "input"])]
+    #[arg(long, value_name = "FILE", requires_all = ["rule", "input"], conflicts_with_all = ["source", "target"])]
     keep: Option<PathBuf>,
     /// Do not score pairs with more words than this on a side: they are counted, and not kept. Where files are written it is 1000
     /// unless given; else without it all pairs are scored, and one that is longer than the system can take is an error.
