@@ -71,12 +71,13 @@ fn figures_on_the_page_are_those_of_score_and_evaluate() {
     target[5] = String::new();
     work.write("mixed.src", &text(&work.valid.source));
     work.write("mixed.tgt", &text(&target));
-    let scores = lines(&run(&work, "score", &system, "mixed", &[]).ends_with(0));
+    let scored = run(&work, "score", &system, "mixed", &[]).ends_with(0);
+    let scores = lines(&scored);
     let evaluated =
         lines(&run(&work, "evaluate", &system, "mixed", &["--format", "json"]).ends_with(0)).remove(0);
     let outcome =
         run(&work, "report", &system, "mixed", &["--format", "json", "-o", "page.html"]).ends_with(0);
-    assert_eq!(outcome.stderr, "");
+    assert_eq!(outcome.stderr, scored.stderr, "what is odd about the corpus, and nothing else");
     let data = lines(&outcome).remove(0);
     let corpus = &data["corpus"];
     assert_eq!((&data["format"], &data["page"]), (&json!(1), &json!("page.html")));
@@ -202,7 +203,7 @@ fn nothing_is_written_when_something_is_wrong() {
     };
     let output = ["-o", "page.html"];
     page(&system, "short", &output).says(&["short.src", "short.tgt"]);
-    page(&system, "missing", &output).says(&["missing.src", "missing.tgt"]);
+    page(&system, "missing", &output).says(&["missing.src does not exist"]);
     page(Path::new("cut.safetensors"), "valid", &output).says(&["cut.safetensors", "cut off"]);
     page(Path::new("no.safetensors"), "valid", &output).says(&["no.safetensors does not exist"]);
     page(&system, "valid", &["-o", "mine.html"]).says(&["mine.html is in use"]);
