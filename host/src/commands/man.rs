@@ -4,7 +4,7 @@ mod page;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Command;
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
@@ -105,7 +105,7 @@ fn is_free(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn there_already(path: &PathBuf) -> Diagnostic {
+fn there_already(path: &Path) -> Diagnostic {
     Diagnostic::error(format!("{} is there already", path.display()))
         .found("something else than a man page of kiwi-host")
         .expected("a file that does not exist, or such a page, which is replaced")
