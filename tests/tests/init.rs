@@ -191,6 +191,23 @@ fn nothing_is_replaced_unless_it_is_said_and_nobody_is_asked_in_a_script() {
     for name in ["train.src", "config.md", "config"] {
         let _ = init(&work, &["-o", name, "--force"]).ends_with(2).says(&["error[E0803]: ", ".json"]);
     }
+    let corpus = fs::read_to_string(work.at("train.src")).unwrap();
+    for name in ["corpus.json", "corpus.md"] {
+        let file = work.write(name, &corpus);
+        let told = work.run(&[
+            "init",
+            "--train-source",
+            name,
+            "--train-target",
+            "train.tgt",
+            "-o",
+            "./corpus.json",
+            "--force",
+        ]);
+        let _ = told.ends_with(2).says(&[&format!("error[E0803]: {name} is a file of the corpus")]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), corpus);
+        fs::remove_file(&file).unwrap();
+    }
     let _ = init(&work, &["-o", "absent/config.json"])
         .ends_with(2)
         .says(&["error[E0802]: there is no folder absent"]);

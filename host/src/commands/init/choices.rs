@@ -4,6 +4,7 @@ use kiwi_core::diagnostic::Failure;
 use kiwi_text::{Field, FitStatistics};
 
 use super::model::Model;
+use super::sizes::{budget, largest_vocabulary, learning_rate, name, size, wanted_steps};
 use super::survey::{self, Survey};
 use super::{Device, Task};
 use crate::arguments::SizeArgument;
@@ -286,67 +287,6 @@ impl Choices {
     }
 }
 
-/// The name of a size as it is typed.
-pub(super) const fn name(size: SizeArgument) -> &'static str {
-    match size {
-        SizeArgument::Small => "small",
-        SizeArgument::Base => "base",
-        SizeArgument::Large => "large",
-    }
-}
-
-fn size(asked: Option<SizeArgument>, pairs: usize, device: &Device) -> (SizeArgument, String) {
-    if let Some(size) = asked {
-        return (size, "as asked for".to_owned());
-    }
-    let pairs_told = count(pairs as u64, "pair");
-    match (device.cuda, pairs) {
-        (_, ..50_000) => {
-            (SizeArgument::Small, format!("{pairs_told} are few: a larger model would learn them by heart"))
-        }
-        (false, _) => (
-            SizeArgument::Small,
-            "on a CPU a larger model takes days; --size base if you have them".to_owned(),
-        ),
-        (true, ..3_000_000) => (SizeArgument::Base, format!("{pairs_told}, on a GPU")),
-        (true, _) => (SizeArgument::Large, format!("{pairs_told}, on a GPU")),
-    }
-}
-
-/// Most tokens in a batch.
-const fn budget(size: SizeArgument, cuda: bool) -> u64 {
-    match (cuda, size) {
-        (false, SizeArgument::Small) => 2_048,
-        (false, _) => 4_096,
-        (true, SizeArgument::Small | SizeArgument::Base) => 16_384,
-        (true, SizeArgument::Large) => 24_576,
-    }
-}
-
-const fn largest_vocabulary(size: SizeArgument) -> usize {
-    match size {
-        SizeArgument::Small => 20_000,
-        SizeArgument::Base => 40_000,
-        SizeArgument::Large => 60_000,
-    }
-}
-
-const fn wanted_steps(size: SizeArgument) -> u64 {
-    match size {
-        SizeArgument::Small => 10_000,
-        SizeArgument::Base => 40_000,
-        SizeArgument::Large => 100_000,
-    }
-}
-
-const fn learning_rate(size: SizeArgument) -> f64 {
-    match size {
-        SizeArgument::Small => 0.002,
-        SizeArgument::Base => 0.001,
-        SizeArgument::Large => 0.0005,
-    }
-}
-
 /// Pairs to hold out: one in fifty, at least 200 as long as they are no more than a tenth, at most 3,000, and always one.
 fn held_out(pairs: usize) -> usize {
     (pairs / 50).max(200.min(pairs / 10)).clamp(1, 3_000)
@@ -418,16 +358,5 @@ mod tests {
             (count(1, "pair"), count(12_000, "pair")),
             ("1 pair".to_owned(), "12,000 pairs".to_owned())
         );
-    }
-
-    #[test]
-    fn the_size_follows_from_corpus_and_device() {
-        let device = |cuda| Device { cuda, why: String::new(), warning: None };
-        let chosen = |asked, pairs, cuda| size(asked, pairs, &device(cuda)).0;
-        assert_eq!(chosen(None, 100, true), SizeArgument::Small);
-        assert_eq!(chosen(None, 1_000_000, false), SizeArgument::Small);
-        assert_eq!(chosen(None, 1_000_000, true), SizeArgument::Base);
-        assert_eq!(chosen(None, 9_000_000, true), SizeArgument::Large);
-        assert_eq!(chosen(Some(SizeArgument::Large), 1, false), SizeArgument::Large);
     }
 }

@@ -9,8 +9,9 @@ use kiwi_core::exit_code::ExitCode;
 use kiwi_text::ParallelFiles;
 use serde_json::{Value, json};
 
-use super::choices::{Choices, PATIENCE, SEED, count, grouped, name};
+use super::choices::{Choices, PATIENCE, SEED, count, grouped};
 use super::model::Model;
+use super::sizes::name;
 use super::survey::{Side, Survey};
 use super::{Task, folder};
 

@@ -5,6 +5,7 @@ mod ask;
 mod choices;
 mod document;
 mod model;
+mod sizes;
 mod survey;
 
 use std::fs::{File, Permissions};
@@ -39,6 +40,12 @@ struct Task {
 }
 
 impl Task {
+    /// All files that are read.
+    fn corpora(&self) -> impl Iterator<Item = &PathBuf> {
+        let sets = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()];
+        sets.into_iter().flatten().flat_map(|files| files.source.iter().chain(&files.target))
+    }
+
     /// The document beside the config.
     fn document(&self) -> PathBuf {
         self.output.with_extension("md")
@@ -157,8 +164,16 @@ fn refuse_output(task: &Task, force: bool) -> Result<(), Failure> {
                 .help("make the folder, or choose another --output");
         return Err(Failure::new(ExitCode::Invalid, error));
     }
+    // Not even --force takes a corpus.
+    let written = [output.clone(), task.document()];
+    if let Some(file) = task.corpora().find(|file| written.iter().any(|path| is_same(path, file))) {
+        let error = Diagnostic::error(Code::Arguments, format!("{} is a file of the corpus", file.display()))
+            .expected("a config and a document that are none of the files to train on")
+            .help("choose another --output");
+        return Err(Failure::new(ExitCode::Invalid, error));
+    }
     let there = |path: &PathBuf| path.symlink_metadata().is_ok();
-    let errors: Vec<_> = [output.clone(), task.document()]
+    let errors: Vec<_> = written
         .into_iter()
         .filter(|path| there(path) && (!force || path.is_dir()))
         .map(|path| {
@@ -173,6 +188,11 @@ fn refuse_output(task: &Task, force: bool) -> Result<(), Failure> {
         })
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(Failure { exit: ExitCode::Invalid, diagnostics: errors }) }
+}
+
+/// Whether two paths lead to one file that is there.
+fn is_same(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 fn folder(path: &Path) -> &Path {
