@@ -261,7 +261,7 @@ fn who_is_no_child_of_the_program_does_not_take_itself_for_one() {
     let installation = installation(TELL);
     let mut command = train(&installation, &[]);
     let _ = Outcome::of(command.env("KIWI_LAUNCHED", "1")).ends_with(2).stderr_has(&[
-        "error: KIWI_LAUNCHED does not name the process that started this one",
+        "error[E0610]: KIWI_LAUNCHED does not name the process that started this one",
         "found: 1, in a child of ",
         "help: unset it",
     ]);
@@ -275,18 +275,18 @@ fn a_wrong_config_and_what_is_missing_are_told_once() {
         assert_eq!(outcome.stderr.matches(error).count(), 1, "{}", outcome.stderr);
         assert!(!outcome.stderr.contains("starting"), "{}", outcome.stderr);
     };
-    once(&["--nproc", "2", "--set", "trainer.epochs=0"], 2, "error: invalid value for epochs");
-    once(&["--set", "trainer.gpus=2"], 2, "error: libtorch in ");
-    once(&["--set", "trainer.gpus=[0,1,0]"], 2, "error: GPU 0 is asked for twice");
+    once(&["--nproc", "2", "--set", "trainer.epochs=0"], 2, "error[E0102]: invalid value for epochs");
+    once(&["--set", "trainer.gpus=2"], 2, "error[E0504]: libtorch in ");
+    once(&["--set", "trainer.gpus=[0,1,0]"], 2, "error[E0115]: GPU 0 is asked for twice");
     once(
         &["--nproc", "3", "--set", "trainer.gpus=2"],
         2,
-        "error: trainer.gpus asks for 2 GPUs, and kiwi-host starts",
+        "error[E0508]: trainer.gpus asks for 2 GPUs, and kiwi-host starts",
     );
     let check = installation.run(&["check", "config.json", "--libtorch", "torch", "--set", "trainer.gpus=2"]);
     let _ = check.ends_with(2).stderr_has(&["has no CUDA part", "--> trainer.gpus"]);
     fs::remove_file(installation.at("bin/libkiwi_engine.so")).unwrap();
-    once(&["--nproc", "2"], 2, "error: the engine libkiwi_engine.so");
+    once(&["--nproc", "2"], 2, "error[E0503]: the engine libkiwi_engine.so");
     assert!(!installation.at("0.ready").exists());
 }
 
@@ -304,13 +304,13 @@ fn a_launcher_and_nproc_do_not_go_together() {
     let installation = installation(TELL);
     let mut command = train(&installation, &["--nproc", "2"]);
     let _ = Outcome::of(command.envs(TORCHRUN)).ends_with(2).stderr_has(&[
-        "error: --nproc starts processes, and torchrun does so already",
+        "error[E0508]: --nproc starts processes, and torchrun does so already",
         "found: --nproc 2 in rank 0 of 2, started by torchrun",
         "help: leave out --nproc, and say by torchrun's --nproc-per-node how many there are",
     ]);
     let mut command = train(&installation, &["--set", "trainer.gpus=3"]);
     let _ = Outcome::of(command.envs(TORCHRUN)).ends_with(2).stderr_has(&[
-        "error: trainer.gpus asks for 3 GPUs, and torchrun starts another number of processes on this machine",
+        "error[E0508]: trainer.gpus asks for 3 GPUs, and torchrun starts another number of processes on this machine",
         "--> trainer.gpus",
         "found: 3 GPUs, 2 processes",
         "--nproc-per-node 3",
@@ -390,5 +390,5 @@ fn a_launcher_is_told_why_a_process_failed() {
     let mut command = train(&installation, &[]);
     let _ = Outcome::of(command.env("TORCHELASTIC_ERROR_FILE", installation.at("missing/error.json")))
         .ends_with(1)
-        .stderr_has(&["warning: the launcher cannot be told of the error: "]);
+        .stderr_has(&["warning[W0782]: the launcher cannot be told of the error: "]);
 }
