@@ -36,6 +36,10 @@ pub(super) fn display(steps: &[Step]) -> String {
 
 /// The last part of a path, for messages.
 pub(super) fn last_part(path: &str) -> &str {
+    // A key that is written in brackets may hold points.
+    if let Some((_, key)) = path.strip_suffix("\"]").and_then(|path| path.rsplit_once("[\"")) {
+        return key;
+    }
     path.rsplit_once('.').map_or(path, |(_, last)| last)
 }
 
@@ -101,6 +105,15 @@ mod tests {
             assert_eq!(parse(&display(&steps)), Some(steps));
         }
         assert_eq!(display(&[key("a"), key("b.c"), Step::Index(1)]), "a[\"b.c\"][1]");
+    }
+
+    #[test]
+    fn the_last_part_may_stand_in_brackets() {
+        for (path, part) in
+            [("epochs", "epochs"), ("a.b", "b"), ("a.b[1]", "b[1]"), ("a[\"b.c\"]", "b.c"), ("", "")]
+        {
+            assert_eq!(last_part(path), part, "{path}");
+        }
     }
 
     #[test]

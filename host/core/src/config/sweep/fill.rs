@@ -219,8 +219,11 @@ fn space(entry: &Entry<'_>) -> Option<Space> {
     }
     let spaces: Vec<_> = [values, uniform, log_uniform, integers].into_iter().flatten().collect();
     section.finish_as_they_are();
+    // What else stands there is told already.
+    let told = spaces.is_empty() && !entry.members().is_empty();
     match <[_; 1]>::try_from(spaces) {
         Ok([space]) => space,
+        Err(_) if told => None,
         Err(spaces) => {
             let found =
                 if spaces.is_empty() { entry.describe() } else { format!("{} of them", spaces.len()) };

@@ -89,14 +89,14 @@ fn what_is_wrong_is_told_with_its_place() {
     let values = parameter(r#"{"values": [1, 2]}"#);
     let grid = r#""method": "grid""#;
     for (space, message, below) in [
-        ("[1, 2]", "invalid space for epochs\"]", ""),
-        ("{}", "invalid space for epochs\"]", ""),
+        ("[1, 2]", "invalid space for trainer.epochs", ""),
+        ("{}", "invalid space for trainer.epochs", ""),
         (r#"{"values": []}"#, "invalid value for values", ".values"),
         (r#"{"values": [1, 1]}"#, "a value is there twice", ".values"),
         (r#"{"integers": [3, 1]}"#, "the bounds of integers are not in order", ".integers"),
         (r#"{"integers": [1, 2.5]}"#, "invalid value for integers[1]", ".integers[1]"),
         (r#"{"values": [1], "step": 2}"#, "step goes with integers only", ".step"),
-        (r#"{"values": [1], "integers": [1, 2]}"#, "invalid space for epochs\"]", ""),
+        (r#"{"values": [1], "integers": [1, 2]}"#, "invalid space for trainer.epochs", ""),
     ] {
         let found = wrong(CONFIG, &parameter(space), grid);
         assert_eq!(found.len(), 1, "{space}: {found:?}");
