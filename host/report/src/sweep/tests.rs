@@ -80,7 +80,7 @@ fn what_is_not_finite_or_alone_has_a_page_too() {
         vec![trial("0001", 0.01, "other", Some(1.0)), trial("0002", -1.0, "adam", Some(1.0))],
     ] {
         let page = page(&sweep(trials));
-        assert!(page.contains("</html>") && !page.contains("NaN ") && !page.contains("LNaN"), "{page}");
+        assert!(page.contains("</html>") && !page.contains("MNaN") && !page.contains("LNaN"), "{page}");
     }
 }
 
