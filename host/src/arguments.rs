@@ -2,8 +2,8 @@
 
 mod explain;
 mod held;
-mod init;
 mod help;
+mod init;
 mod interchange;
 mod mlflow;
 mod plugins;
@@ -24,8 +24,8 @@ use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
 
 pub(crate) use explain::ExplainArguments;
 pub(crate) use held::HeldArguments;
-pub(crate) use init::{DeviceArgument, InitArguments, SizeArgument};
 pub(crate) use help::{EXAMPLES, grouped};
+pub(crate) use init::{DeviceArgument, InitArguments, SizeArgument};
 pub(crate) use interchange::{
     ExportArguments, ExportCommand, ExportSystemArguments, ImportArguments, ImportCommand,
     ImportConfigArguments, ImportSystemArguments,
@@ -37,9 +37,9 @@ pub(crate) use plugins::{
 };
 pub(crate) use report::ReportArguments;
 pub(crate) use schema::{ProbeArguments, SchemaArguments};
+pub(crate) use score::{Asked, ScoreArguments};
 pub(crate) use shell::{CompletionsArguments, DoctorArguments, ManArguments, OpenArguments, Step};
 pub(crate) use sweep::SweepArguments;
-pub(crate) use score::{Asked, ScoreArguments};
 pub(crate) use train::{CheckArguments, TrainArguments};
 
 /// Trains translation language models whose parts come from plugins.

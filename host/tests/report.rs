@@ -139,10 +139,7 @@ fn what_is_wrong_ends_with_2_and_names_the_path() {
                 "did you mean `other/checkpoints/best.safetensors`?",
             ],
         ),
-        (
-            &["report", "mine.html", "--source", "a", "--target", "b"],
-            &["mine.html is a file, neither"],
-        ),
+        (&["report", "mine.html", "--source", "a", "--target", "b"], &["mine.html is a file, neither"]),
     ] {
         let outcome = installation.run(arguments).ends_with(2).stderr_has(parts);
         assert_eq!(outcome.stdout, "", "{arguments:?}");

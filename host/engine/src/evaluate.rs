@@ -141,14 +141,19 @@ impl Prepared {
         report.warnings(warnings.into_iter().filter(|_| !request.overrides.is_empty()));
         let mut checked = checked.into_iter();
         let (Some(encoder), Some(head)) = (checked.next(), checked.next()) else {
-            return Err(Failure::new(ExitCode::Invalid, Diagnostic::error(Code::NotASystem, "the saved system lacks a part")));
+            return Err(Failure::new(
+                ExitCode::Invalid,
+                Diagnostic::error(Code::NotASystem, "the saved system lacks a part"),
+            ));
         };
         let wanted =
             if predicts { data::Wanted::by(&[&encoder, &head]) } else { data::Wanted::by(&[&encoder]) };
         if request.post_edit.is_some() && !wanted.post_edits {
-            report
-                .warnings([Diagnostic::warning(Code::NoEffect, "--pe is not read: no part of this system needs post-edits")
-                    .help("leave --pe out")]);
+            report.warnings([Diagnostic::warning(
+                Code::NoEffect,
+                "--pe is not read: no part of this system needs post-edits",
+            )
+            .help("leave --pe out")]);
         }
         let metrics = checked.collect();
         Ok(Self { plan, vocabularies, wanted, device, components, encoder, head, metrics })

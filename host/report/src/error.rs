@@ -110,7 +110,10 @@ impl Error {
             | Self::NotARun { .. }
             | Self::Unreadable { .. }
             | Self::Record(_) => Code::NotARun,
-            Self::Twice { .. } | Self::WhereTo { .. } => Code::Arguments,
+            Self::System(error) => error.code(),
+            Self::Twice { .. } | Self::WhereTo { .. } | Self::NotAlone { .. } | Self::CorpusForRun { .. } => {
+                Code::Arguments
+            }
             Self::InUse { .. } => Code::FileExists,
             Self::Unwritable { .. } => Code::FileUnwritable,
         }

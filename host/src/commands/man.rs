@@ -8,6 +8,7 @@ use std::path::Path;
 
 use clap::Command;
 use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 
 use super::{print_data, whole_file};
@@ -47,7 +48,7 @@ fn find<'a>(program: &'a Command, words: &[String]) -> Result<&'a Command, Failu
         command = visible().find(|one| one.get_name() == word).ok_or_else(|| {
             let names: Vec<_> = visible().map(Command::get_name).collect();
             let of = command.get_bin_name().unwrap_or("kiwi-host");
-            let error = Diagnostic::error(format!("`{of}` has no command `{word}`"))
+            let error = Diagnostic::error(Code::Arguments, format!("`{of}` has no command `{word}`"))
                 .found(word)
                 .nearest(nearest(word, names.iter().copied()));
             let error = match names.is_empty() {
@@ -73,7 +74,7 @@ fn pages(program: &Command) -> Result<Vec<(String, String)>, Failure> {
 
 fn write_all(directory: &Path, pages: &[(String, String)]) -> Result<(), Failure> {
     let unwritable = |path: &Path, error: &io::Error| {
-        let error = Diagnostic::error(format!("{} cannot be written", path.display()))
+        let error = Diagnostic::error(Code::FileUnwritable, format!("{} cannot be written", path.display()))
             .note(error.to_string())
             .help("name another directory with --output-dir");
         Failure::new(ExitCode::Invalid, error)
@@ -106,13 +107,13 @@ fn is_free(path: &Path) -> io::Result<bool> {
 }
 
 fn there_already(path: &Path) -> Diagnostic {
-    Diagnostic::error(format!("{} is there already", path.display()))
+    Diagnostic::error(Code::FileExists, format!("{} is there already", path.display()))
         .found("something else than a man page of kiwi-host")
         .expected("a file that does not exist, or such a page, which is replaced")
         .help("choose another directory, or remove it")
 }
 
 fn unmade(error: &io::Error) -> Failure {
-    let error = Diagnostic::error("the man page cannot be made").note(error.to_string());
+    let error = Diagnostic::error(Code::Output, "the man page cannot be made").note(error.to_string());
     Failure::new(ExitCode::RunFailed, error)
 }

@@ -1,9 +1,9 @@
 //! What each command does. A command that needs the engine first finds out all that is wrong without it.
 
-mod explain;
-mod init;
 mod completions;
 mod doctor;
+mod explain;
+mod init;
 mod inspect;
 mod interchange;
 mod man;

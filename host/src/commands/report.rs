@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::request::{Common, Format, Message, Request, SystemRequest};
@@ -22,7 +23,7 @@ pub(super) fn run(
     told: &mut Told,
 ) -> Result<i32, Failure> {
     if arguments.held.is_asked() && arguments.source.is_none() {
-        let error = Diagnostic::error("no plugin is opened, which a lock could hold to")
+        let error = Diagnostic::error(Code::Arguments, "no plugin is opened, which a lock could hold to")
             .found("--locked or --lock")
             .expected("a saved system with --source and --target")
             .help("add the corpus, or leave out the lock");
@@ -130,6 +131,7 @@ fn read(
     match not_understood {
         Some((line, error)) => {
             let error = Diagnostic::error(
+                Code::ProgramIncomplete,
                 "the engine said something of a pair that this program does not understand",
             )
             .found(line.chars().take(300).collect::<String>())

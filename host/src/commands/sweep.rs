@@ -13,6 +13,7 @@ use std::path::Path;
 
 use kiwi_core::config::sweep::{self, Method, Sweep};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::Place;
 use kiwi_core::request::{Common, Format};
@@ -45,7 +46,8 @@ pub(super) fn run(
     }
     let Some(file) = &arguments.sweep else {
         // The arguments demand it unless --example is given.
-        let error = Diagnostic::error("there is no sweep file").help("name a file, or give --example");
+        let error = Diagnostic::error(Code::Arguments, "there is no sweep file")
+            .help("name a file, or give --example");
         return Err(Failure::new(ExitCode::Invalid, error));
     };
     let plan = plan(file, &arguments, told)?;
@@ -163,7 +165,7 @@ fn refuse_launcher() -> Result<(), Failure> {
     match launch::place()? {
         Some(place) if place.is_of_several() => {
             let Place { rank, ranks, launcher, .. } = place;
-            let error = Diagnostic::error(format!("a sweep starts its trials itself, and {launcher} starts it several times"))
+            let error = Diagnostic::error(Code::Launcher, format!("a sweep starts its trials itself, and {launcher} starts it several times"))
                 .found(format!("rank {rank} of {ranks}, started by {launcher}"))
                 .expected("one process")
                 .help("start it once; parallel and devices in the sweep file say how many trials run at once, and where");
@@ -185,7 +187,7 @@ fn check_devices(sweep: &Sweep) -> Result<(), Failure> {
         1 => "1 GPU, of number 0".to_owned(),
         _ => format!("{there} GPUs, of numbers 0 to {}", there - 1),
     };
-    let error = Diagnostic::error(format!("there is no GPU of number {missing}"))
+    let error = Diagnostic::error(Code::NoGpu, format!("there is no GPU of number {missing}"))
         .at(format!("devices[{place}]"))
         .found(found)
         .expected("numbers of GPUs that are there")

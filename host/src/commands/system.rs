@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan;
 use kiwi_core::request::{Common, FeaturesRequest, Format, Request, SystemRequest};
@@ -58,8 +59,10 @@ fn refuse_files_given_twice<'a>(
     for path in scoring.files() {
         let path_in_full = real(path);
         if let Some((_, how)) = known.iter().find(|(known, _)| *known == path_in_full) {
-            let error =
-                Diagnostic::error(format!("{} is to be written, and to be {how} as well", path.display()));
+            let error = Diagnostic::error(
+                Code::Arguments,
+                format!("{} is to be written, and to be {how} as well", path.display()),
+            );
             return Err(Failure::new(ExitCode::Invalid, error.help("give each file a name of its own")));
         }
         known.push((path_in_full, "written"));

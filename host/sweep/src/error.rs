@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use kiwi_core::config::changes::Change;
 use kiwi_core::diagnostic::Diagnostic;
+use kiwi_core::error_code::Code;
 use thiserror::Error;
 
 /// So many changes are told.
@@ -70,10 +71,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What kind of trouble it is.
+    const fn code(&self) -> Code {
+        match self {
+            Self::InUse { .. } | Self::Locked { .. } => Code::DirectoryTaken,
+            Self::NotASweep { .. } => Code::NothingToResume,
+            Self::Changed { .. } => Code::ChangedSince,
+            Self::Damaged { .. } | Self::Unreadable { .. } => Code::FileUnreadable,
+            Self::Unwritable { .. } => Code::FileUnwritable,
+        }
+    }
+
     /// The error with what was found and what to do.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        let error = Diagnostic::error(self.to_string());
+        let error = Diagnostic::error(self.code(), self.to_string());
         match self {
             Self::InUse { path, sweep } => {
                 let error = error

@@ -310,10 +310,11 @@ impl Error {
             | Self::NoFiles { .. }
             | Self::PipeTooLong { .. }
             | Self::PipeTwice { .. } => Code::CorpusUnreadable,
-            Self::WideCharacters { .. } | Self::InvalidUtf8 { .. } | Self::LineTooLong { .. } => {
-                Code::NotText
-            }
-            Self::Changed { .. } => Code::CorpusChanged,
+            Self::MissingTab { .. }
+            | Self::WideCharacters { .. }
+            | Self::InvalidUtf8 { .. }
+            | Self::LineTooLong { .. } => Code::NotText,
+            Self::Changed { .. } | Self::OtherText { .. } => Code::CorpusChanged,
             Self::FileCounts { .. } | Self::LineCounts { .. } => Code::LineCounts,
             Self::EmptyCorpus { .. }
             | Self::AllTooLong { .. }

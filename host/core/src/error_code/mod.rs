@@ -67,6 +67,7 @@ codes! {
     NamedTwice = 115, config::NAMED_TWICE;
     CarriedState = 116, config::CARRIED_STATE;
     Precision = 117, config::PRECISION;
+    Sweep = 118, config::SWEEP;
     IgnoredKey = 181, config::IGNORED_KEY;
     NoEffect = 182, config::NO_EFFECT;
     NothingKept = 183, config::NOTHING_KEPT;
@@ -95,6 +96,7 @@ codes! {
     NewPlugin = 310, plugins::NEW_PLUGIN;
     NoSuchPlugin = 311, plugins::NO_SUCH_PLUGIN;
     ProbeFailed = 312, plugins::PROBE_FAILED;
+    PackagePlugin = 313, plugins::PACKAGE_PLUGIN;
     PluginWritable = 381, plugins::PLUGIN_WRITABLE;
     SchemaIncomplete = 382, plugins::SCHEMA_INCOMPLETE;
     PluginWarns = 383, plugins::PLUGIN_WARNS;
@@ -109,6 +111,7 @@ codes! {
     NothingToResume = 408, systems::NOTHING_TO_RESUME;
     ChangedSince = 409, systems::CHANGED_SINCE;
     OptimizerState = 410, systems::OPTIMIZER_STATE;
+    ScoringJob = 411, systems::SCORING_JOB;
     ResumePointSkipped = 481, systems::RESUME_POINT_SKIPPED;
     OtherMachine = 482, systems::OTHER_MACHINE;
 
@@ -137,6 +140,7 @@ codes! {
     Launcher = 610, run::LAUNCHER;
     Internal = 611, run::INTERNAL;
     Crashed = 612, run::CRASHED;
+    TrialsFailed = 613, run::TRIALS_FAILED;
     BatchSkipped = 681, run::BATCH_SKIPPED;
     StartedAnew = 682, run::STARTED_ANEW;
     CutShort = 683, run::CUT_SHORT;
@@ -158,6 +162,7 @@ codes! {
     NotUnicode = 805, command_line::NOT_UNICODE;
     UnknownCode = 806, command_line::UNKNOWN_CODE;
     NoQuestions = 807, command_line::NO_QUESTIONS;
+    FileUnreadable = 808, command_line::FILE_UNREADABLE;
 }
 
 /// What the codes of each hundred are about.

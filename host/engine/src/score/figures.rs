@@ -1,6 +1,7 @@
 //! The figures of one sentence and of one pair, and how they are read from what a head computed.
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::{HeadOutput, Output};
 use kiwi_text::{Batch, Field};
@@ -86,7 +87,10 @@ fn numbers(output: &HeadOutput, field: Field) -> Result<(Vec<i64>, Vec<f32>), Fa
     let failed = |reason: String| {
         Failure::new(
             ExitCode::RunFailed,
-            Diagnostic::error(format!("this system's head gives no score a word: {reason}")),
+            Diagnostic::error(
+                Code::CannotBeAsked,
+                format!("this system's head gives no score a word: {reason}"),
+            ),
         )
     };
     let found = output

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::scoring::{KeepRule, Scoring};
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,8 @@ fn invalid(error: Diagnostic) -> Failure {
 }
 
 fn unwritten(path: &Path, cause: &io::Error) -> Failure {
-    let error = Diagnostic::error(format!("{} cannot be written: {cause}", path.display()));
+    let error =
+        Diagnostic::error(Code::FileUnwritable, format!("{} cannot be written: {cause}", path.display()));
     Failure::new(
         ExitCode::RunFailed,
         error.help(
@@ -130,7 +132,10 @@ pub(super) fn look(scoring: &Scoring) -> Result<Begun, Failure> {
     let names = named(scoring);
     let Some((_, first)) = names.first() else { return Ok(Begun::Nothing) };
     if let Some((_, name)) = names.iter().find(|(_, name)| !folder_of(name).is_dir()) {
-        let error = Diagnostic::error(format!("there is no folder {}", folder_of(name).display()));
+        let error = Diagnostic::error(
+            Code::FileUnwritable,
+            format!("there is no folder {}", folder_of(name).display()),
+        );
         return Err(invalid(
             error.found(name.display().to_string()).help("make the folder, or mend the path"),
         ));
@@ -141,7 +146,10 @@ pub(super) fn look(scoring: &Scoring) -> Result<Begun, Failure> {
     match (is_there(&progress), scoring.resume) {
         (true, true) => return read(&progress).map(|point| Begun::Part(Box::new(point))),
         (true, false) => {
-            let error = Diagnostic::error(format!("a job that writes {} is not finished", first.display()));
+            let error = Diagnostic::error(
+                Code::ScoringJob,
+                format!("a job that writes {} is not finished", first.display()),
+            );
             return Err(invalid(error.found(progress.display().to_string()).help(format!(
                 "add --resume to go on with it, or remove {} and the files that end in .partial to begin anew",
                 progress.display()
@@ -152,8 +160,10 @@ pub(super) fn look(scoring: &Scoring) -> Result<Begun, Failure> {
     }
     let partials: Vec<PathBuf> = names.iter().map(|(_, name)| beside(name, ".partial")).collect();
     if let Some(there) = results.into_iter().chain(&partials).find(|name| is_there(name)) {
-        let error =
-            Diagnostic::error(format!("{} exists already, and nothing is overwritten", there.display()));
+        let error = Diagnostic::error(
+            Code::FileExists,
+            format!("{} exists already, and nothing is overwritten", there.display()),
+        );
         return Err(invalid(error.help("choose another name, or remove the file")));
     }
     Ok(Begun::Nothing)
@@ -161,7 +171,10 @@ pub(super) fn look(scoring: &Scoring) -> Result<Begun, Failure> {
 
 fn read(progress: &Path) -> Result<Point, Failure> {
     let refuse = |cause: String| {
-        let error = Diagnostic::error(format!("{} cannot be gone on from: {cause}", progress.display()));
+        let error = Diagnostic::error(
+            Code::ScoringJob,
+            format!("{} cannot be gone on from: {cause}", progress.display()),
+        );
         invalid(error.help("begin anew: remove it and the files that end in .partial"))
     };
     let text = fs::read(progress).map_err(|error| refuse(error.to_string()))?;
@@ -322,10 +335,13 @@ impl Files {
                 continue;
             }
             if is_there(name) {
-                let error = Diagnostic::error(format!(
-                    "{} has come up while this was going on, and nothing is overwritten",
-                    name.display()
-                ));
+                let error = Diagnostic::error(
+                    Code::FileExists,
+                    format!(
+                        "{} has come up while this was going on, and nothing is overwritten",
+                        name.display()
+                    ),
+                );
                 return Err(Failure::new(
                     ExitCode::RunFailed,
                     error.help(format!(
@@ -355,7 +371,8 @@ fn at(partial: &Path, bytes: u64) -> Result<File, Failure> {
     };
     let (file, length) = open().map_err(|cause| unwritten(partial, &cause))?;
     if length < bytes {
-        let error = Diagnostic::error(format!("{} is shorter than it was", partial.display()));
+        let error =
+            Diagnostic::error(Code::ScoringJob, format!("{} is shorter than it was", partial.display()));
         return Err(invalid(
             error
                 .found(format!("{length} bytes"))
@@ -371,7 +388,10 @@ fn lock(file: &File, partial: &Path) -> Result<(), Failure> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            let error = Diagnostic::error(format!("another process is writing {}", partial.display()));
+            let error = Diagnostic::error(
+                Code::ScoringJob,
+                format!("another process is writing {}", partial.display()),
+            );
             Err(invalid(error.help("wait until it is done, or choose another name")))
         }
         // Some file systems know no locks.
@@ -395,7 +415,7 @@ fn same(begun: &Map<String, Value>, job: &Map<String, Value>, progress: &Path) -
     if others.is_empty() {
         return Ok(());
     }
-    let mut error = Diagnostic::error("what was begun is not what is asked for now");
+    let mut error = Diagnostic::error(Code::ScoringJob, "what was begun is not what is asked for now");
     error.notes = others;
     Err(invalid(error.found(progress.display().to_string()).help(
         "give the command that it was begun with, or remove that file and those that end in .partial to begin anew",

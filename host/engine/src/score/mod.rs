@@ -16,6 +16,7 @@ mod sink;
 mod workers;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::request::SystemRequest;
 use kiwi_core::scoring::{KeepRule, MAX_LENGTH, Scoring};
@@ -126,7 +127,8 @@ fn take_care_of_signals(outlet: &Outlet, begun: &Begun) -> Result<(), Failure> {
         signals::resumable();
     }
     signals::install().map_err(|error| {
-        let error = Diagnostic::error(format!("signals cannot be taken care of: {error}"));
+        let error =
+            Diagnostic::error(Code::MachineLimits, format!("signals cannot be taken care of: {error}"));
         Failure::new(ExitCode::RunFailed, error)
     })?;
     outlet.signals_taken();
@@ -162,7 +164,8 @@ fn input(request: &SystemRequest, scoring: &Scoring, prepared: &Prepared) -> Pai
 /// The pairs that are scored: from, and to where that is known.
 fn range(scoring: &Scoring, reader: &PairReader) -> Result<(u64, Option<u64>), Failure> {
     let wants_size = |option: &str| {
-        let error = Diagnostic::error(format!("{option} needs a corpus that can be read twice"));
+        let error =
+            Diagnostic::error(Code::Arguments, format!("{option} needs a corpus that can be read twice"));
         let error = error.found("standard input, a pipe, or a compressed file");
         let error =
             error.expected("text files").help("write the corpus to files, decompressed, and give those");
@@ -192,8 +195,8 @@ fn systems(
         (Device::Cpu, workers) => workers.unwrap_or(threads).max(1),
         (_, None | Some(1)) => 1,
         (_, Some(workers)) => {
-            let error =
-                Diagnostic::error("a GPU computes one batch at a time").found(format!("--workers {workers}"));
+            let error = Diagnostic::error(Code::Arguments, "a GPU computes one batch at a time")
+                .found(format!("--workers {workers}"));
             let error = error.help(
                 "leave --workers out; --batch-size makes batches larger, --shard divides the work among GPUs",
             );
@@ -220,7 +223,10 @@ fn job(
     reader: &PairReader,
 ) -> Result<Map<String, Value>, Failure> {
     let unread = |error: std::io::Error| {
-        let error = Diagnostic::error(format!("{} cannot be read: {error}", request.system.display()));
+        let error = Diagnostic::error(
+            Code::SystemUnreadable,
+            format!("{} cannot be read: {error}", request.system.display()),
+        );
         Failure::new(ExitCode::Invalid, error)
     };
     let mut hasher = blake3::Hasher::new();

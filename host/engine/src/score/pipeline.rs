@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use kiwi_core::config::Precision;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_text::{Notes, PairReader, Vocabularies, Window};
 
@@ -97,7 +98,7 @@ impl Pipeline {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let no_thread = |error: std::io::Error| {
-            let error = Diagnostic::error(format!("no thread to score with: {error}"));
+            let error = Diagnostic::error(Code::MachineLimits, format!("no thread to score with: {error}"));
             Failure::new(ExitCode::RunFailed, error)
         };
         for system in systems {
@@ -154,7 +155,7 @@ fn collect(
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => {
-                let error = Diagnostic::error("a thread of scoring ended before its time");
+                let error = Diagnostic::error(Code::Internal, "a thread of scoring ended before its time");
                 let error =
                     error.help("this is a bug of kiwi-host: report it with the command and this message");
                 return Err(Failure::new(ExitCode::RunFailed, error));
@@ -186,7 +187,8 @@ fn collect(
             let _ = room.try_send(());
         }
     }
-    let odd = notes.iter().flat_map(Notes::messages).map(Diagnostic::warning);
+    let odd =
+        notes.iter().flat_map(Notes::messages).map(|message| Diagnostic::warning(Code::OddText, message));
     Ok(End::Done(odd.chain(warnings).collect()))
 }
 

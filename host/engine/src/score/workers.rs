@@ -8,6 +8,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender};
 use kiwi_core::config::Precision;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_plugin_api::HeadOutput;
 use kiwi_plugin_api::torch_ext::{guard, set_cuda_device};
@@ -55,7 +56,10 @@ impl Worker {
         thread::Builder::new().name("scores".to_owned()).spawn(move || {
             let said = self.said.clone();
             let end = guard(|| self.work()).unwrap_or_else(|caught| {
-                let error = Diagnostic::error("a thread that computes failed in a way that it should not");
+                let error = Diagnostic::error(
+                    Code::Internal,
+                    "a thread that computes failed in a way that it should not",
+                );
                 Err(Failure::new(ExitCode::RunFailed, error.note(caught.to_string())))
             });
             // Without a listener there is nobody to tell.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::libtorch::{Libtorch, Search};
 use kiwi_core::plugins::search::{nccl_file_name, places_of};
@@ -254,7 +255,7 @@ fn open(step: Step, libtorch: &Libtorch, program: &Path) -> Result<Found, Diagno
             })
             .map_err(first)?;
             let unknown = || {
-                Diagnostic::error("the engine does not say what it is")
+                Diagnostic::error(Code::ProgramIncomplete, "the engine does not say what it is")
                     .help("install program and engine from one release")
             };
             description.map(Found::Engine).ok_or_else(|| wrong.unwrap_or_else(unknown))
@@ -262,15 +263,18 @@ fn open(step: Step, libtorch: &Libtorch, program: &Path) -> Result<Found, Diagno
         Step::Nccl => {
             let places = places_of(&nccl_file_name(), program);
             let library = places.iter().find(|place| place.is_file());
-            let library = library.ok_or_else(|| Diagnostic::error("it is not there"))?;
-            engine::exports(library, NCCL_TABLE).map(Found::Nccl).map_err(Diagnostic::error)
+            let library =
+                library.ok_or_else(|| Diagnostic::error(Code::ProgramIncomplete, "it is not there"))?;
+            engine::exports(library, NCCL_TABLE)
+                .map(Found::Nccl)
+                .map_err(|message| Diagnostic::error(Code::ProgramIncomplete, message))
         }
     }
 }
 
 fn first(failure: Failure) -> Diagnostic {
     let errors = failure.diagnostics.into_iter().find(|one| one.severity == Severity::Error);
-    errors.unwrap_or_else(|| Diagnostic::error("it cannot be opened"))
+    errors.unwrap_or_else(|| Diagnostic::error(Code::ProgramIncomplete, "it cannot be opened"))
 }
 
 fn tell(word: &str, told: &Told) {

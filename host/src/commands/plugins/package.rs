@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plugins::{Registry, inspect};
 use kiwi_plugin_metadata::reader::PluginMetadata;
@@ -43,17 +44,21 @@ fn wheel(file: &Path, arguments: &PackageArguments) -> Result<Wheel, Failure> {
     stands_alone(file)?;
     let needed = symbols::needed(&bytes).map_err(|reason| unusable(file, &reason.to_string()))?;
     let tag = Tag::of(&needed).map_err(|version| {
-        let error = Diagnostic::error("the plugin needs a newer C++ library than wheels may")
-            .found(version.to_string())
-            .expected(format!("at most what {} has", Tag::OF_HOST))
-            .help("build it on a system with GCC 11 or 12, such as Debian 12");
+        let error =
+            Diagnostic::error(Code::PackagePlugin, "the plugin needs a newer C++ library than wheels may")
+                .found(version.to_string())
+                .expected(format!("at most what {} has", Tag::OF_HOST))
+                .help("build it on a system with GCC 11 or 12, such as Debian 12");
         Failure::new(ExitCode::Invalid, error)
     })?;
     let mut wheel = Wheel::new(project(&metadata, arguments)?, tag);
     for license in &arguments.licenses {
         let bytes = fs::read(license).map_err(|error| {
-            let error = Diagnostic::error(format!("the licence {} cannot be read", license.display()))
-                .note(error.to_string());
+            let error = Diagnostic::error(
+                Code::FileUnreadable,
+                format!("the licence {} cannot be read", license.display()),
+            )
+            .note(error.to_string());
             Failure::new(ExitCode::Invalid, error)
         })?;
         wheel.license(&license.file_name().unwrap_or_default().to_string_lossy(), bytes);
@@ -67,9 +72,10 @@ fn wheel(file: &Path, arguments: &PackageArguments) -> Result<Wheel, Failure> {
 fn project(metadata: &PluginMetadata, arguments: &PackageArguments) -> Result<Project, Failure> {
     let python = metadata.version.parse().ok().and_then(|version| version::of_python(&version));
     let version = python.ok_or_else(|| {
-        let error = Diagnostic::error("the plugin's version has no counterpart among Python's")
-            .found(&*metadata.version)
-            .expected("a version such as 1.2.3, 1.2.3-alpha.1, 1.2.3-beta.1 or 1.2.3-rc.1");
+        let error =
+            Diagnostic::error(Code::PackagePlugin, "the plugin's version has no counterpart among Python's")
+                .found(&*metadata.version)
+                .expected("a version such as 1.2.3, 1.2.3-alpha.1, 1.2.3-beta.1 or 1.2.3-rc.1");
         Failure::new(ExitCode::Invalid, error.help("change the crate's version and build it again"))
     })?;
     let torch: Vec<&str> = metadata.torch.split('.').take(2).collect();
@@ -105,26 +111,27 @@ fn stands_alone(file: &Path) -> Result<(), Failure> {
     if carried.is_empty() {
         return Ok(());
     }
-    let error =
-        Diagnostic::error("the plugin carries libraries beside it, and a wheel made here holds one file")
-            .found(carried.join(", "))
-            .help(format!(
-                "link them statically, or make the wheel by other means, with all of it below `{PLACE}`"
-            ));
+    let error = Diagnostic::error(
+        Code::PackagePlugin,
+        "the plugin carries libraries beside it, and a wheel made here holds one file",
+    )
+    .found(carried.join(", "))
+    .help(format!("link them statically, or make the wheel by other means, with all of it below `{PLACE}`"));
     Err(Failure::new(ExitCode::Invalid, error))
 }
 
 fn unusable(file: &Path, reason: &str) -> Failure {
-    let error = Diagnostic::error(format!("{} cannot be packaged: it {reason}", file.display()))
-        .help("see `kiwi-host plugins check`");
+    let error =
+        Diagnostic::error(Code::PackagePlugin, format!("{} cannot be packaged: it {reason}", file.display()))
+            .help("see `kiwi-host plugins check`");
     Failure::new(ExitCode::Plugin, error)
 }
 
 /// Writes the wheel whole or not at all.
 fn write(wheel: Wheel, path: &Path, force: bool) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
-        let error =
-            Diagnostic::error(format!("{} cannot be written", path.display())).note(error.to_string());
+        let error = Diagnostic::error(Code::FileUnwritable, format!("{} cannot be written", path.display()))
+            .note(error.to_string());
         Failure::new(ExitCode::Invalid, error)
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -141,7 +148,7 @@ fn write(wheel: Wheel, path: &Path, force: bool) -> Result<(), Failure> {
     let kept = if force { file.persist(path).map(drop) } else { file.persist_noclobber(path).map(drop) };
     kept.map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => {
-            let error = Diagnostic::error(format!("{} exists already", path.display()))
+            let error = Diagnostic::error(Code::FileExists, format!("{} exists already", path.display()))
                 .help("raise the plugin's version, or give --force to replace the file");
             Failure::new(ExitCode::Invalid, error)
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use kiwi_core::config::sweep::{Method, Resource, Sweep, Trial};
 use kiwi_core::config::{self, Corpora, Document, OptimizerSection, RunConfig, WarmupSteps};
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::{self, Plan};
 use kiwi_core::plugins::{Registry, ResolvedComponent};
@@ -86,7 +87,7 @@ pub(super) fn prepare(
             let text = config.to_json().map_err(|error| {
                 Failure::new(
                     ExitCode::Invalid,
-                    Diagnostic::error("a config cannot be written").note(error.to_string()),
+                    Diagnostic::error(Code::Internal, "a config cannot be written").note(error.to_string()),
                 )
             })?;
             prepared.configs.push(text + "\n");
@@ -188,10 +189,13 @@ impl Checker<'_> {
             {
                 if let Err(error) = file.metadata() {
                     self.exit = ExitCode::Invalid;
-                    let complaint = Diagnostic::error(format!("{} cannot be read: {error}", file.display()))
-                        .at(format!("{path}.input.{side}"))
-                        .expected("a file, by its path from the current directory")
-                        .help("correct the path, or run the command where the path leads to the file");
+                    let complaint = Diagnostic::error(
+                        Code::CorpusUnreadable,
+                        format!("{} cannot be read: {error}", file.display()),
+                    )
+                    .at(format!("{path}.input.{side}"))
+                    .expected("a file, by its path from the current directory")
+                    .help("correct the path, or run the command where the path leads to the file");
                     self.add(document.place(complaint), trial);
                 }
             }
@@ -207,7 +211,9 @@ impl Checker<'_> {
                 continue;
             }
             let warning = Diagnostic::warning(
-                "the schedule of the learning rate is for the length of the run, which each rung makes longer: trials that go on have other rates than if they had gone all the way at once",
+                Code::Schedule,
+                "the schedule of the learning rate is for the length of the run, which each rung makes longer: \
+                 trials that go on have other rates than if they had gone all the way at once",
             )
             .at(optimizer.path_of("class_name"))
             .found(format!("{class} without training_steps"))
@@ -222,14 +228,16 @@ impl Checker<'_> {
         let Method::SuccessiveHalving { resource, least, .. } = self.sweep.method else { return };
         let key = resource.least_key();
         let complaint = match most {
-            None => Diagnostic::error("min_steps needs trainer.max_steps in the config")
+            None => Diagnostic::error(Code::Sweep, "min_steps needs trainer.max_steps in the config")
                 .found("no trainer.max_steps")
                 .expected("the optimizer steps of the whole way, as trainer.max_steps")
                 .help("set trainer.max_steps in the config, or write min_epochs"),
-            Some(most) if least >= most => Diagnostic::error(format!("{key} is the whole way already"))
-                .found(format!("{least}, where {} is {most}", resource.key()))
-                .expected(format!("less than {most}, so that trials can end early"))
-                .help("lower it, raise the length in the config, or choose the method \"random\""),
+            Some(most) if least >= most => {
+                Diagnostic::error(Code::Sweep, format!("{key} is the whole way already"))
+                    .found(format!("{least}, where {} is {most}", resource.key()))
+                    .expected(format!("less than {most}, so that trials can end early"))
+                    .help("lower it, raise the length in the config, or choose the method \"random\"")
+            }
             Some(_) => return,
         };
         self.exit = ExitCode::Invalid;

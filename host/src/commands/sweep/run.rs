@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use kiwi_core::config::sweep::Method;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_sweep::directory::{self, name};
 use kiwi_sweep::ranking::{self, Better};
@@ -116,7 +117,7 @@ pub(super) fn run(
     let word = processes::signals(&[SIGINT, SIGTERM, SIGUSR1]).map_err(|error| {
         Failure::new(
             ExitCode::RunFailed,
-            Diagnostic::error(format!("signals cannot be taken care of: {error}")),
+            Diagnostic::error(Code::MachineLimits, format!("signals cannot be taken care of: {error}")),
         )
     })?;
     signals::leave_to_others();
@@ -226,7 +227,7 @@ impl Running {
         };
         let path = self.plan.directory.log(number);
         let refuse = |what: String, error: &dyn std::fmt::Display| {
-            let error = Diagnostic::error(format!("{what}: {error}")).help(
+            let error = Diagnostic::error(Code::MachineLimits, format!("{what}: {error}")).help(
                 "look at the limits of this machine (`ulimit -a`) and its disk, then go on with --resume",
             );
             Failure::new(ExitCode::RunFailed, error)

@@ -9,6 +9,7 @@ use crate::config::document::Value as NodeValue;
 use crate::config::path;
 use crate::config::reader::{ANY, Entry, POSITIVE, Section};
 use crate::diagnostic::Diagnostic;
+use crate::error_code::Code;
 
 /// More trials than anybody waits for.
 const MOST: u64 = 10_000;
@@ -55,7 +56,7 @@ pub(super) fn sweep(mut section: Section<'_>) -> Option<Filled> {
         && parallel > devices.len()
     {
         section.complain(
-            Diagnostic::error("more trials at once than devices")
+            Diagnostic::error(Code::Sweep, "more trials at once than devices")
                 .at("parallel")
                 .found(format!("{parallel} trials at once, on {} devices", devices.len()))
                 .expected(format!("at most {}, one for each entry of devices", devices.len()))
@@ -120,13 +121,14 @@ fn method(section: &mut Section<'_>, kind: Option<Kind>) -> Option<Method> {
             (both, _) => {
                 let found = if both.is_some() { "both" } else { "neither" };
                 section.complain(
-                    Diagnostic::error("how far all trials go is said by min_epochs or by min_steps")
-                        .at("min_epochs")
-                        .found(found)
-                        .expected("one of the two, an integer of at least 1")
-                        .help(
-                            "write \"min_epochs\": 1, or \"min_steps\" where trainer.max_steps ends the run",
-                        ),
+                    Diagnostic::error(
+                        Code::Sweep,
+                        "how far all trials go is said by min_epochs or by min_steps",
+                    )
+                    .at("min_epochs")
+                    .found(found)
+                    .expected("one of the two, an integer of at least 1")
+                    .help("write \"min_epochs\": 1, or \"min_steps\" where trainer.max_steps ends the run"),
                 );
                 None
             }
@@ -149,7 +151,7 @@ fn unused(section: &mut Section<'_>, key: &'static str, kind: Option<Kind>, why:
 fn complain_unused(entry: &Entry<'_>, why: &str) {
     let key = path::last_part(entry.path());
     entry.complain(
-        Diagnostic::error(format!("{key} does not go with this method: {why}"))
+        Diagnostic::error(Code::Sweep, format!("{key} does not go with this method: {why}"))
             .found(entry.describe())
             .expected("no such key")
             .help("remove the key, or choose another method"),
@@ -173,7 +175,7 @@ fn parameters(entry: &Entry<'_>, expected: &str) -> Option<Vec<Parameter>> {
         let space = space(&entry);
         if path::parse(&key).is_none_or(|steps| steps.is_empty()) {
             entry.complain(
-                Diagnostic::error("a parameter has no valid path")
+                Diagnostic::error(Code::Sweep, "a parameter has no valid path")
                     .found(if key.is_empty() { "an empty path".to_owned() } else { format!("`{key}`") })
                     .expected(
                         "a path of the config such as trainer.epochs or system.optimizer[0].learning_rate",
@@ -190,7 +192,7 @@ fn parameters(entry: &Entry<'_>, expected: &str) -> Option<Vec<Parameter>> {
 fn space(entry: &Entry<'_>) -> Option<Space> {
     if matches!(entry.value(), NodeValue::Array(_)) {
         entry.complain(
-            Diagnostic::error(format!("invalid space for {}", path::last_part(entry.path())))
+            Diagnostic::error(Code::Sweep, format!("invalid space for {}", path::last_part(entry.path())))
                 .found(entry.describe())
                 .expected(SPACE)
                 .help("write {\"values\": […]} for these values"),
@@ -229,7 +231,9 @@ fn space(entry: &Entry<'_>) -> Option<Space> {
                 if spaces.is_empty() { entry.describe() } else { format!("{} of them", spaces.len()) };
             let name = path::last_part(entry.path());
             entry.complain(
-                Diagnostic::error(format!("invalid space for {name}")).found(found).expected(SPACE),
+                Diagnostic::error(Code::Sweep, format!("invalid space for {name}"))
+                    .found(found)
+                    .expected(SPACE),
             );
             None
         }
@@ -238,7 +242,7 @@ fn space(entry: &Entry<'_>) -> Option<Space> {
 
 fn complain_unused_step(step: &Entry<'_>) {
     step.complain(
-        Diagnostic::error("step goes with integers only")
+        Diagnostic::error(Code::Sweep, "step goes with integers only")
             .found(step.describe())
             .expected("no such key, or integers beside it")
             .help("remove the key"),
@@ -254,7 +258,7 @@ fn values(entry: &Entry<'_>) -> Option<Space> {
     let repeated = values.iter().enumerate().find(|(place, value)| values[..*place].contains(value));
     if let Some((_, value)) = repeated {
         entry.complain(
-            Diagnostic::error("a value is there twice")
+            Diagnostic::error(Code::Sweep, "a value is there twice")
                 .found(format!("{value} more than once"))
                 .expected(VALUES)
                 .help("remove one of the two"),
@@ -280,10 +284,10 @@ fn bounds<T: PartialOrd + Copy>(
         _ => {
             let found = entry.elements().join(", ");
             entry.complain(
-                Diagnostic::error(format!(
-                    "the bounds of {} are not in order",
-                    path::last_part(entry.path())
-                ))
+                Diagnostic::error(
+                    Code::Sweep,
+                    format!("the bounds of {} are not in order", path::last_part(entry.path())),
+                )
                 .found(found)
                 .expected("the least, then a greater one")
                 .help("exchange the two; one value alone is set in the config"),
@@ -310,7 +314,7 @@ fn check_paths(section: &Section<'_>, parameters: &[Parameter], kind: Kind, devi
         let path = &parameter.path;
         if let Some((key, _, why)) = refused.iter().find(|(key, holds, _)| *holds && overlap(key, path)) {
             section.complain(
-                Diagnostic::error(format!("{path} cannot be searched: {why}"))
+                Diagnostic::error(Code::Sweep, format!("{path} cannot be searched: {why}"))
                     .at(&*parameter.place)
                     .found(format!("a space for {key}"))
                     .expected("paths of other values")
@@ -319,7 +323,7 @@ fn check_paths(section: &Section<'_>, parameters: &[Parameter], kind: Kind, devi
         }
         if let Some(other) = parameters[..place].iter().find(|other| overlap(&other.path, path)) {
             section.complain(
-                Diagnostic::error("two parameters set the same value")
+                Diagnostic::error(Code::Sweep, "two parameters set the same value")
                     .at(&*parameter.place)
                     .found(format!("{path} beside {}", other.path))
                     .expected("paths of which none leads through another")
@@ -338,10 +342,10 @@ fn check_grid(section: &Section<'_>, parameters: &[Parameter]) {
             Space::Values(_) | Space::Integers { .. } => continue,
         };
         section.complain(
-            Diagnostic::error(format!(
-                "a grid needs values that can be counted, and {} has no end of them",
-                parameter.path
-            ))
+            Diagnostic::error(
+                Code::Sweep,
+                format!("a grid needs values that can be counted, and {} has no end of them", parameter.path),
+            )
             .at(path::join(&parameter.place, key))
             .found(key)
             .expected("values, or integers")
@@ -355,7 +359,7 @@ fn check_grid(section: &Section<'_>, parameters: &[Parameter]) {
     let trials = counts.fold(1_u64, u64::saturating_mul);
     if trials > MOST {
         section.complain(
-            Diagnostic::error("the grid has more combinations than can be run")
+            Diagnostic::error(Code::Sweep, "the grid has more combinations than can be run")
                 .at("parameters")
                 .found(format!("{trials} combinations"))
                 .expected(format!("at most {MOST}"))
@@ -380,7 +384,7 @@ fn check_enough(section: &Section<'_>, parameters: &[Parameter], trials: usize) 
     };
     if (trials as u64) > combinations {
         section.complain(
-            Diagnostic::error("there are fewer combinations of values than trials")
+            Diagnostic::error(Code::Sweep, "there are fewer combinations of values than trials")
                 .at("trials")
                 .found(format!("{trials} trials, {combinations} combinations"))
                 .expected(format!("at most {combinations} trials, since no two are the same"))

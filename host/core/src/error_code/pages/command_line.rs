@@ -69,3 +69,12 @@ pub(in crate::error_code) const NO_QUESTIONS: Page = Page {
         right: "kiwi-host init --train-source train.en --train-target train.de",
     },
 };
+
+pub(in crate::error_code) const FILE_UNREADABLE: Page = Page {
+    title: "a file cannot be read, or is damaged",
+    kind: Error,
+    meaning: "A file that the command was given, or that an earlier command wrote, is not there, may not be read, or is not what \
+              it was when it was written.",
+    mend: "Correct the path or the permissions. What is damaged must be restored from a copy; nothing of it was changed.",
+    example: Example::Words,
+};

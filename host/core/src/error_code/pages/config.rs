@@ -208,6 +208,17 @@ pub(in crate::error_code) const PRECISION: Page = Page {
     },
 };
 
+pub(in crate::error_code) const SWEEP: Page = Page {
+    title: "a sweep cannot be run as its file says",
+    kind: Error,
+    meaning: "The sweep file asks for what cannot be searched: a space without an end in a grid, bounds in the wrong order, a \
+              logarithmic space that reaches 0, two parameters for one value, more trials than there are combinations, or an \
+              option that the method does not have. All of it is told before the first trial begins.",
+    mend: "Write what the lines `expected` and `help` say; docs/sweeps.md has all keys, `kiwi-host sweep --example` a file to \
+           begin with, and `--dry-run` shows the trials without running them.",
+    example: Example::Words,
+};
+
 pub(in crate::error_code) const IGNORED_KEY: Page = Page {
     title: "a key of the config is ignored",
     kind: Warning,

@@ -133,6 +133,19 @@ pub(in crate::error_code) const PROBE_FAILED: Page = Page {
     example: Example::Words,
 };
 
+pub(in crate::error_code) const PACKAGE_PLUGIN: Page = Page {
+    title: "no wheel can be made of a plugin",
+    kind: Error,
+    meaning: "A wheel holds one plugin that this host can use, for systems with the C++ library of GCC 11 or later. A plugin that \
+              carries libraries beside it, needs newer ones, or has a version that Python has no word for cannot be packed so.",
+    mend: "Build the plugin on a system such as Debian 12, link what it carries statically, and give its crate a version such as \
+           1.2.3 or 1.2.3-beta.1.",
+    example: Example::Console {
+        wrong: "kiwi-host plugins package README.md",
+        right: "kiwi-host plugins package target/release/libacme_encoder.so --output dist",
+    },
+};
+
 pub(in crate::error_code) const PLUGIN_WRITABLE: Page = Page {
     title: "others can change a plugin",
     kind: Warning,

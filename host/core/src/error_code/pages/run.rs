@@ -118,6 +118,18 @@ pub(in crate::error_code) const CRASHED: Page = Page {
     example: Example::Words,
 };
 
+pub(in crate::error_code) const TRIALS_FAILED: Page = Page {
+    title: "every trial of a sweep has failed",
+    kind: Error,
+    meaning: "A trial that fails is told and the others go on, since some values of hyper-parameters cannot be trained with. Where \
+              all fail the cause is most likely one that they share.",
+    mend: "Read the `output.log` that the message names. Once the cause is gone, `--resume --retry-failed` tries them again.",
+    example: Example::Console {
+        wrong: "kiwi-host sweep sweep.json --resume",
+        right: "kiwi-host sweep sweep.json --resume --retry-failed",
+    },
+};
+
 pub(in crate::error_code) const BATCH_SKIPPED: Page = Page {
     title: "a batch is skipped",
     kind: Warning,

@@ -96,6 +96,19 @@ pub(in crate::error_code) const OPTIMIZER_STATE: Page = Page {
     example: Example::Words,
 };
 
+pub(in crate::error_code) const SCORING_JOB: Page = Page {
+    title: "a job of scoring that writes files cannot go on",
+    kind: Error,
+    meaning: "A job that was ended leaves files that end in `.partial` and one that ends in `.progress`, with which the same \
+              command goes on by --resume. It goes on only where it is certain that the bytes become the same: with the same \
+              system, plugins, text and options, with files that nobody has changed, and in one process at a time.",
+    mend: "Give --resume to the command that was ended. To do something else, write to other files, or remove the old ones.",
+    example: Example::Console {
+        wrong: "kiwi-host score SYSTEM.safetensors --source a --target b --threshold 50 --keep-source c --keep-target d",
+        right: "kiwi-host score SYSTEM.safetensors --source a --target b --threshold 50 --keep-source c --keep-target d --resume",
+    },
+};
+
 pub(in crate::error_code) const RESUME_POINT_SKIPPED: Page = Page {
     title: "a resume point is passed over",
     kind: Warning,

@@ -3,6 +3,7 @@
 use std::env;
 
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_sweep::directory::name;
 use kiwi_sweep::ranking;
@@ -93,10 +94,13 @@ impl Running {
         if failed.count() < self.states.len() {
             return Ok(ExitCode::Success.number());
         }
-        let error = Diagnostic::error(match self.states.len() {
-            1 => "the only trial has failed".to_owned(),
-            many => format!("all {many} trials have failed"),
-        });
+        let error = Diagnostic::error(
+            Code::TrialsFailed,
+            match self.states.len() {
+                1 => "the only trial has failed".to_owned(),
+                many => format!("all {many} trials have failed"),
+            },
+        );
         let error = match first {
             Some(reason) => error.note(format!("the first: {reason}")),
             None => error,
