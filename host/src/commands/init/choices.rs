@@ -77,7 +77,7 @@ impl Choices {
         say("system.model", format!("{} model", name(size)), why);
         say(
             "trainer.gpus",
-            device.cuda.then_some("1, the first GPU").unwrap_or("0, the CPU").to_owned(),
+            if device.cuda { "1, the first GPU" } else { "0, the CPU" }.to_owned(),
             device.why.clone(),
         );
         say(

@@ -25,7 +25,7 @@ fn window_end(pair: u64) -> u64 {
 fn window_start(pair: u64) -> u64 {
     match pair {
         ..FIRST => 0,
-        ..PAIRS => 1 << pair.ilog2(),
+        FIRST..PAIRS => 1 << pair.ilog2(),
         _ => pair / PAIRS * PAIRS,
     }
 }

@@ -42,7 +42,8 @@ impl Sweep {
         });
         let place = match &parameter.space {
             Space::Values(values) => {
-                let at = values.iter().position(|one| one.to_string() == *value);
+                let written = values.iter().map(ToString::to_string);
+                let at = written.zip(0..).find_map(|(one, at)| (one == *value).then_some(at));
                 let list = path::join(&parameter.place, "values");
                 at.map_or(list.clone(), |at| path::element(&list, at))
             }

@@ -190,17 +190,19 @@ pub fn load(path: &Path, warnings: &mut Vec<Diagnostic>) -> Result<Sweep, Vec<Di
     }
 }
 
+/// What is said of a config, said of a sweep file.
+fn said_of_sweep(text: &str) -> String {
+    text.replace("for a config", "for a sweep file")
+        .replace("config file", "sweep file")
+        .replace("the config is", "the sweep file is")
+        .replace("with data and system", "with config, parameters and method")
+        .replace("a config in JSON", "a sweep file in JSON")
+}
+
 /// A complaint of the reader of configs, about a sweep file.
 fn of_sweep(mut complaint: Diagnostic) -> Diagnostic {
-    let replace = |text: &str| {
-        text.replace("for a config", "for a sweep file")
-            .replace("config file", "sweep file")
-            .replace("the config is", "the sweep file is")
-            .replace("with data and system", "with config, parameters and method")
-            .replace("a config in JSON", "a sweep file in JSON")
-    };
-    complaint.message = replace(&complaint.message);
-    complaint.expected = complaint.expected.as_deref().map(replace);
+    complaint.message = said_of_sweep(&complaint.message);
+    complaint.expected = complaint.expected.as_deref().map(said_of_sweep);
     complaint.help = complaint.help.map(|help| match help.as_str() {
         super::read::EXAMPLE => "`kiwi-host sweep --example` prints a sweep file".to_owned(),
         _ => help,
