@@ -60,7 +60,8 @@ fn all_pages_are_listed(docs: &Path) -> Result<()> {
     for entry in fs::read_dir(docs)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let is_page = name.ends_with(".md") && name != "SUMMARY.md";
-        if is_page && !summary.contains(&format!("({name})")) {
+        let listed = summary.lines().any(|line| line.trim_end().ends_with(&format!("]({name})")));
+        if is_page && !listed {
             missing.insert(name);
         }
     }

@@ -128,11 +128,13 @@ command was asked, as E0305 without `--locked`; the list has the usual letter.
                 Example::Words => continue,
             };
             let prompt = if language == "console" { "$ " } else { "" };
+            // The check of pages asks why commands are not run; configs are run by a test of this table.
+            let note =
+                if language == "console" { "<!-- not run: files and plugins are examples -->\n" } else { "" };
             if let Some((wrong, right)) = page.example.both() {
-                let _ = write!(
-                    out,
-                    "\nWrong:\n\n```{language}\n{prompt}{wrong}\n```\n\nRight:\n\n```{language}\n{prompt}{right}\n```\n"
-                );
+                for (heading, example) in [("Wrong", wrong), ("Right", right)] {
+                    let _ = write!(out, "\n{heading}:\n\n{note}```{language}\n{prompt}{example}\n```\n");
+                }
             }
         }
     }
