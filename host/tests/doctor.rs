@@ -51,7 +51,7 @@ fn an_engine_says_which_it_is() {
 
     // As an engine from before it could be asked.
     let refusal = json!({
-        "severity": "error", "message": "program and engine do not understand one another", "path": null,
+        "severity": "error", "code": 503, "message": "program and engine do not understand one another", "path": null,
         "location": null, "found": "unknown variant `describe`", "expected": null, "nearest": null,
         "notes": [], "help": "install both from one release",
     });

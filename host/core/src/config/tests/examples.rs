@@ -19,7 +19,8 @@ fn every_config_in_the_directory_of_configs_loads() {
     let mut count = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.to_string_lossy().ends_with(".schema.json") {
+        // Of a sweep, whose file is another, tests of its own are made.
+        if path.to_string_lossy().ends_with(".schema.json") || path.ends_with("sweep.json") {
             continue;
         }
         let loaded = load(&path, &[]).unwrap_or_else(|errors| panic!("{}: {errors:#?}", path.display()));
