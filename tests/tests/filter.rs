@@ -102,7 +102,7 @@ fn all_forms_have_the_same_figures_and_nothing_but_the_pair_decides_them() {
         assert_eq!((&words["pair"], &pair["pair"]), (&json!(index + 1), &json!(index + 1)));
         assert_eq!((&words["nll"], &words["perplexity"]), (&pair["nll"], &pair["perplexity"]));
         assert_eq!(pair["tokens"], said.len());
-        assert_eq!(pair.as_object().unwrap().len(), 4, "{pair}");
+        assert_eq!(pair.as_object().unwrap().len(), 5, "{pair}");
         assert_eq!(columns[1], pair["perplexity"].as_f64().unwrap());
         assert_eq!((columns[2], columns[3] as usize), (pair["nll"].as_f64().unwrap(), said.len()));
     }

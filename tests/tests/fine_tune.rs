@@ -117,7 +117,7 @@ fn post_edits_that_are_missing_are_named_before_a_corpus_is_read() {
         "or set system.model.tlm_outputs.fine_tune to false",
     ]);
     assert!(!refused.stderr.contains("broken.src"), "{refused}");
-    assert_eq!(refused.stderr.matches("error:").count(), 2, "{refused}");
+    assert_eq!(refused.stderr.matches("error[E").count(), 2, "{refused}");
 
     let valid_only = [fine_tune.clone(), ("data.train.input.pe", json!("train.pe"))];
     let refused = work.try_train("run", &valid_only).ends_with(2).says(&["data.valid.input.pe is missing"]);

@@ -35,7 +35,7 @@ fn file_line_length_and_limit_are_named() {
         "expected: at most 10",
         "to 14, or leave out pairs with more than 8 target words",
     ]);
-    assert_eq!(refused.stderr.matches("error:").count(), 1, "{refused}");
+    assert_eq!(refused.stderr.matches("error[E").count(), 1, "{refused}");
     assert!(!work.at("run").exists(), "nothing was begun");
     // A table that is just long enough.
     let mut enough = positions("target", 14).to_vec();
@@ -63,7 +63,7 @@ fn every_corpus_and_every_side_is_looked_at() {
         "valid.pe:40 has 4 words, 6 positions with <bos> and <eos>, more than max_position_embeddings=5",
         "40 of 40 target sentences",
     ]);
-    assert_eq!(refused.stderr.matches("error:").count(), 4, "{refused}");
+    assert_eq!(refused.stderr.matches("error[E").count(), 4, "{refused}");
 }
 
 #[test]

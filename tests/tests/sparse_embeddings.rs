@@ -16,7 +16,7 @@ fn an_optimizer_that_refuses_them_is_found_out_before_training() {
         SOURCE,
         "set system.model.encoder.embeddings.source.sparse_embeddings to false",
     ]);
-    assert_eq!(refused.stderr.matches("error:").count(), 2, "{refused}");
+    assert_eq!(refused.stderr.matches("error[E").count(), 2, "{refused}");
     assert!(!work.at("run").exists(), "nothing was begun");
 }
 

@@ -134,7 +134,7 @@ fn draws_depend_on_the_seed_alone_and_more_may_be_asked_for() {
     write(&work, &short, &random(3, 6, 1));
     assert_ne!(values(&table(&sweep(&work, &["--dry-run"]).ends_with(0))), values(&more));
     let _ = sweep(&work, &["--resume"]).ends_with(2).says(&[
-        "error: the sweep in out is not the one of the sweep file",
+        "error[E0409]: the sweep in out is not the one of the sweep file",
         "found: sweep.seed was 5, and is 6",
         "help: put back what has changed, or begin another sweep with --output-dir",
     ]);
@@ -191,7 +191,7 @@ fn the_best_go_on_in_the_same_runs() {
 fn a_schedule_that_depends_on_the_rung_is_warned_of() {
     let work = Workplace::new();
     write(&work, &[("system.optimizer.class_name", json!("adamw"))], &halving(4));
-    let warning = "warning: the schedule of the learning rate is for the length of the run";
+    let warning = "warning[W0111]: the schedule of the learning rate is for the length of the run";
     let _ = sweep(&work, &["--dry-run"]).ends_with(0).says(&[warning, "base.json:1:", "set training_steps"]);
     let changes =
         [("system.optimizer.class_name", json!("adamw")), ("system.optimizer.training_steps", json!(16))];
@@ -363,7 +363,7 @@ fn a_trial_that_fails_is_told_and_the_others_go_on() {
     write(&work, &[], &json!({"method": "grid", "parameters": {RATE: {"values": [1e30]}}}));
     let _ = sweep(&work, &["--output-dir", "none"])
         .ends_with(1)
-        .says(&["error: the only trial has failed", "--retry-failed"]);
+        .says(&["error[E0613]: the only trial has failed", "--retry-failed"]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub(in crate::error_code) const PAIRS_LEFT_OUT: Page = Page {
               is the first, is said so that nothing is left out silently.",
     mend: "Nothing, if that is what you want; else raise `data.max_length`.",
     example: Example::Config {
-        wrong: r#"{"data": {"max_length": 5}}"#,
+        wrong: r#"{"data": {"max_length": 7}}"#,
         right: r#"{"data": {"max_length": null}}"#,
     },
 };
