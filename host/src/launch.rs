@@ -11,6 +11,8 @@ use std::env;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use kiwi_core::config::Gpus;
 use kiwi_core::device::{AskedDevice, DeviceChoice};
@@ -19,7 +21,7 @@ use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::{LAUNCHED, Launcher, Place};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use crate::{print, signals};
@@ -31,6 +33,9 @@ use processes::{Patience, Processes};
 
 /// How many processes are started at most: so that a number that is wrong by far does not fill a machine with them.
 pub(crate) const MOST: i64 = 1024;
+
+/// How often a process looks whether the one that started it is still there.
+const LOOK_FOR_PARENT: Duration = Duration::from_millis(50);
 
 /// The place of this process among those that train together, if a launcher started it.
 ///
@@ -56,10 +61,24 @@ pub(crate) fn stay_with_parent() -> Result<(), Failure> {
         .help("unset it: kiwi-host sets it for processes that it starts itself, and nobody else does");
         Failure::new(ExitCode::Invalid, error)
     };
-    // First SIGTERM, then the look at who the parent is: it may end in between. The state is saved as after any other SIGTERM.
-    set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| refuse(error.to_string()))?;
     let here = getppid().map_or(0, Pid::as_raw_pid);
-    if parent.parse() == Ok(here) { Ok(()) } else { Err(refuse(format!("{parent}, in a child of {here}"))) }
+    if parent.parse() != Ok(here) {
+        return Err(refuse(format!("{parent}, in a child of {here}")));
+    }
+    let watch = move || {
+        while getppid().map_or(0, Pid::as_raw_pid) == here {
+            thread::sleep(LOOK_FOR_PARENT);
+        }
+        // The state is saved as after any other SIGTERM. Not by `PR_SET_PDEATHSIG`: of a parent with several threads that is sent for each
+        // thread that the child belongs to in turn, and a second SIGTERM has a run end without saving.
+        let _ = kill_process(getpid(), Signal::TERM);
+    };
+    let started = thread::Builder::new().name("parent".to_owned()).spawn(watch);
+    started.map(drop).map_err(|error| {
+        let error =
+            Diagnostic::error(Code::MachineLimits, format!("no thread to watch the parent with: {error}"));
+        Failure::new(ExitCode::RunFailed, error)
+    })
 }
 
 /// Sees that `--nproc` is not asked for where a launcher says how many processes there are.

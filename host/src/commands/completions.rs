@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Command, ValueHint};
+use clap::{Arg, Command, Id, ValueHint};
 use clap_complete::{Shell, generate};
 use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
@@ -60,8 +60,11 @@ fn script(shell: Shell) -> String {
 fn completable(command: &Command) -> Command {
     // A name lives as long as the program, which ends when the script is printed.
     let name: &'static str = Box::leak(command.get_name().to_owned().into_boxed_str());
+    let shown = || command.get_arguments().filter(|argument| !argument.is_hide_set());
+    let is_shown = |id: &Id| shown().any(|argument| argument.get_id() == id);
     let mut completable = Command::new(name)
-        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).map(hinted))
+        .args(shown().map(hinted))
+        .groups(command.get_groups().filter(|group| group.get_args().all(is_shown)).cloned())
         .subcommands(command.get_subcommands().filter(|one| !one.is_hide_set()).map(completable));
     if let Some(about) = command.get_about() {
         completable = completable.about(about.clone());

@@ -1,5 +1,6 @@
 //! `explain`: the pages on error codes.
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::error_code::{Code, Example, list};
 use kiwi_core::exit_code::ExitCode;
@@ -28,7 +29,7 @@ pub(super) fn run(arguments: &ExplainArguments) -> Result<i32, Failure> {
     match arguments.format {
         FormatArgument::Json => {
             let codes = if codes.is_empty() { Code::ALL } else { &codes };
-            print_data(codes.iter().map(|code| as_json(*code).to_string()))?;
+            print_data(codes.iter().map(|code| data_format::line(as_json(*code))))?;
         }
         FormatArgument::Human if codes.is_empty() => print_data([list(width).trim_end().to_owned()])?,
         FormatArgument::Human => {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -39,7 +40,7 @@ pub(super) fn run(
         .map_err(|error| invalid(&error))?;
     print_data([match arguments.format.into() {
         Format::Human => page.display().to_string(),
-        Format::Json => json!({"format": 1, "page": page}).to_string(),
+        Format::Json => data_format::line(json!({"page": page})),
     }])?;
     Ok(ExitCode::Success.number())
 }

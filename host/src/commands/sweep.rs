@@ -12,6 +12,7 @@ mod run;
 use std::path::Path;
 
 use kiwi_core::config::sweep::{self, Method, Sweep};
+use kiwi_core::data_format;
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
@@ -155,9 +156,7 @@ fn print_trials(plan: &Plan, schedule: &Schedule, format: FormatArgument) -> Res
         .collect();
     let rungs: Vec<_> =
         schedule.rungs.iter().map(|rung| json!({"budget": rung.budget, "trials": rung.trials})).collect();
-    print_data([
-        json!({"format": 1, "directory": directory.path(), "rungs": rungs, "trials": trials}).to_string()
-    ])
+    print_data([data_format::line(json!({"directory": directory.path(), "rungs": rungs, "trials": trials}))])
 }
 
 /// Trials are started by the sweep, which is one process.

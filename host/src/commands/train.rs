@@ -4,6 +4,7 @@ use std::env;
 use std::num::NonZeroUsize;
 use std::thread;
 
+use kiwi_core::data_format;
 use kiwi_core::device::AskedDevice;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::error_code::Code;
@@ -145,7 +146,7 @@ pub(super) fn check(
         failure.exit.number()
     });
     if format == FormatArgument::Json && code != ExitCode::Success.number() {
-        print_data([told.to_json().to_string()])?;
+        print_data([data_format::line(told.to_json())])?;
     }
     Ok(code)
 }

@@ -19,13 +19,19 @@ fn printed(work: &Workplace) -> BTreeMap<&'static str, Vec<Value>> {
     let system = run.best();
     let system = system.to_str().unwrap();
     work.write("config.json", &config().to_string());
+    let sweep = json!({
+        "config": "config.json", "method": "grid", "output_dir": "swept",
+        "parameters": {"trainer.epochs": {"values": [1]}},
+    });
+    work.write("sweep.json", &sweep.to_string());
     work.copy(&built::swapped_optimizer(), "hidden/libhidden.so");
     work.copy(&built::plugin_file("metrics"), "hidden/libmetrics.so");
     work.write("hidden/libbroken.so", "no library");
     let corpus = ["--source", "valid.src", "--target", "valid.tgt", "--threads", "1"];
     let of_system: Vec<Vec<&str>> =
         ["evaluate", "score"].iter().map(|command| [&[*command, system][..], &corpus].concat()).collect();
-    let all: [(&str, Vec<&str>); 12] = [
+    let of_page = [&["report", system, "-o", "page.html"][..], &corpus].concat();
+    let all: [(&str, Vec<&str>); 16] = [
         ("evaluate", of_system[0].clone()),
         ("score", of_system[1].clone()),
         ("check", vec!["check", "config.json", "--output-dir", "next", "--threads", "1"]),
@@ -38,6 +44,10 @@ fn printed(work: &Workplace) -> BTreeMap<&'static str, Vec<Value>> {
         ("plugins check", vec!["plugins", "check", "kiwi-metrics", "--class", "NLL", "--threads", "1"]),
         ("plugins lock", vec!["plugins", "lock", "config.json"]),
         ("doctor", vec!["doctor"]),
+        ("report", vec!["report", "run"]),
+        ("report", of_page),
+        ("explain", vec!["explain", "E0101", "E0103"]),
+        ("sweep", vec!["sweep", "sweep.json"]),
     ];
     let mut printed = BTreeMap::new();
     for (command, arguments) in all {

@@ -52,8 +52,8 @@ impl Children {
         self.running.len()
     }
 
-    /// Starts one, in a process group of its own, so that what is typed at the terminal reaches only the sweep. Called by the main
-    /// thread, with which the process ends (`launch::stay_with_parent`).
+    /// Starts one, in a process group of its own, so that what is typed at the terminal reaches only the sweep. It ends when
+    /// the sweep does (`launch::stay_with_parent`).
     ///
     /// # Errors
     /// When it cannot be started.
