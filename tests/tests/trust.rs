@@ -178,10 +178,8 @@ fn plugins_that_others_can_change_are_told_if_a_run_uses_them() {
     // Looking at plugins shows it for all.
     let list = work.run(&[&["plugins", "list"][..], &directories].concat()).ends_with(0);
     for name in ["metrics", "unused"] {
-        let line = format!(
-            "warning[W0381]: the plugin directory {} can be changed by everyone",
-            work.at(name).display()
-        );
+        let line =
+            format!("warning: the plugin directory {} can be changed by everyone", work.at(name).display());
         assert!(list.stdout.contains(&line), "{list}");
     }
     let inspected =

@@ -54,7 +54,8 @@ impl Running {
         let before = done(&self.states, &self.schedule);
         let before = if before == 0 { String::new() } else { format!(", {before} of {total} done before") };
         let directory = self.plan.directory.path().display();
-        self.progress.line(format!("{trials} trials in {directory}{rungs}{before}, {at_once}{threads}"));
+        let trials = if trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
+        self.progress.line(format!("{trials} in {directory}{rungs}{before}, {at_once}{threads}"));
     }
 
     /// Prints the table and writes the page.
