@@ -58,7 +58,8 @@ fn component(component: &Component) -> Value {
     };
     // Cargo once had a slash for `OR`.
     let license = component.license.as_ref().map(|license| license.replace('/', " OR "));
-    set("description", component.description.as_ref().map(|text| json!(text.trim())));
+    let line = |text: &String| json!(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    set("description", component.description.as_ref().map(line));
     set("licenses", license.map(|license| json!([{"expression": license}])));
     set("hashes", component.checksum.as_ref().map(|sum| json!([{"alg": "SHA-256", "content": sum}])));
     set("purl", component.source.as_ref().map(|_| json!(reference(component))));
