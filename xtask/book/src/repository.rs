@@ -52,9 +52,9 @@ impl Outside {
     }
 }
 
-/// The name of a copy: a browser shows text and takes Markdown for a download.
+/// The name of a copy: a browser shows text and takes Markdown for a download; of a name with `.md` in it mdBook makes a page's.
 fn shown(path: &str) -> String {
-    format!("{path}.txt")
+    format!("{}.txt", path.trim_end_matches(".md"))
 }
 
 /// Where links stand in a text, and where they lead to.
@@ -105,7 +105,7 @@ mod tests {
         fs::create_dir_all(root.path().join("examples")).unwrap();
         let outside = Outside::new(root.path());
         let text = "See [a](../examples), [b](../LICENSE#top) and [c](page.md). `[d](../no)`\n\n| [e](../x.json) |\n|---|\n";
-        let expected = "See [a](repository/examples/README.md.txt), [b](repository/LICENSE.txt#top) and [c](page.md). `[d](../no)`\n\n\
+        let expected = "See [a](repository/examples/README.txt), [b](repository/LICENSE.txt#top) and [c](page.md). `[d](../no)`\n\n\
             | [e](repository/x.json.txt) |\n|---|\n";
         // What stood behind the `#` is not in a text.
         assert_eq!(outside.changed(text), expected.replace(".txt#top", ".txt"));
