@@ -53,7 +53,7 @@ enum Command {
     /// Check that the plugin API has all that its released versions promise; needs cargo-semver-checks.
     Semver,
     /// Run every check: format, lints, builds, tests, documentation, the commands of the README.
-    Test,
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::generate(&workspace, options),
         Command::ReleaseApi => release_api::release(&workspace),
         Command::Semver => semver::check(&workspace),
-        Command::Test => test::run_all(&workspace),
+        Command::Test(options) => test::run_all(&workspace, options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

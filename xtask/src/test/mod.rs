@@ -38,15 +38,27 @@ enum Outcome {
     NotRun,
 }
 
+/// What `cargo xtask test` takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Run only the steps with this in their names, as `book`. May be given more than once.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+}
+
 /// The steps so far.
 #[derive(Debug, Default)]
 struct Steps {
+    only: Vec<String>,
     ended: Vec<(&'static str, Outcome, Duration)>,
     stopped: bool,
 }
 
 impl Steps {
     fn step(&mut self, name: &'static str, need: Need, work: impl FnOnce() -> Result<()>) {
+        if !self.only.is_empty() && !self.only.iter().any(|part| name.contains(part)) {
+            return;
+        }
         if self.stopped {
             self.ended.push((name, Outcome::NotRun, Duration::ZERO));
             return;
@@ -89,9 +101,9 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Runs every check; an error if one failed.
-pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
-    let mut steps = Steps::default();
+/// Runs the checks, all unless some are named; an error if one failed.
+pub(crate) fn run_all(workspace: &Workspace, options: Options) -> Result<()> {
+    let mut steps = Steps { only: options.only, ..Steps::default() };
     let mut tally = Tally::default();
     let cargo = |arguments: &[&str]| run(&mut workspace.cargo(arguments));
 
@@ -123,6 +135,9 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
     println!("\n{}", steps.table());
     print!("{}", tally.skipped.summary());
     println!("tests: {} passed, {} failed", tally.passed, tally.failed);
+    if steps.ended.is_empty() {
+        bail!("no step has a name like that");
+    }
     if !steps.all_passed() {
         bail!("a check failed: see the table above");
     }
