@@ -8,7 +8,7 @@ use super::megabytes;
 
 /// The most that a built-in plugin may take, in bytes.
 const LARGEST_PLUGIN: usize = 3_000_000;
-/// The most that all files together may take, in bytes.
+/// The most that the program, its libraries and the built-in plugins may take together, in bytes.
 const LARGEST: usize = 25_000_000;
 
 /// An error names every file that is too large or needs what the platform has not.
@@ -25,9 +25,9 @@ pub(super) fn check(contents: &Contents) -> Result<()> {
             Err(version) => wrong.push(format!("{path} needs {version}, which {} has not", Tag::OF_HOST)),
         }
     }
-    let all = total(contents);
+    let all: usize = contents.binaries().map(|(_, bytes)| bytes.len()).sum();
     if all > LARGEST {
-        wrong.push(format!("all files together have {all} bytes, at most {LARGEST} are allowed"));
+        wrong.push(format!("program and libraries have {all} bytes together, at most {LARGEST} are allowed"));
     }
     match wrong.as_slice() {
         [] => Ok(()),
