@@ -27,8 +27,9 @@ pub(super) const PROGRAM: &str = "bin/kiwi-host";
 /// Libraries that are no plugins.
 const OF_THE_PROGRAM: [&str; 2] = ["libkiwi_engine.so", "libkiwi_nccl.so"];
 
-/// A library that is empty without the feature `nccl` is smaller than this.
-const ENTRY_OF_NCCL: &[u8] = b"kiwi_nccl_";
+/// What the library by which GPUs sum exports; one that was built without the feature `nccl` is empty. Other names in it may be gone, since
+/// a release build is stripped.
+const ENTRY_OF_NCCL: &[u8] = b"KIWI_NCCL";
 
 /// Files by their paths.
 #[derive(Debug, Default)]

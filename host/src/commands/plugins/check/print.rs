@@ -113,8 +113,9 @@ impl Printer {
             }})),
             Format::Human => {
                 let (style, verdict) = if *failed > 0 { (FAIL, "failed") } else { (PASS, "passed") };
+                let noun = if *components == 1 { "component" } else { "components" };
                 format!(
-                    "\n{style}{verdict}{style:#}: {passed} passed, {failed} failed, {skipped} skipped; {components} components in {:.1} s",
+                    "\n{style}{verdict}{style:#}: {passed} passed, {failed} failed, {skipped} skipped; {components} {noun} in {:.1} s",
                     took.as_secs_f64()
                 )
             }
