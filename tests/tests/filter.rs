@@ -246,11 +246,19 @@ fn what_is_kept_are_the_lines_of_the_corpus_byte_for_byte() {
     assert_eq!(read(&work, "clean.tsv"), lines.split_inclusive('\n').next().unwrap().as_bytes());
 }
 
+/// Pairs of corpora, of which the larger are for machines that are done with the smaller before they can be interrupted.
+const MANY: [usize; 3] = [15_000, 60_000, 240_000];
+
 #[test]
 fn a_job_that_is_killed_or_interrupted_goes_on_to_the_same_bytes() {
+    assert!(MANY.into_iter().any(is_cut_and_goes_on), "it is always too quick to be interrupted");
+}
+
+/// Kills and interrupts jobs and goes on with them. Whether each signal found its job at work.
+fn is_cut_and_goes_on(pairs: usize) -> bool {
     let work = Workplace::new();
     let system = system(&work);
-    big(&work, 15_000);
+    big(&work, pairs);
     let job = |name: &str| -> Vec<String> {
         let own = [("--keep-source", "src"), ("--keep-target", "tgt"), ("-o", "tsv")];
         let own = own.iter().flat_map(|(option, ending)| [(*option).to_owned(), format!("{name}.{ending}")]);
@@ -298,28 +306,35 @@ fn a_job_that_is_killed_or_interrupted_goes_on_to_the_same_bytes() {
                 assert!(said.contains("to go on: the same command with --resume"), "{said}");
             }
         }
-        assert!(rounds > 0, "it was too quick to be interrupted");
+        if rounds == 0 {
+            return false;
+        }
         assert_eq!(results(&name), whole, "{name} after {rounds} rounds");
         assert_eq!(files(&work, &name).len(), 3, "{:?}", files(&work, &name));
     }
     // What is done is not done again, and not overwritten.
     let _ = run(&as_given(&job("whole"), &["--resume"])).ends_with(0).says(&["nothing to do"]);
     let _ = run(&job("whole")).ends_with(2).says(&["whole.src exists already"]);
+    true
 }
 
 #[test]
 fn what_was_begun_is_gone_on_with_only_by_its_own_command() {
     let work = Workplace::new();
     let system = system(&work);
-    big(&work, 15_000);
     let keep = ["--threshold", "7", "--keep-source", "clean.src"];
     let all = [&BIG[..], &keep].concat();
-    let mut child = begin(&work, &system, &all);
     let progress = work.at("clean.src.progress");
-    wait_until(&mut child, || progress.exists() && work.at("clean.src.partial").exists());
-    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
-    let _ = child.wait().unwrap();
-    assert!(progress.exists(), "it ended before it was killed");
+    let is_killed = |pairs| {
+        big(&work, pairs);
+        let _ = fs::remove_file(work.at("clean.src"));
+        let mut child = begin(&work, &system, &all);
+        wait_until(&mut child, || progress.exists() && work.at("clean.src.partial").exists());
+        let _ = kill_process(Pid::from_child(&child), Signal::KILL);
+        let _ = child.wait().unwrap();
+        progress.exists()
+    };
+    assert!(MANY.into_iter().any(is_killed), "it always ends before it is killed");
     let before = (read(&work, "clean.src.progress"), read(&work, "clean.src.partial"));
     let _ = score(&work, &system, &all)
         .ends_with(2)
@@ -414,9 +429,9 @@ fn memory_does_not_grow_with_the_corpus() {
         assert!(child.wait().unwrap().success());
         peak
     };
-    let (small, large) = (peak(10), peak(100));
-    // The text of 200 000 pairs, their word ids and where these begin are 18 MB.
-    assert!(large < small + 8_000, "{small} KiB of 20 000 pairs, {large} KiB of 200 000");
+    let (small, large) = (peak(20), peak(200));
+    // The text of 400 000 pairs, their word ids and where these begin are 36 MB; the allocator's moods are a few.
+    assert!(large < small + 16_000, "{small} KiB of 40 000 pairs, {large} KiB of 400 000");
 }
 
 #[test]
