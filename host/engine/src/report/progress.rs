@@ -3,9 +3,21 @@
 use std::io::{self, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use terminal_size::{Width, terminal_size_of};
 
 use super::lines::number;
 use crate::training::Event;
+
+/// A bar of figures and words alone, of which a narrow terminal shows as much as a row holds.
+const WITHOUT_BAR: &str = "{prefix} {pos}/{len} {elapsed}<{eta} {wide_msg}";
+/// The same where there is room for what fills up.
+const WITH_BAR: &str = "{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}";
+/// Where the length is not known.
+const COUNT: &str = "{prefix} {pos} {elapsed} {wide_msg}";
+/// Columns of `59m<59m` and the spaces between all parts.
+const TIMES: usize = 12;
+/// Columns that what fills up takes at least.
+const LEAST_BAR: usize = 10;
 
 /// A bar over the batches of an epoch, where standard error is a terminal.
 pub(super) struct Progress {
@@ -73,7 +85,7 @@ impl Progress {
                 }
                 text.push_str(&format!("  {:.0} words/s", values.words_per_second));
                 if let Some(bar) = &self.bar {
-                    bar.set_message(text);
+                    say(bar, text);
                 }
             }
             Event::EpochEnded(_) => self.clear(),
@@ -110,16 +122,14 @@ impl Progress {
             },
         };
         bar.set_position(done);
-        bar.set_message(rate.to_owned());
+        say(&bar, rate.to_owned());
         self.bar = Some(bar);
     }
 
     fn count(&self, prefix: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {pos} {elapsed} {msg}") {
-            bar.set_style(style);
-        }
         bar.set_prefix(prefix.to_owned());
+        say(&bar, String::new());
         self.bars.add(bar)
     }
 
@@ -137,12 +147,8 @@ impl Progress {
 
     fn add(&self, length: usize, prefix: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::hidden());
-        if let Ok(style) =
-            ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {elapsed}<{eta} {msg}")
-        {
-            bar.set_style(style);
-        }
         bar.set_prefix(prefix.to_owned());
+        say(&bar, String::new());
         self.bars.add(bar)
     }
 
@@ -151,6 +157,24 @@ impl Progress {
         // Standard error that is closed must not stop a run.
         self.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
+}
+
+/// Gives a bar its words, and the form in which they fit the terminal, which may have another width than it had before.
+fn say(bar: &ProgressBar, words: String) {
+    let columns = terminal_size_of(io::stderr()).map(|(Width(columns), _)| usize::from(columns));
+    let form = form(bar.length(), &bar.prefix(), &words, columns);
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style);
+    }
+    bar.set_message(words);
+}
+
+/// The form of a bar with this prefix and these words on a terminal of so many columns.
+fn form(length: Option<u64>, prefix: &str, words: &str, columns: Option<usize>) -> &'static str {
+    let Some(length) = length else { return COUNT };
+    let position = 2 * length.to_string().len() + 1;
+    let needed = prefix.len() + LEAST_BAR + position + TIMES + words.len();
+    if columns.is_none_or(|columns| needed <= columns) { WITH_BAR } else { WITHOUT_BAR }
 }
 
 #[cfg(test)]
@@ -188,5 +212,25 @@ mod tests {
         };
         assert_eq!(logged(Some(4.25)), "loss 12.500  target_PERP+target_ExpErr 4.2500  1000 words/s");
         assert_eq!(logged(None), "loss 12.500  1000 words/s");
+    }
+
+    #[test]
+    fn a_row_holds_it_whatever_the_width() {
+        let words = "loss 12.500  target_PERP 4.2500  1000 words/s";
+        for columns in 40..200 {
+            let term = indicatif::InMemoryTerm::new(4, columns);
+            let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+            let bar = ProgressBar::with_draw_target(Some(12_000), target).with_prefix("epoch 0 (1 of 20)");
+            let form = form(bar.length(), &bar.prefix(), words, Some(usize::from(columns)));
+            bar.set_style(ProgressStyle::with_template(form).unwrap());
+            bar.set_message(words);
+            bar.set_position(9_000);
+            bar.tick();
+            let drawn = term.contents();
+            assert_eq!(drawn.lines().count(), 1, "{columns}: {drawn}");
+            assert_eq!(drawn.contains(words), columns >= 80, "{columns}: {drawn}");
+            assert_eq!(drawn.contains("█"), columns >= 95, "{columns}: {drawn}");
+            assert!(drawn.starts_with("epoch 0 (1 of 20)") && drawn.contains("9000/12000"));
+        }
     }
 }
