@@ -64,12 +64,23 @@ impl Running {
     /// When the run ends without it, or it takes too long.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
+        let path = self.said.clone();
+        self.wait_until(&format!("saying {text:?}"), || {
+            fs::read_to_string(&path).is_ok_and(|said| said.contains(text))
+        });
+    }
+
+    /// Waits until something is so, which is called `what` where it does not come.
+    ///
+    /// # Panics
+    /// When the run ends without it, or it takes too long.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, is_so: impl Fn() -> bool) {
         let started = Instant::now();
-        while !self.said().contains(text) {
+        while !is_so() {
             let ended = self.child.try_wait().expect("a child");
-            let said = self.said();
-            assert!(ended.is_none() || said.contains(text), "it ended without {text:?}: {said}");
-            assert!(started.elapsed() < PATIENCE, "no {text:?} in time: {said}");
+            assert!(ended.is_none() || is_so(), "it ended without {what}: {}", self.said());
+            assert!(started.elapsed() < PATIENCE, "no {what} in time: {}", self.said());
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -1,5 +1,6 @@
 //! Signals in every phase of a run: it reacts at once, saves where it is, and says how to go on.
 
+use std::fs::{self, DirEntry};
 use std::time::Duration;
 
 use kiwi_tests::interrupted::differences;
@@ -86,9 +87,13 @@ fn before_training_there_is_nothing_to_save() {
 #[test]
 fn a_second_signal_leaves_at_once() {
     let work = Workplace::new();
-    // Steps of many batches, so that there is time between two signals.
     let mut running = work.begin("run", &long(), &[]);
-    running.wait_for("epoch 2 step");
+    // The second signal may come before the first has led to a resume point. With the second of those, it is known of the first.
+    let points = work.at("run/resume");
+    let is_saved = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with("after-");
+    running.wait_until("two resume points", || {
+        fs::read_dir(&points).is_ok_and(|files| files.flatten().filter(is_saved).count() > 1)
+    });
     running.signal("TERM");
     running.signal("INT");
     let code = running.end();
