@@ -68,7 +68,7 @@ pub(super) fn svg(sweep: &Sweep) -> Markup {
         path
     };
     html! {
-        svg class="parallel" viewBox=(format!("0 0 {width} {HEIGHT}")) role="img" tabindex="0" aria-labelledby="parameters" aria-describedby="parallel-help" {
+        svg class="parallel" viewBox=(format!("0 0 {width} {HEIGHT}")) role="group" tabindex="0" aria-labelledby="parameters" aria-describedby="parallel-help" {
             // The best are drawn last, above the others.
             g class="lines" { @for (place, (trial, shade)) in drawn.iter().rev() {
                 path class=(class(**shade)) data-trial=(place) d=(path(trial)) { title { (spoken(sweep, trial)) } }

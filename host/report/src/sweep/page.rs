@@ -95,7 +95,7 @@ fn parameters(sweep: &Sweep) -> Markup {
             }
             div class="drawing coordinates" tabindex="-1" { (coordinates::svg(sweep)) }
             p class="faint scripted" id="parallel-help" {
-                "Point at a line or at a row of the table, or use the arrow keys in the drawing, to see a trial. Drag along an axis to see only the trials there; Escape shows all."
+                "Point at a line or at a row of the table, or use the arrow keys in the drawing, to see a trial. Drag along an axis to see only the trials there, or go to it by Tab: Up cuts from below, Down from above, with Shift they give back. Escape shows all."
             }
             p id="chosen-trial" role="status" class="chosen-trial scripted" {}
             @if sweep.trials.len() > DRAWN { p class="faint" { "The best " (DRAWN) " of " (text::count(sweep.trials.len() as u64)) " trials are drawn." } }

@@ -24,7 +24,7 @@
   svg.addEventListener("pointerleave", () => choose(null));
   body.addEventListener("pointerover", (event) => { const row = of(event.target); if (row) choose(Number(row.dataset.trial)); });
   body.addEventListener("pointerleave", () => choose(null));
-  svg.addEventListener("blur", () => choose(null));
+  svg.addEventListener("focusout", () => choose(null));
 
   // Parts of axes: a trial is out if any axis has a part and it does not go through.
   const parts = new Map(), names = "http://www.w3.org/2000/svg";
@@ -32,7 +32,7 @@
     const found = [...line.getAttribute("d").matchAll(/[ML]([\d.]+) ([\d.]+)/g)];
     return [trial, new Map(found.map((point) => [Math.round(Number(point[1])), Number(point[2])]))];
   }));
-  const filter = () => {
+  const says = [], filter = () => {
     for (const [trial, through] of points) {
       let out = false;
       for (const [x, [low, high]] of parts) {
@@ -42,6 +42,7 @@
       lines.get(trial).classList.toggle("out", out);
       rows.get(trial).classList.toggle("out", out);
     }
+    for (const say of says) say();
   };
   const clear = () => {
     for (const brush of svg.querySelectorAll(".brush")) brush.remove();
@@ -57,37 +58,59 @@
       axis.append(made);
       return made;
     };
-    const handle = rect("handle", top - 4, bottom - top + 8);
+    const handle = rect("handle", top - 4, bottom - top + 8), [first, last] = [top - 4, bottom + 4], column = Math.round(x);
     let from = null, brush = null;
+    says.push(() => {
+      const high = parts.get(column)?.[1] ?? last, shown = [...lines.values()].filter((line) => !line.classList.contains("out"));
+      handle.setAttribute("aria-valuenow", Math.round(100 * (last - high) / (last - first)));
+      handle.setAttribute("aria-valuetext", (parts.has(column) ? "a part: " : "all: ") + shown.length + " of " + lines.size + " trials shown");
+    });
+    // The part between two places. One that is next to nothing, or all of the axis, is none.
+    const part = (low, high) => {
+      const some = high - low > 3 && (low > first || high < last);
+      if (some) parts.set(column, [low, high]); else parts.delete(column);
+      if (some && !brush?.isConnected) {
+        brush = rect("brush", low, 0);
+        handle.before(brush);
+      }
+      if (!some) brush?.remove();
+      brush?.setAttribute("y", low);
+      brush?.setAttribute("height", high - low);
+      filter();
+    };
     const at = (event) => {
       const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-      return Math.min(bottom + 4, Math.max(top - 4, point.y));
+      return Math.min(last, Math.max(first, point.y));
     };
+    const name = axis.querySelector(".label title").textContent;
+    for (const [key, value] of Object.entries({ tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-label": "part of " + name })) {
+      handle.setAttribute(key, value);
+    }
+    axis.append(handle);
     handle.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      brush?.remove();
-      parts.delete(Math.round(x));
       from = at(event);
-      brush = rect("brush", from, 0);
-      axis.append(handle);
+      part(from, from);
       handle.setPointerCapture(event.pointerId);
-      filter();
     });
     handle.addEventListener("pointermove", (event) => {
-      if (from === null) return;
-      const now = at(event), [low, high] = [Math.min(from, now), Math.max(from, now)];
-      brush.setAttribute("y", low);
-      brush.setAttribute("height", high - low);
-      if (high - low > 3) parts.set(Math.round(x), [low, high]); else parts.delete(Math.round(x));
-      filter();
+      if (from !== null) part(Math.min(from, at(event)), Math.max(from, at(event)));
     });
-    const end = () => {
-      if (from !== null && !parts.has(Math.round(x))) brush.remove();
-      from = null;
-    };
-    handle.addEventListener("pointerup", end);
-    handle.addEventListener("pointercancel", end);
+    for (const end of ["pointerup", "pointercancel"]) handle.addEventListener(end, () => { from = null; });
+    // Up cuts from below and Down from above; with Shift they give back what the other has cut.
+    handle.addEventListener("keydown", (event) => {
+      const up = event.key === "ArrowUp";
+      if (!up && event.key !== "ArrowDown") return;
+      event.preventDefault();
+      event.stopPropagation();
+      const step = (last - first) / 20, [low, high] = parts.get(column) ?? [first, last];
+      const least = Math.max(step, 4);
+      if (event.shiftKey) part(up ? Math.max(first, low - step) : low, up ? high : Math.min(last, high + step));
+      else part(up ? low : Math.min(high - least, low + step), up ? Math.max(low + least, high - step) : high);
+    });
   }
+
+  filter();
 
   svg.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
