@@ -21,5 +21,6 @@ pub mod request;
 pub mod run_directory;
 pub mod saved_system;
 pub mod scoring;
+pub mod shell;
 pub mod system_options;
 pub mod tracking_uri;

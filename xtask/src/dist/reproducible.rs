@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use kiwi_core::shell;
 
 use crate::build;
 use crate::workspace::{Workspace, run};
@@ -37,7 +38,7 @@ pub(super) fn build(workspace: &Workspace) -> Result<PathBuf> {
     command.env("CARGO_TARGET_DIR", &target).env(PACKAGED, "1");
     // Separated so that paths may hold spaces.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags("--remap-path-prefix").join("\u{1f}"));
-    command.env("CXXFLAGS", flags("-ffile-prefix-map").join(" "));
+    command.env("CXXFLAGS", shell::command(flags("-ffile-prefix-map"))).env("CC_SHELL_ESCAPED_FLAGS", "1");
     run(&mut command)?;
     build::whole(&target.join("release"))?;
     Ok(target.join("release"))

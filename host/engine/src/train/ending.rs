@@ -4,6 +4,7 @@ use kiwi_core::diagnostic::Failure;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::Launcher;
 use kiwi_core::request::TrainRequest;
+use kiwi_core::shell;
 
 use crate::checkpoint::RunDirectory;
 use crate::data::counted;
@@ -87,15 +88,7 @@ fn command_to_resume(request: &TrainRequest, directory: &RunDirectory, ranks: &R
         words.extend(["--nproc".to_owned(), ranks.count().to_string()]);
     }
     words.extend(["--output-dir".to_owned(), directory.path().display().to_string(), "--resume".to_owned()]);
-    let quoted = words.iter().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
-    let command = quoted.collect::<Vec<_>>().join(" ");
+    let command = shell::command(words);
     match ranks.launcher() {
         Some(launcher @ (Launcher::Torchrun | Launcher::Slurm)) if ranks.count() > 1 => {
             format!("{command}, started by {launcher} as before")

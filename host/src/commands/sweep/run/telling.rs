@@ -5,6 +5,7 @@ use std::env;
 use kiwi_core::diagnostic::{Diagnostic, Failure, Severity};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::shell;
 use kiwi_sweep::directory::name;
 use kiwi_sweep::ranking;
 use kiwi_sweep::record::Phase;
@@ -122,14 +123,5 @@ fn resume_command() -> String {
     let given = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let words =
         ["kiwi-host".to_owned()].into_iter().chain(given.filter(|word| !own.contains(&word.as_str())));
-    let quoted = |word: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    };
-    let words: Vec<_> = words.chain(["--resume".to_owned()]).map(quoted).collect();
-    words.join(" ")
+    shell::command(words.chain(["--resume".to_owned()]))
 }
