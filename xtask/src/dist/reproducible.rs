@@ -21,10 +21,17 @@ pub(super) fn build(workspace: &Workspace) -> Result<PathBuf> {
         }
     };
     let target = workspace.target_directory.join("reproducible");
+    let libtorch = match env::var_os("LIBTORCH") {
+        Some(libtorch) => PathBuf::from(libtorch),
+        None => workspace.root.join(".libtorch/torch"),
+    };
+    // Of several that fit, the last counts. What includes libtorch's headers names it now by one of its paths, now by another.
     let renamed = [
         (cargo_home.canonicalize().unwrap_or(cargo_home), "/cargo"),
         (target.clone(), "/target"),
         (workspace.root.clone(), "/kiwi-host"),
+        (libtorch.canonicalize().unwrap_or_else(|_| libtorch.clone()), "/libtorch"),
+        (libtorch, "/libtorch"),
     ];
     let flags = |option: &str| {
         let flags: Vec<String> =
