@@ -14,10 +14,10 @@ mod shell;
 mod sweep;
 mod train;
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiwi_core::request::Format;
 use kiwi_plugin_metadata::{API_VERSION, TARGET, TORCH_VERSION};
@@ -96,14 +96,24 @@ pub(crate) struct CorpusArguments {
     pub(crate) system: SystemArguments,
 }
 
+/// More threads than any machine has cores: each takes memory, and a slip of the hand all of it.
+const THREADS: u64 = 1024;
+/// More pairs or words than any batch holds.
+const PAIRS: u64 = 1_000_000;
+
+/// A number from 1 on.
+fn at_most(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
 /// A saved system and how it is run.
 #[derive(Debug, Args)]
 pub(crate) struct SystemArguments {
     /// The saved system, as training leaves it in the run's `checkpoints`.
     pub(crate) system: PathBuf,
     /// Pairs in one batch.
-    #[arg(long, value_name = "N", default_value = "32")]
-    pub(crate) batch_size: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "32", value_parser = at_most(PAIRS))]
+    pub(crate) batch_size: usize,
     /// Give a value in place of the one that the system was saved with.
     ///
     /// PATH leads to the value: an option of its parts as `system.model.encoder.dropout`, `system.metrics` for metrics
@@ -183,9 +193,9 @@ pub(crate) struct CommonArguments {
     /// Directory of libtorch, the one that holds lib/libtorch_cpu.so.
     #[arg(long, value_name = "DIRECTORY")]
     libtorch: Option<PathBuf>,
-    /// Threads for libtorch's operators.
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// Threads for libtorch's operators, at most 1024.
+    #[arg(long, value_name = "N", value_parser = at_most(THREADS))]
+    threads: Option<usize>,
     /// When to use colours [default: auto].
     #[arg(long, value_name = "WHEN", value_enum)]
     color: Option<ColorArgument>,
@@ -307,7 +317,7 @@ impl Arguments {
         CommonOptions {
             plugin_directories: [&before.plugin_directories[..], &after.plugin_directories].concat(),
             libtorch: after.libtorch.as_ref().or(before.libtorch.as_ref()).cloned(),
-            threads: after.threads.or(before.threads).map(NonZeroUsize::get),
+            threads: after.threads.or(before.threads),
             color: after.color.or(before.color).unwrap_or_default(),
             quiet: loudness.quiet,
             verbose: loudness.verbose,
@@ -396,6 +406,21 @@ mod tests {
         assert_eq!(common.threads, Some(3));
         assert!(common.quiet && !common.verbose);
         assert_eq!(common.color, ColorArgument::Never);
+    }
+
+    #[test]
+    fn no_slip_of_the_hand_takes_all_memory_or_none_of_the_batch() {
+        let score = ["kiwi-host", "score", "best.safetensors", "--source", "a", "--target", "b"];
+        for (option, wrong) in [
+            ("--threads", "0"),
+            ("--threads", "99999999999"),
+            ("--workers", "5000"),
+            ("--batch-size", "0"),
+            ("--max-length", "0"),
+        ] {
+            let refused = Arguments::try_parse_from(score.into_iter().chain([option, wrong])).unwrap_err();
+            assert!(refused.to_string().contains(&format!("{wrong} is not in 1..=")), "{refused}");
+        }
     }
 
     #[test]

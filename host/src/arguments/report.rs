@@ -1,6 +1,5 @@
 //! Arguments of `report`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -54,8 +53,9 @@ pub(crate) struct ReportArguments {
           requires = "source", help_heading = CORPUS)]
     pub(crate) sentences: u64,
     /// Pairs in one batch.
-    #[arg(long, value_name = "N", default_value = "32", requires = "source", help_heading = CORPUS)]
-    pub(crate) batch_size: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "32", value_parser = super::at_most(super::PAIRS),
+          requires = "source", help_heading = CORPUS)]
+    pub(crate) batch_size: usize,
     /// Give a value in place of the one that the system was saved with, as `evaluate` and `score` take it. May be given more than
     /// once.
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = parse_override, requires = "source", help_heading = CORPUS)]

@@ -1,6 +1,5 @@
 //! Arguments of `score`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
@@ -76,8 +75,8 @@ pub(crate) struct ScoreArguments {
     keep: Option<PathBuf>,
     /// Do not score pairs with more words than this on a side: they are counted, and not kept. Where files are written it is 1000
     /// unless given; else without it all pairs are scored, and one that is longer than the system can take is an error.
-    #[arg(long, value_name = "WORDS")]
-    max_length: Option<NonZeroUsize>,
+    #[arg(long, value_name = "WORDS", value_parser = super::at_most(super::PAIRS))]
+    max_length: Option<usize>,
     /// Take part I of N of the corpus, from 1, to score it in several places. The parts follow one another: their outputs joined in
     /// order are that of the whole.
     #[arg(long, value_name = "I/N")]
@@ -86,8 +85,8 @@ pub(crate) struct ScoreArguments {
     #[arg(long, requires = "files")]
     resume: bool,
     /// Batches that are computed at the same time on the CPU, each with its share of the threads [default: as many as threads].
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = super::at_most(super::THREADS))]
+    workers: Option<usize>,
     #[command(flatten)]
     pub(crate) system: SystemArguments,
 }
@@ -139,9 +138,9 @@ impl ScoreArguments {
                 lines,
                 output: self.output,
                 keep,
-                max_length: self.max_length.map(NonZeroUsize::get),
+                max_length: self.max_length,
                 shard: self.shard,
-                workers: self.workers.map(NonZeroUsize::get),
+                workers: self.workers,
                 resume: self.resume,
             },
         }

@@ -92,7 +92,7 @@ fn request(
         source: files.source.clone(),
         target: files.target.clone(),
         post_edit: files.post_edit.clone(),
-        batch_size: arguments.batch_size.get(),
+        batch_size: arguments.batch_size,
         overrides: arguments.overrides.clone(),
         device: arguments.device.clone(),
         allow_changed: arguments.allow_changed,

@@ -92,7 +92,7 @@ fn request(
         source,
         target,
         post_edit,
-        batch_size: system.batch_size.get(),
+        batch_size: system.batch_size,
         overrides: system.overrides,
         device: system.device,
         allow_changed: system.allow_changed,
