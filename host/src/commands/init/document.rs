@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
+use kiwi_core::shell;
 use kiwi_text::ParallelFiles;
 use serde_json::{Value, json};
 
@@ -120,6 +121,7 @@ fn input(files: &ParallelFiles) -> Result<Value, Failure> {
 pub(super) fn document(task: &Task, survey: &Survey, choices: &Choices) -> String {
     let mut out = String::new();
     let config = task.output.display();
+    let quoted = shell::quoted(&config.to_string());
     // Writing to a string never fails.
     let _ = write!(
         out,
@@ -180,9 +182,9 @@ pub(super) fn document(task: &Task, survey: &Survey, choices: &Choices) -> Strin
         "\n## What it takes\n\n\
          - The {} model: {} of {hidden}, embeddings of {embedding}; {}.\n\
          - About {} of memory for parameters, gradients and the optimizer, and by rough estimate {} for a batch of {}, beside \
-         some 300 MiB for the program and libtorch. `kiwi-host check {config}` measures it.\n\
+         some 300 MiB for the program and libtorch. `kiwi-host check {quoted}` measures it.\n\
          - About {} an epoch, at most {} in all.\n\n\
-         ## What to do next\n\n```console\n$ kiwi-host check {config}\n$ kiwi-host train {config}\n```\n\n\
+         ## What to do next\n\n```console\n$ kiwi-host check {quoted}\n$ kiwi-host train {quoted}\n```\n\n\
          Every key is in docs/configuration.md of kiwi-host. `kiwi-host schema -o {SCHEMA}` writes a schema by which editors complete and \
          check the config.\n",
         name(choices.size),
@@ -214,6 +216,7 @@ fn bytes(bytes: u64) -> String {
 /// A few lines on what was written and what comes next.
 pub(super) fn summary(task: &Task, survey: &Survey, choices: &Choices) -> Vec<String> {
     let config = task.output.display();
+    let quoted = shell::quoted(&config.to_string());
     let validation = match choices.split {
         Some(_) => format!("{} held out for validation", survey.train.pairs() as u64 - choices.pairs as u64),
         None => format!("{} for validation", count(survey.valid_pairs.unwrap_or(0) as u64, "pair")),
@@ -248,7 +251,7 @@ pub(super) fn summary(task: &Task, survey: &Survey, choices: &Choices) -> Vec<St
             count(choices.steps, "step"),
         ),
         format!("wrote {config}, and {} with the reasons for each choice", task.document().display()),
-        format!("next: kiwi-host check {config}"),
-        format!("      kiwi-host train {config}"),
+        format!("next: kiwi-host check {quoted}"),
+        format!("      kiwi-host train {quoted}"),
     ]
 }
