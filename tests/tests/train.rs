@@ -226,6 +226,24 @@ fn corpora_that_do_not_fit_are_refused_before_anything_is_begun() {
     fs::write(work.at("latin.src"), b"caf\xe9\n".repeat(TRAINING_PAIRS)).unwrap();
     let refused = work.try_train("run", &[("data.train.input.source", json!("latin.src"))]).ends_with(2);
     let _ = refused.says(&["latin.src", "UTF-8", "run.json:", "data.train.input.source"]);
+    fs::write(work.at("packed.src"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03").unwrap();
+    let refused = work.try_train("run", &[("data.train.input.source", json!("packed.src"))]).ends_with(2);
+    let _ = refused.says(&["packed.src is compressed by gzip", "gunzip --keep"]);
+
+    // Nothing is learned from a corpus without words, nor judged by it.
+    let blank = "\n".repeat(3);
+    work.write("blank.src", &blank);
+    work.write("blank.tgt", &blank);
+    for (of, which) in [("training", "data.train.input"), ("validation", "data.valid.input")] {
+        let input = json!({"source": "blank.src", "target": "blank.tgt"});
+        let refused = work.try_train("run", &[(which, input)]).ends_with(2);
+        let _ = refused.says(&[&format!("the {of} corpus has no word on its target side"), "3 pairs"]);
+    }
+    let rare = ("system.data_processing", json!({"vocab": {"min_frequency": 100_000}}));
+    let _ = work.try_train("run", &[rare]).ends_with(2).says(&[
+        "no word of the training corpus is left for the source vocabulary",
+        "system.data_processing.vocab.min_frequency",
+    ]);
     assert!(!work.at("run").exists());
 }
 

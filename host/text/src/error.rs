@@ -64,6 +64,12 @@ pub enum Error {
         /// What tells it.
         evidence: &'static str,
     },
+    /// A file that is compressed.
+    #[error("{} is compressed by gzip (told by its first bytes): unpack it first, as by `gunzip --keep`", file.display())]
+    Compressed {
+        /// The file.
+        file: PathBuf,
+    },
     /// A byte that is not part of UTF-8 text.
     #[error(
         "{}, line {line}: byte {byte_in_line} of the line (byte {byte_in_file} of the file) is 0x{byte:02X}, which is not UTF-8 \
@@ -312,6 +318,7 @@ impl Error {
             | Self::PipeTwice { .. } => Code::CorpusUnreadable,
             Self::MissingTab { .. }
             | Self::WideCharacters { .. }
+            | Self::Compressed { .. }
             | Self::InvalidUtf8 { .. }
             | Self::LineTooLong { .. } => Code::NotText,
             Self::Changed { .. } | Self::OtherText { .. } => Code::CorpusChanged,
@@ -338,6 +345,7 @@ impl Error {
             | Self::DanglingLink { file, .. }
             | Self::Unreadable { file, .. }
             | Self::WideCharacters { file, .. }
+            | Self::Compressed { file }
             | Self::InvalidUtf8 { file, .. }
             | Self::LineTooLong { file, .. }
             | Self::PipeTooLong { file, .. }

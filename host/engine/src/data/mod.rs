@@ -19,7 +19,7 @@ use kiwi_core::diagnostic::{Diagnostic, Failure};
 use kiwi_core::environment;
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
-use kiwi_text::{Cache, EncodedCorpus, ParallelCorpus, ParallelFiles, Vocabularies};
+use kiwi_text::{Cache, EncodedCorpus, Field, ParallelCorpus, ParallelFiles, Vocabularies};
 
 pub(crate) use batches::{Data, TrainingBatches};
 pub(crate) use lengths::too_long;
@@ -120,6 +120,7 @@ pub(crate) fn read(
     );
     let encoded = encode(&train, &vocabularies, cache, &mut warnings)?;
     warnings.extend(notes("training", &encoded));
+    refuse_wordless("training corpus", &encoded)?;
     let train = TrainingBatches::new(encoded, config).map_err(tokens)?;
     let mut corpora = vec![CorpusSummary::new("training", &train.corpus(), train.batches())];
     let mut too_long = lengths::too_long(&train.corpus(), &wanted.longest);
@@ -132,6 +133,7 @@ pub(crate) fn read(
             };
             let encoded = encode(&corpus, &vocabularies, cache, &mut warnings)?;
             warnings.extend(notes(&title, &encoded));
+            refuse_wordless(&format!("{title} corpus"), &encoded)?;
             let size = config.system.batch_size.valid;
             // Tokens limit these batches only where pairs do not.
             let limit = config.trainer.max_tokens_per_batch.filter(|_| size.is_none());
@@ -202,6 +204,18 @@ pub(crate) fn cache() -> Option<Cache> {
     let users =
         || etcetera::choose_base_strategy().ok().map(|strategy| strategy.cache_dir().join("kiwi-host"));
     named.map(std::path::PathBuf::from).or_else(users).map(Cache::new)
+}
+
+/// Refuses a corpus from which nothing can be learned, or by which nothing can be judged.
+fn refuse_wordless(title: &str, corpus: &EncodedCorpus) -> Result<(), Failure> {
+    if corpus.running_words(Field::Target) > 0 {
+        return Ok(());
+    }
+    let error = Diagnostic::error(Code::NoPairs, format!("the {title} has no word on its target side"))
+        .found(format!("{}, all with an empty target", counted(corpus.pairs(), "pair")))
+        .expected("words to predict")
+        .help("check that the right files are named");
+    Err(Failure::new(ExitCode::Invalid, error))
 }
 
 fn notes(title: &str, corpus: &EncodedCorpus) -> Vec<Diagnostic> {

@@ -36,7 +36,9 @@ pub(super) fn prepare(
     let section = config.system.data_processing.clone().unwrap_or_default();
     let (file, header, key) = match source {
         Source::Corpus => {
-            return fit(train, &section, cache, warnings).map_err(|error| super::invalid(&error));
+            let fitted = fit(train, &section, cache, warnings).map_err(|error| super::invalid(&error))?;
+            refuse_empty(&fitted.1, document)?;
+            return Ok(fitted);
         }
         Source::Saved { file, header, key } => (file, header, key),
     };
@@ -68,6 +70,24 @@ pub(super) fn prepare(
         vec![taken("source", &vocabularies.source), taken("target", &vocabularies.target)]
     };
     Ok((vocabularies, summaries))
+}
+
+/// Refuses limits that leave no word of those that there are: all text would be `<unk>`, which is predicted without a fault.
+fn refuse_empty(summaries: &[VocabularySummary], document: &Document) -> Result<(), Failure> {
+    let is_empty = |summary: &&VocabularySummary| {
+        summary.fit.is_some_and(|fit| fit.kept_types == 0 && fit.running_words > 0)
+    };
+    let Some(summary) = summaries.iter().find(is_empty) else { return Ok(()) };
+    let types = summary.fit.map_or(0, |fit| fit.types);
+    let error = Diagnostic::error(
+        Code::Vocabulary,
+        format!("no word of the training corpus is left for the {} vocabulary", summary.name),
+    )
+    .at("system.data_processing.vocab.min_frequency")
+    .found(format!("0 of {} are as frequent", super::counted(types, "type")))
+    .expected("a frequency that some words have")
+    .help("lower it: 1 keeps all words");
+    Err(Failure::new(ExitCode::Invalid, document.place(error)))
 }
 
 /// The vocabularies of a saved system.

@@ -1,4 +1,4 @@
-//! Recognising UTF-16 and UTF-32, which are text but not ours.
+//! Recognising UTF-16 and UTF-32, which are text but not ours, and gzip, which may hold text that is.
 
 use std::path::Path;
 
@@ -7,8 +7,14 @@ use crate::{Error, Result};
 /// Bytes looked at to recognise UTF-16 without a byte order mark.
 const SAMPLE: usize = 4096;
 
-/// Refuses a file whose first bytes are those of UTF-16 or UTF-32 text.
+/// How a file of gzip begins: its mark and the only method there is.
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Refuses a file whose first bytes are those of UTF-16 or UTF-32 text, or of gzip.
 pub(crate) fn refuse(path: &Path, bytes: &[u8]) -> Result<()> {
+    if bytes.starts_with(&GZIP) {
+        return Err(Error::Compressed { file: path.to_owned() });
+    }
     let (encoding, evidence) = match bytes {
         [0xff, 0xfe, 0, 0, ..] => ("UTF-32LE", "its byte order mark"),
         [0, 0, 0xfe, 0xff, ..] => ("UTF-32BE", "its byte order mark"),

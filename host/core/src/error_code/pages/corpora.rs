@@ -44,8 +44,8 @@ pub(in crate::error_code) const LINE_COUNTS: Page = Page {
 pub(in crate::error_code) const NO_PAIRS: Page = Page {
     title: "no pairs are left to work on",
     kind: Error,
-    meaning: "A file has no lines, all pairs are longer than `data.max_length`, or `data.split` leaves one of its parts \
-              without a pair.",
+    meaning: "A file has no lines, all its targets are empty, all pairs are longer than `data.max_length`, or `data.split` \
+              leaves one of its parts without a pair.",
     mend: "Check that the right files are named, raise `data.max_length`, or give validation files in place of a split of so \
            few pairs. A corpus that has hundreds of words a line has perhaps not been split into sentences.",
     example: Example::Config {
