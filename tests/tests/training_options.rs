@@ -372,6 +372,21 @@ fn gradients_are_clipped() {
 }
 
 #[test]
+fn a_run_whose_validations_give_no_number_says_that_it_leaves_no_system() {
+    let work = Workplace::new();
+    let changes = [
+        ("system.optimizer.class_name", json!("sgd")),
+        ("system.optimizer.learning_rate", json!(1e30)),
+        ("trainer.max_steps", json!(1)),
+    ];
+    let run = work.train("run", &changes);
+    let said = ["val_loss NaN", "warning[W0601]: the run has ended without a system", "plugins check"];
+    let _ = run.outcome.says(&said);
+    let none = work.train("none", &[&changes[..], &[("trainer.checkpoint.save_top_k", json!(0))]].concat());
+    assert!(!none.outcome.stderr.contains("W0601"), "{}", none.outcome);
+}
+
+#[test]
 fn a_loss_that_is_not_finite_ends_the_run() {
     let work = Workplace::new();
     // Adam's steps are as long as its rate, whatever the gradients: it takes a larger one until something overflows.

@@ -59,7 +59,10 @@ fn train_with(ranks: &mut Ranks, request: &TrainRequest, outlet: &Outlet) -> Res
     let result = run(ranks, &plan, &directory, request, &mut report);
     let result = result.map_err(|failure| ranks.fail(failure));
     match &result {
-        Ok(outcome) => conclude(outcome, &directory, request, ranks, &mut report),
+        Ok(outcome) => {
+            let keeps = plan.config.trainer.checkpoint.save_top_k != 0;
+            conclude(outcome, &directory, keeps, request, ranks, &mut report);
+        }
         Err(failure) => report.failed(&failure.diagnostics),
     }
     report.close();

@@ -1,6 +1,7 @@
 //! What is said when a run has ended, and how to go on with it.
 
-use kiwi_core::diagnostic::Failure;
+use kiwi_core::diagnostic::{Diagnostic, Failure};
+use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::place::Launcher;
 use kiwi_core::request::TrainRequest;
@@ -13,10 +14,11 @@ use crate::report::{Report, number};
 use crate::signals;
 use crate::training::{Outcome, StopReason};
 
-/// Tells which systems there are, and how to go on with a run that was interrupted.
+/// Tells which systems there are, and how to go on with a run that was interrupted. `keeps`: whether the run saves systems.
 pub(super) fn conclude(
     outcome: &Outcome,
     directory: &RunDirectory,
+    keeps: bool,
     request: &TrainRequest,
     ranks: &Ranks,
     report: &mut Report<'_>,
@@ -39,7 +41,19 @@ pub(super) fn conclude(
             number(best.value.0),
             counted(best.step, "optimizer step")
         )),
-        None => report.note(format!("no system was saved in {}", directory.path().display())),
+        None => {
+            report.note(format!("no system was saved in {}", directory.path().display()));
+            if keeps && !matches!(outcome.reason, StopReason::Interrupted(_)) {
+                report.warnings([Diagnostic::warning(
+                    Code::NotFinite,
+                    "the run has ended without a system: no validation gave a number for the main metric",
+                )
+                .help(
+                    "see the validations above: a metric that is NaN there comes from the system, of which \
+                     `kiwi-host plugins check` may know more",
+                )]);
+            }
+        }
     }
     if let Some(last) =
         outcome.summary.last.as_ref().filter(|last| Some(*last) != outcome.summary.best.as_ref())

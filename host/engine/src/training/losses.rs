@@ -226,7 +226,7 @@ impl UnreadLosses {
 }
 
 /// The complaint about a loss or a gradient that is not finite.
-pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus) -> Failure {
+pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus, skips: bool) -> Failure {
     let lines: Vec<_> = place
         .pairs
         .iter()
@@ -245,10 +245,21 @@ pub(super) fn not_finite((number, place): &Unusable, corpus: &EncodedCorpus) -> 
             place.step
         ))
         .note(format!("the batch holds {}", lines.join(", ")))
-        .help(
-            "lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5; trainer.on_nonfinite \
-             \"skip\" leaves such batches out",
-        ),
+        .help(match (place.step, skips) {
+            (0, _) => {
+                "no step was taken yet, so that no learning rate is to blame: run `kiwi-host plugins check` on the plugins of encoder \
+                 and head, and look at the values of a system that was loaded"
+            }
+            (_, false) => {
+                "lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5; trainer.on_nonfinite \
+                 \"skip\" leaves such batches out"
+            }
+            (_, true) => {
+                "lower system.optimizer.learning_rate, or set trainer.gradient_max_norm, for example to 5, and begin a new run or go \
+                 on from an earlier system (system.load): where batch after batch is skipped, the parameters themselves are \
+                 spoilt, and so are those of the last resume point"
+            }
+        }),
     )
 }
 

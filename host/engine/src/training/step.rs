@@ -171,7 +171,7 @@ impl Trainer<'_> {
     pub(super) fn read_losses(&mut self) -> Result<(), Failure> {
         match self.unread.read()? {
             None => Ok(()),
-            Some(unusable) => Err(not_finite(&unusable, &self.train.corpus())),
+            Some(unusable) => Err(self.not_finite(&unusable).failure),
         }
     }
 
@@ -181,7 +181,8 @@ impl Trainer<'_> {
     }
 
     fn not_finite(&self, unusable: &Unusable) -> Trouble {
-        Trouble { reason: Reason::NotFinite, failure: not_finite(unusable, &self.train.corpus()) }
+        let skips = self.config.trainer.on_nonfinite == OnTrouble::Skip;
+        Trouble { reason: Reason::NotFinite, failure: not_finite(unusable, &self.train.corpus(), skips) }
     }
 
     /// What a batch holds whose computation failed for want of memory.
