@@ -72,15 +72,22 @@ fn a_plugin_is_installed_and_uninstalled_by_pip() {
 #[test]
 fn what_cannot_be_packaged_is_refused_and_nothing_replaced() {
     let work = Workplace::new();
-    let file = built::plugin_file("metrics").display().to_string();
+    let file = built::swapped_optimizer().display().to_string();
     let first = work.run(&["plugins", "package", &file]).ends_with(0);
     let wheel = work.at(first.stdout.trim());
     let bytes = fs::read(&wheel).unwrap();
     let _ = work.run(&["plugins", "package", &file]).ends_with(2).says(&["exists already", "--force"]);
     let _ = work.run(&["plugins", "package", &file, "--force"]).ends_with(0);
     assert_eq!(fs::read(&wheel).unwrap(), bytes, "wheels of the same plugin are the same");
-    let named = work.run(&["plugins", "package", "kiwi-metrics", "--name", "acme.metrics"]).ends_with(0);
-    assert!(named.stdout.starts_with("./acme_metrics-0.1.0-py3"), "{named}");
+    let named = work.run(&["plugins", "package", &file, "--name", "acme.optimizer"]).ends_with(0);
+    assert!(named.stdout.starts_with("./acme_optimizer-0.1.0-py3"), "{named}");
+    // A wheel of such a name would take the place of another.
+    for taken in [&["kiwi-metrics"][..], &["kiwi-metrics", "--name", "acme"], &[&file, "--name", "Torch"]] {
+        let _ = work
+            .run(&[&["plugins", "package"], taken].concat())
+            .ends_with(2)
+            .says(&["would take the place of what kiwi-host is made of"]);
+    }
 
     work.write("libtext.so", "no library");
     let _ = work

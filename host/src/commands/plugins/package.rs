@@ -41,6 +41,7 @@ fn wheel(file: &Path, arguments: &PackageArguments) -> Result<Wheel, Failure> {
             return Err(unusable(file, &reason));
         }
     };
+    refuse_taken_names(&metadata, arguments)?;
     stands_alone(file)?;
     let needed = symbols::needed(&bytes).map_err(|reason| unusable(file, &reason.to_string()))?;
     let tag = Tag::of(&needed).map_err(|version| {
@@ -67,6 +68,26 @@ fn wheel(file: &Path, arguments: &PackageArguments) -> Result<Wheel, Failure> {
     let name = format!("lib{}.so", metadata.name.replace('-', "_"));
     wheel.data(&format!("{PLACE}/{name}"), bytes);
     Ok(wheel)
+}
+
+/// Names of packages that such a wheel would take the place of: what kiwi-host is installed by and needs, and its own plugins, whose
+/// files it would overwrite and, once uninstalled, remove.
+const TAKEN: [&str; 6] =
+    ["kiwi-host", "torch", "kiwi-encoders", "kiwi-heads", "kiwi-metrics", "kiwi-optimizers"];
+
+fn refuse_taken_names(metadata: &PluginMetadata, arguments: &PackageArguments) -> Result<(), Failure> {
+    let alike = |name: &str| name.to_ascii_lowercase().replace(['_', '.'], "-");
+    let is_taken = |name: &&str| TAKEN.contains(&alike(name).as_str());
+    let names = [metadata.name.as_str()].into_iter().chain(arguments.name.as_deref());
+    let Some(taken) = names.into_iter().find(is_taken) else { return Ok(()) };
+    let error = Diagnostic::error(
+        Code::PackagePlugin,
+        format!("a package named `{taken}` would take the place of what kiwi-host is made of"),
+    )
+    .found(format!("`{taken}`"))
+    .expected(format!("a name other than {}", TAKEN.join(", ")))
+    .help("give the plugin's crate a name of its own and build it again; --name names the package alone");
+    Err(Failure::new(ExitCode::Invalid, error))
 }
 
 fn project(metadata: &PluginMetadata, arguments: &PackageArguments) -> Result<Project, Failure> {
