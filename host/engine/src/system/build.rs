@@ -6,7 +6,7 @@ use kiwi_core::diagnostic::{Diagnostic, Failure, nearest};
 use kiwi_core::error_code::Code;
 use kiwi_core::exit_code::ExitCode;
 use kiwi_core::plan::ResolvedComponent;
-use kiwi_core::plugins::{Kind, Registry};
+use kiwi_core::plugins::{Kind, LookupError, Plugin, Registry};
 use kiwi_core::saved_system::archive::Archive;
 use kiwi_core::saved_system::{Part, PluginIdentity, SavedSystem, SystemHeader};
 use kiwi_plugin_api::abi::host::{CallError, EncoderInstance, HeadInstance, MetricInstance, Origin, Phase};
@@ -346,6 +346,23 @@ fn saved_part(part: &Checked) -> Part {
     }
 }
 
+/// The metric that a head asks for: of several plugins that register the class its own, then the one that lies beside it.
+fn asked_by_head(
+    class: &str,
+    head: &ResolvedComponent,
+    registry: &Registry,
+) -> Result<ResolvedComponent, LookupError> {
+    let is_one = |plugin: &&Plugin| plugin.classes(Kind::Metric).any(|known| known == class);
+    let own = registry.plugins.iter().filter(is_one).find(|plugin| plugin.metadata.name == head.plugin);
+    let mut beside =
+        registry.plugins.iter().filter(is_one).filter(|plugin| plugin.path.parent() == head.file.parent());
+    let near = own.or_else(|| beside.next().filter(|_| beside.next().is_none()));
+    match near {
+        Some(plugin) => registry.resolve(Kind::Metric, &format!("{}::{class}", plugin.metadata.name)),
+        None => registry.resolve(Kind::Metric, class),
+    }
+}
+
 /// The metrics that a head wants, then each of `added` for each of the head's outputs.
 fn metrics(
     requests: Vec<MetricRequest>,
@@ -356,13 +373,20 @@ fn metrics(
 ) -> Result<(MetricSet, Vec<(String, ResolvedComponent)>), Failure> {
     let (mut resolved, mut errors) = (Vec::new(), Vec::new());
     for request in &requests {
-        match registry.resolve(Kind::Metric, &request.class_name) {
+        match asked_by_head(&request.class_name, head, registry) {
             Ok(component) => resolved.push((request.output.clone(), component)),
             Err(error) => {
                 let because =
                     format!("the head `{}` of the plugin `{}` asks for it", head.class, head.plugin);
                 let diagnostic =
                     if errors.is_empty() { error.diagnostic() } else { error.brief_diagnostic() };
+                // No config can say which is meant.
+                let diagnostic = match error {
+                    LookupError::Ambiguous { .. } => diagnostic.help(
+                        "remove one of these plugins from the directories that are searched: the head names the class alone",
+                    ),
+                    _ => diagnostic,
+                };
                 errors.push(diagnostic.note(because));
             }
         }
