@@ -1,5 +1,6 @@
 //! The named tensors of a component: parameters that train, parameters that are frozen, buffers, and second names.
 
+use kiwi_torch_ext::{TensorFacts, described};
 use tch::{Tensor, no_grad};
 
 use crate::{Error, Result};
@@ -39,10 +40,17 @@ impl Parameters {
     /// Adds a parameter that trains and returns the tensor to compute with.
     ///
     /// # Errors
-    /// When the name is taken.
+    /// When the name is taken, or the values are no floating-point numbers.
     pub fn trainable(&mut self, name: impl Into<String>, value: Tensor) -> Result<Tensor> {
+        let name = name.into();
+        if !TensorFacts::of(&value)?.floating() {
+            return Err(Error::new(format!(
+                "the parameter `{name}` is {}, and only floating-point numbers can be trained: add constants by `buffer`",
+                described(&value)
+            )));
+        }
         let tensor = value.f_detach()?.f_set_requires_grad(true)?;
-        self.push(Parameter { name: name.into(), tensor, trainable: true, buffer: false, alias_of: None })
+        self.push(Parameter { name, tensor, trainable: true, buffer: false, alias_of: None })
     }
 
     /// Adds a parameter that is saved but never trained.

@@ -160,6 +160,21 @@ fn without_a_fault_the_other_components_pass() {
 }
 
 #[test]
+fn options_that_no_config_should_have_are_found() {
+    let work = Workplace::new();
+    for (options, message) in [
+        (json!({}), "it takes the option `forgotten` and does not give it back"),
+        (json!({"class_name": "x"}), "which is the key that names the component itself"),
+    ] {
+        let report = with_fault(&work, "ForgetfulMetric", &options);
+        assert_eq!(report.outcome.code, Some(1), "{}", report.outcome);
+        let finding = report.finding("options");
+        assert_eq!(finding["outcome"], "fail", "{}", report.outcome);
+        assert!(finding.to_string().contains(message), "{finding}");
+    }
+}
+
+#[test]
 fn panics_and_exceptions_are_found_with_their_phase() {
     finds(ENCODER, "panic_in_check", "options", &["panicked in check: asked to panic in check", "fault.rs:"]);
     finds(ENCODER, "panic_in_needs", "needs", &["panicked in needs"]);
@@ -358,5 +373,5 @@ fn the_suite_runs_in_a_test_of_a_plugin_too() {
     let report = check_plugin(&plugin, &settings);
     let failed: Vec<_> =
         report.failures().map(|one| (one.class.as_str(), one.finding.check.as_str())).collect();
-    assert_eq!(failed, [(ENCODER, "padding"), (HEAD, "work")], "{report}");
+    assert_eq!(failed, [(ENCODER, "padding"), (HEAD, "work"), ("ForgetfulMetric", "options")], "{report}");
 }

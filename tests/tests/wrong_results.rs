@@ -29,6 +29,13 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "it gives no feature `target_logits`, though it says that it does: only something_else",
     ),
     (
+        ENCODER,
+        "writes_into_batch",
+        "forward",
+        "it wrote into the tensor `ids` of the field `target`, which others read after it",
+    ),
+    (ENCODER, "one_position_more", "forward", " positions of `target`"),
+    (
         HEAD,
         "loss_not_floating",
         "forward",
@@ -166,6 +173,16 @@ fn the_check_of_plugins_finds_the_same_before_any_run() {
     let thrown = "backward of what it computed fails: a C++ exception of the type int";
     let found = found_by_check(&work, ENCODER, "throw_in_backward");
     assert!(found.iter().any(|one| one["message"] == thrown), "{found:?}");
+}
+
+#[test]
+fn a_parameter_that_no_values_can_be_loaded_into_is_refused_before_training() {
+    let work = Workplace::new();
+    let said = "its parameter `shared` is float32 of shape [2, 8] on cpu, of which several elements share their memory";
+    let _ = work.try_train("run", &changes(ENCODER, "shared_memory")).ends_with(2).says(&[said]);
+    assert!(!work.at("run").exists());
+    let found = found_by_check(&work, ENCODER, "shared_memory");
+    assert!(found.iter().any(|one| one["check"] == "create"), "{found:?}");
 }
 
 #[test]

@@ -135,6 +135,14 @@ pub enum MetadataError {
         /// Where the record begins.
         offset: usize,
     },
+    /// A name that nothing could be asked for by, or that does not belong on a terminal or in a path.
+    #[error("the name of the {what} {name:?} has characters that names do not have")]
+    Name {
+        /// What has the name: `plugin`, `system`, or the kind of component.
+        what: String,
+        /// The name.
+        name: String,
+    },
     /// No record describes the plugin.
     #[error("the metadata has no `plugin` record")]
     NoPlugin,
@@ -189,10 +197,28 @@ pub fn read(section: &[u8]) -> Result<PluginMetadata, MetadataError> {
     }
 
     let mut plugin = plugin.ok_or(MetadataError::NoPlugin)?;
+    refuse_names(&plugin.name, &components, &systems)?;
     refuse_duplicates(&components, &systems)?;
     plugin.components = components;
     plugin.systems = systems;
     Ok(plugin)
+}
+
+/// Refuses names that hold what separates names (`::`), paths or lines, or what a terminal obeys.
+fn refuse_names(
+    plugin: &str,
+    components: &[ComponentMetadata],
+    systems: &[SystemMetadata],
+) -> Result<(), MetadataError> {
+    let of_components = components.iter().map(|c| (c.kind.as_str(), c.class.as_str()));
+    let of_systems = systems.iter().map(|s| (record::SYSTEM, s.class.as_str()));
+    let sound = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    for (what, name) in [(record::PLUGIN, plugin)].into_iter().chain(of_components).chain(of_systems) {
+        if !name.chars().all(sound) || name.starts_with('.') {
+            return Err(MetadataError::Name { what: what.to_owned(), name: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 fn refuse_duplicates(

@@ -154,6 +154,20 @@ fn a_class_stands_once_among_its_kind() {
 }
 
 #[test]
+fn names_are_letters_digits_and_little_else() {
+    for name in ["a::b", "../../x", "a b", "a\u{1b}[31m", "line\n", ".x"] {
+        let class = record(&[("record", "component"), ("kind", "metric"), ("class", name)]);
+        let expected = MetadataError::Name { what: "metric".into(), name: name.into() };
+        assert_eq!(reader::read(&[&PLUGIN_RECORD[..], &class].concat()).unwrap_err(), expected);
+        let plugin: Vec<_> = PLUGIN.iter().map(|(k, v)| (*k, if *k == "name" { name } else { v })).collect();
+        let expected = MetadataError::Name { what: "plugin".into(), name: name.into() };
+        assert_eq!(reader::read(&record(&plugin)).unwrap_err(), expected);
+    }
+    let class = record(&[("record", "component"), ("kind", "metric"), ("class", "Überlänge_2.x-y")]);
+    assert!(reader::read(&[&PLUGIN_RECORD[..], &class].concat()).is_ok());
+}
+
+#[test]
 fn damage_is_named_with_its_place() {
     let mut no_magic = section();
     no_magic[9] = b'?';
@@ -251,7 +265,9 @@ proptest! {
     }
 
     #[test]
-    fn any_texts_come_back(name in "\\PC{1,40}", summary in "\\PC{0,80}", class in "\\PC{1,40}") {
+    fn any_texts_come_back(
+        name in "[\\p{L}0-9_-]{1,40}", summary in "\\PC{0,80}", class in "[\\p{L}0-9_-]{1,40}",
+    ) {
         let mut fields = PLUGIN.to_vec();
         fields[1].1 = &name;
         let component = record(&[

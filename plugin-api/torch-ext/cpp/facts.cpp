@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <ATen/MemoryOverlap.h>
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
@@ -20,6 +21,7 @@ struct KiwiTorchFacts {
   bool dense;
   bool leaf;
   bool requires_grad;
+  bool overlaps;
 };
 
 extern "C" char* kiwi_torch_facts(const at::Tensor* tensor, KiwiTorchFacts* facts) {
@@ -40,6 +42,7 @@ extern "C" char* kiwi_torch_facts(const at::Tensor* tensor, KiwiTorchFacts* fact
     facts->dense = tensor->layout() == c10::kStrided;
     facts->leaf = tensor->is_leaf();
     facts->requires_grad = tensor->requires_grad();
+    facts->overlaps = facts->dense && at::has_internal_overlap(*tensor) == at::MemOverlap::Yes;
   });
 }
 

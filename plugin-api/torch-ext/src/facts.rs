@@ -93,6 +93,11 @@ impl TensorFacts {
         self.0.leaf
     }
 
+    /// Whether some of its elements share their memory, as those of what was expanded do.
+    pub fn overlaps(&self) -> bool {
+        self.0.overlaps
+    }
+
     /// Whether gradients are computed for it.
     pub fn requires_grad(&self) -> bool {
         self.0.requires_grad

@@ -52,6 +52,7 @@ pub(crate) struct RawFacts {
     pub(crate) dense: bool,
     pub(crate) leaf: bool,
     pub(crate) requires_grad: bool,
+    pub(crate) overlaps: bool,
 }
 
 #[repr(C)]

@@ -56,7 +56,7 @@ pub enum Rejection {
     )]
     NoMetadata,
     /// Records that cannot be read.
-    #[error("{0}; rebuild it with the kiwi-plugin-api of this host, version {API_VERSION}")]
+    #[error("says something about itself that cannot be used: {error}; {mend}", error = .0, mend = mend(.0))]
     Metadata(#[from] MetadataError),
     /// Metadata that do not fit this host.
     #[error(transparent)]
@@ -64,4 +64,16 @@ pub enum Rejection {
     /// It would bring a second libtorch.
     #[error(transparent)]
     SecondLibtorch(#[from] SecondLibtorch),
+}
+
+/// What the author of a plugin does about its metadata.
+fn mend(error: &MetadataError) -> String {
+    match error {
+        MetadataError::NoPlugin => "end the crate with `plugin!();`".to_owned(),
+        MetadataError::TwoPlugins { .. } => "let one crate alone be the plugin".to_owned(),
+        MetadataError::DuplicateClass { .. } => "give one of the two another name".to_owned(),
+        MetadataError::EmptyField { field, .. } => format!("give it a `{field}`"),
+        MetadataError::Name { .. } => "name it in letters, digits, `_`, `-` and `.`".to_owned(),
+        _ => format!("rebuild it with the kiwi-plugin-api of this host, version {API_VERSION}"),
+    }
 }

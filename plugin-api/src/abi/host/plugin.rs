@@ -15,7 +15,7 @@ use crate::abi::component::ComponentTableRef;
 use crate::abi::guard::AbiResult;
 use crate::abi::layout::misfits;
 use crate::abi::root::{PluginRootRef, SYMBOL};
-use crate::{ConfigReport, EncoderNeeds, HeadNeeds};
+use crate::{ConfigProblem, ConfigReport, EncoderNeeds, HeadNeeds};
 
 /// Why a file could not be opened as a plugin.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum OpenError {
         reason: String,
     },
 }
+
+/// The key of a config that stands beside the options of a component.
+const CLASS_NAME: &str = "class_name";
 
 /// The exported function of a plugin in plain C.
 type RootInC = unsafe extern "C-unwind" fn() -> *const KiwiPlugin;
@@ -198,6 +201,22 @@ impl ComponentHandle {
     /// # Errors
     /// When the plugin fails; what is wrong with the config is in the report.
     pub fn check(&self, config: &serde_json::Value) -> Result<ConfigReport, CallError> {
+        let mut report = self.ask_to_check(config)?;
+        let filled = report.config.as_ref();
+        if filled.and_then(|config| config.get(CLASS_NAME)).is_some() {
+            let mut problem = ConfigProblem::new(
+                "",
+                format!(
+                    "the component has an option `{CLASS_NAME}`, which is the key that names the component itself"
+                ),
+            );
+            problem.help = Some("its author must give the option another name".to_owned());
+            report.errors.push(problem);
+        }
+        Ok(report)
+    }
+
+    fn ask_to_check(&self, config: &serde_json::Value) -> Result<ConfigReport, CallError> {
         let table = match &self.sort {
             Sort::Rust(table) => table,
             Sort::C(component) => return component.check(&self.origin, config),

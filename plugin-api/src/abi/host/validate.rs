@@ -26,9 +26,9 @@ pub(super) fn features(
     for (name, feature) in features.iter() {
         let size = description.feature_sizes.get(name).copied();
         match feature {
-            Feature::Tensor(tensor) => feature_tensor(name, "", tensor, size, device)?,
+            Feature::Tensor(tensor) => feature_tensor(name, "", tensor, size, batch, device)?,
             Feature::Projection(projection) => {
-                feature_tensor(name, "the input of ", &projection.input, None, device)?;
+                feature_tensor(name, "the input of ", &projection.input, None, batch, device)?;
                 let weight = expect_usable(
                     format_args!("the weight of its feature `{name}`"),
                     &projection.weight,
@@ -83,6 +83,7 @@ fn feature_tensor(
     part: &str,
     tensor: &Tensor,
     size: Option<i64>,
+    batch: &Batch,
     device: Device,
 ) -> Result<(), Wrong> {
     let facts = expect_usable(format_args!("{part}its feature `{name}`"), tensor, device)?;
@@ -90,14 +91,69 @@ fn feature_tensor(
         // One that it does not describe may be anything.
         return Ok(());
     }
-    if facts.rank() >= 2 && computed(&facts) && size.is_none_or(|size| facts.last() == size) {
-        return Ok(());
+    let sound = facts.rank() >= 2 && computed(&facts) && facts.dense();
+    if sound && size.is_none_or(|size| facts.last() == size) {
+        return if facts.rank() == 3 { positions(name, part, tensor, batch) } else { Ok(()) };
     }
     let last = size.map_or_else(|| "any".to_owned(), |size| size.to_string());
     Err(format!(
         "{part}its feature `{name}` is {}, expected float32 or 16-bit numbers of at least two dimensions, the last of them {last}",
         described(tensor)
     ))
+}
+
+/// A feature with positions has a row for each sentence, and one that heads know by its name a position for each of its field: of
+/// another width its rows would be read at other positions than they are of.
+fn positions(name: &str, part: &str, tensor: &Tensor, batch: &Batch) -> Result<(), Wrong> {
+    let field = match name {
+        "target" => batch.find("target"),
+        _ => {
+            name.strip_suffix("_logits").and_then(|field| batch.find(field).or_else(|| batch.find("target")))
+        }
+    };
+    let Some(lent) = field.or(batch.fields.first()) else { return Ok(()) };
+    let Ok(ids) = lent.ids() else { return Ok(()) };
+    let (ids, found) = (ids.size(), tensor.size());
+    let [rows, width] = ids[..] else { return Ok(()) };
+    if found[0] == rows && (field.is_none() || found[1] == width) {
+        return Ok(());
+    }
+    let expected = match field {
+        Some(field) => format!("[{rows}, {width}, {}], the {width} positions of `{}`", found[2], field.name),
+        None => format!("[{rows}, T, {}], a row for each sentence", found[2]),
+    };
+    Err(format!("{part}its feature `{name}` is {}, expected {expected}", described(tensor)))
+}
+
+/// What a component is lent of a batch, as it was before: others read it after.
+pub(super) struct Lent(Vec<(Option<i64>, Option<TensorFacts>)>);
+
+impl Lent {
+    /// The tensors of a batch as they are. Neither reads an element: libtorch counts how often each was written to.
+    pub(super) fn of(batch: &Batch) -> Self {
+        let tensors = batch.fields.iter().flat_map(|field| field.tensors());
+        Self(
+            tensors
+                .map(|(_, tensor)| (tensor.f_internal_version().ok(), TensorFacts::of(tensor).ok()))
+                .collect(),
+        )
+    }
+
+    /// Whether nobody has written into it since.
+    pub(super) fn is_as_it_was(&self, batch: &Batch) -> Result<(), Wrong> {
+        let now = Self::of(batch);
+        let names = batch
+            .fields
+            .iter()
+            .flat_map(|field| field.tensors().iter().map(|(tensor, _)| (&field.name, tensor)));
+        match names.zip(self.0.iter().zip(&now.0)).find(|(_, (before, now))| before != now) {
+            None => Ok(()),
+            Some(((field, tensor), _)) => Err(format!(
+                "it wrote into the tensor `{tensor}` of the field `{field}`, which others read after it: a batch is lent to be \
+                 read; compute with operations that give a new tensor, or with a copy"
+            )),
+        }
+    }
 }
 
 /// Whether features are computed in its type. Where one of them is float64, what is computed from several would fail elsewhere.
@@ -248,6 +304,13 @@ pub(super) fn parameters(parameters: &[Parameter], device: Device) -> Result<(),
         let facts = can_be_saved(what, &one.tensor)?;
         if !facts.is_on(device) {
             return Err(format!("{what} is {}, expected on {}", described(&one.tensor), on(device)));
+        }
+        if facts.overlaps() {
+            return Err(format!(
+                "{what} is {}, of which several elements share their memory, so that no values can be loaded into it: expected a \
+                 tensor whose elements are its own, as `f_contiguous` makes one of what was expanded",
+                described(&one.tensor)
+            ));
         }
         if one.trainable && !(facts.floating() && facts.leaf() && facts.requires_grad()) {
             return Err(format!(

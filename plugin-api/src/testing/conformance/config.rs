@@ -81,6 +81,7 @@ pub(super) fn options(subject: &Subject<'_>) -> Checked {
             .help("write each option as it is read: saved systems keep the options that were filled in")
             .into());
     }
+    given_back(subject, chosen)?;
     let seen = match (subject.settings.options.contains_key(subject.class()), chosen.invented.as_slice()) {
         (true, _) => Seen::new("the options that were given are sound"),
         (false, []) => Seen::new("its defaults are sound"),
@@ -90,6 +91,45 @@ pub(super) fn options(subject: &Subject<'_>) -> Checked {
         }
     };
     Ok(chosen.warnings.iter().fold(seen, |seen, warning| seen.note(format!("it warns: {warning}"))))
+}
+
+/// Each option of the schema that is written is among those that it gives back, unless it says what is so without it, or warns
+/// that it is ignored: what it gives back is what it is built from, and what a saved system keeps.
+fn given_back(subject: &Subject<'_>, chosen: &Chosen) -> Checked<()> {
+    let schema = subject.handle.schema()?;
+    for (key, property) in properties(&schema, &schema) {
+        if chosen.filled.get(key).is_some() {
+            continue;
+        }
+        let Some(value) = plausible(&schema, property).and_then(|usual| another(&usual)) else { continue };
+        let mut written = chosen.written.clone();
+        if !put(&mut written, key, value.clone()) {
+            continue;
+        }
+        let report = subject.handle.check(&written)?;
+        let is_told = report.errors.iter().chain(&report.warnings).any(|problem| problem.path == key);
+        let filled = report.config.filter(|_| report.errors.is_empty() && !is_told);
+        if filled.is_some_and(|filled| filled.get(key).is_none()) {
+            return Err(Complaint::new(format!("it takes the option `{key}` and does not give it back"))
+                .found(format!("no `{key}` among the options that it fills in, though {value} was written"))
+                .expected("every option that was written: the component is built from what it gives back")
+                .help("write each option as it is read, without `skip_serializing` of serde; of one that is ignored, warn")
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// A value of the same type.
+fn another(usual: &Value) -> Option<Value> {
+    match usual {
+        Value::Bool(usual) => Some(json!(!usual)),
+        Value::Number(usual) => match usual.as_i64() {
+            Some(usual) => usual.checked_add(1).map(Value::from),
+            None => usual.as_f64().map(|usual| json!(usual / 2.0)),
+        },
+        _ => None,
+    }
 }
 
 /// What is wrong with options is refused, with the path of the option.

@@ -79,7 +79,15 @@ impl Component for MisbehavingEncoder {
     const SUMMARY: &'static str = "Embeddings only; misbehaves on demand";
 
     fn check(config: &Config, report: &mut ConfigReport) {
-        let own = [Fault::MissingFeature, Fault::Twice, Fault::ThrowInBackward, Fault::ReturnsLent];
+        let own = [
+            Fault::MissingFeature,
+            Fault::Twice,
+            Fault::ThrowInBackward,
+            Fault::ReturnsLent,
+            Fault::WritesIntoBatch,
+            Fault::OnePositionMore,
+            Fault::SharedMemory,
+        ];
         config.fault.check(&own, report);
         report.require(config.dim >= 1, "dim", config.dim, "an integer of at least 1");
     }
@@ -103,6 +111,10 @@ impl Encoder for MisbehavingEncoder {
         let device = context.device()?;
         let vocabulary_size = context.vocabulary_size("target")?;
         let mut parameters = Parameters::new();
+        if config.fault == Fault::SharedMemory {
+            let row = Tensor::f_zeros([1, config.dim], (Kind::Float, device))?;
+            let _ = parameters.trainable("shared", row.f_expand([2, config.dim], false)?)?;
+        }
         let mut table =
             |name: &str, rows| parameters.trainable(name, init::xavier_uniform([rows, config.dim], device)?);
         let source = table("source", context.vocabulary_size("source")?)?;
@@ -231,6 +243,12 @@ impl Encoder for MisbehavingEncoder {
             input = input.f_add(&input.f_sub(&input.f_detach()?)?.f_sqrt()?.f_mul_scalar(0.0)?)?;
         }
         let fault = self.config.fault;
+        if fault == Fault::WritesIntoBatch {
+            let _ = batch.field("target")?.ids()?.shallow_clone().f_fill_(5)?;
+        }
+        if fault == Fault::OnePositionMore {
+            input = Tensor::f_cat(&[&input, &input.f_narrow(1, 0, 1)?], 1)?;
+        }
         if fault == Fault::ThrowInBackward {
             input = throwing::in_backward(&input);
         }

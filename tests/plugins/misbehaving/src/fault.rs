@@ -89,6 +89,12 @@ pub(crate) enum Fault {
     Twice,
     /// Of an optimizer: its state is sparse.
     SparseState,
+    /// Of an encoder: writes into the ids of the target that it was lent.
+    WritesIntoBatch,
+    /// Of an encoder: its logits have a position more than the target.
+    OnePositionMore,
+    /// Of an encoder: a parameter whose elements share their memory.
+    SharedMemory,
     /// Of an encoder: an operation of its own throws an `int` in backward.
     ThrowInBackward,
     /// Of a head: leaves out an output that it asked metrics of.
@@ -117,7 +123,10 @@ impl Fault {
     /// Complains about a fault that only components of another sort can have (`own` are those of this sort): a test that asks for
     /// it would test nothing.
     pub(crate) fn check(self, own: &[Self], report: &mut ConfigReport) {
-        const OF_ONE_SORT: [Fault; 17] = [
+        const OF_ONE_SORT: [Fault; 20] = [
+            Fault::WritesIntoBatch,
+            Fault::OnePositionMore,
+            Fault::SharedMemory,
             Fault::Twice,
             Fault::SparseState,
             Fault::ThrowInBackward,

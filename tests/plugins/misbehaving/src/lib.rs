@@ -5,6 +5,7 @@
 
 mod encoder;
 mod fault;
+mod forgetful;
 mod head;
 mod metric;
 mod optimizer;
@@ -13,6 +14,7 @@ mod sudden;
 use kiwi_plugin_api::prelude::*;
 
 use encoder::MisbehavingEncoder;
+use forgetful::ForgetfulMetric;
 use head::MisbehavingHead;
 use metric::MisbehavingMetric;
 use optimizer::MisbehavingOptimizer;
@@ -21,4 +23,5 @@ register!(encoder MisbehavingEncoder);
 register!(head MisbehavingHead);
 register!(optimizer MisbehavingOptimizer);
 register!(metric MisbehavingMetric);
+register!(metric ForgetfulMetric);
 plugin!();

@@ -109,8 +109,12 @@ impl EncoderInstance {
         training: bool,
         traced: bool,
     ) -> Result<(Features, NamedTensors), CallError> {
+        let lent = validate::Lent::of(batch);
         let (features, trace) = self.calls.forward(batch, training, traced)?;
-        validate::features(&features, &self.description, self.wanted.as_ref(), batch, self.device)
+        lent.is_as_it_was(batch)
+            .and_then(|()| {
+                validate::features(&features, &self.description, self.wanted.as_ref(), batch, self.device)
+            })
             .map_err(wrong(&self.origin, Phase::Forward))?;
         Ok((features, trace))
     }

@@ -88,8 +88,10 @@ impl HeadInstance {
         batch: &Batch,
         training: bool,
     ) -> Result<HeadOutput, CallError> {
+        let lent = validate::Lent::of(batch);
         let output = self.calls.forward(features, batch, training)?;
-        validate::head_output(&output, &self.asked, self.device)
+        lent.is_as_it_was(batch)
+            .and_then(|()| validate::head_output(&output, &self.asked, self.device))
             .map_err(wrong(&self.origin, Phase::Forward))?;
         Ok(output)
     }
