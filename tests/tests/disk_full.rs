@@ -69,7 +69,7 @@ fn what_is_there_outlives_a_full_disk_and_what_waits_is_written_once_there_is_ro
     let script = "\"$PROGRAM\" train run.json --threads 1 --output-dir small/run 2>said & pid=$!
         until grep -q 'epoch 1 validation' said; do sleep 0.02; done
         cat /dev/zero > small/filler 2>/dev/null
-        until grep -q 'cannot be written' said; do kill -0 $pid || break; sleep 0.02; done
+        until grep -q 'what is to be kept cannot be written' said; do kill -0 $pid || break; sleep 0.02; done
         ls small/run/checkpoints/*.safetensors small/run/resume/*.safetensors >&2
         rm small/filler
         wait $pid; code=$?

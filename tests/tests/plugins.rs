@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kiwi_tests::built;
+use kiwi_tests::plugin_files::PluginFile;
 use kiwi_tests::workplace::Workplace;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -138,6 +139,29 @@ fn two_plugins_of_one_class_are_told_apart_by_the_plugins_name() {
         config(&name, &format!("{plugin}::adam"));
         let _ = train(&name).ends_with(0).says(&[&format!("optimizer adam of plugin {plugin} 0.1.0")]);
     }
+}
+
+#[test]
+fn a_head_has_the_metrics_beside_it_before_others_of_their_names() {
+    let work = Workplace::with_copied_program(&BUILT_IN);
+    let other = PluginFile::read("metrics").with(&[("name", "kiwi-metrics", "acme-metrics")]);
+    fs::create_dir(work.at("more")).unwrap();
+    fs::write(work.at("more/libacme_metrics.so"), &other).unwrap();
+    work.write("run.json", &kiwi_tests::workplace::config_with(&[("trainer.epochs", json!(1))]).to_string());
+    let train =
+        ["train", "run.json", "--output-dir", "run", "--threads", "1", "--quiet", "--plugin-dir", "more"];
+    let _ = work.run(&train).ends_with(0);
+    let plugins = fs::read_to_string(work.at("run/output.log")).unwrap();
+    assert!(!plugins.contains("acme-metrics"), "{plugins}");
+
+    // Side by side neither is nearer, and no config can say which is meant.
+    fs::rename(work.at("more/libacme_metrics.so"), work.at("bin/libacme_metrics.so")).unwrap();
+    let config = work.at("run.json").display().to_string();
+    let _ = work.run(&["train", &config, "--output-dir", "other", "--threads", "1"]).ends_with(3).says(&[
+        "more than one plugin registers the metric `PERP`",
+        "the head `TLMOutputs` of the plugin `kiwi-heads` asks for it",
+        "remove one of these plugins from the directories that are searched",
+    ]);
 }
 
 #[test]

@@ -346,12 +346,16 @@ fn saved_part(part: &Checked) -> Part {
     }
 }
 
-/// The metric that a head asks for: of several plugins that register the class its own, then the one that lies beside it.
+/// The metric that a head asks for. Of several plugins that register the class its own is meant, then the one that lies beside it.
 fn asked_by_head(
     class: &str,
     head: &ResolvedComponent,
     registry: &Registry,
 ) -> Result<ResolvedComponent, LookupError> {
+    let found = registry.resolve(Kind::Metric, class);
+    if !matches!(found, Err(LookupError::Ambiguous { .. })) {
+        return found;
+    }
     let is_one = |plugin: &&Plugin| plugin.classes(Kind::Metric).any(|known| known == class);
     let own = registry.plugins.iter().filter(is_one).find(|plugin| plugin.metadata.name == head.plugin);
     let mut beside =
@@ -359,7 +363,7 @@ fn asked_by_head(
     let near = own.or_else(|| beside.next().filter(|_| beside.next().is_none()));
     match near {
         Some(plugin) => registry.resolve(Kind::Metric, &format!("{}::{class}", plugin.metadata.name)),
-        None => registry.resolve(Kind::Metric, class),
+        None => found,
     }
 }
 
