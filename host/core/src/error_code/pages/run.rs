@@ -8,9 +8,11 @@ pub(in crate::error_code) const NOT_FINITE: Page = Page {
     kind: Error,
     meaning: "A number became infinite or NaN. Every parameter would be NaN after the next step, so that the run ends before \
               it; what was saved is good. The batch is named. Most often the learning rate is too high or gradients are not \
-              clipped.",
+              clipped; before the first step it is what encoder or head compute, or a system that was loaded. As a warning: \
+              no validation of a run gave a number for its main metric, so that no system was kept.",
     mend: "Lower `system.optimizer.learning_rate`, warm it up, or clip: `trainer.gradient_max_norm` 1.0. If a single batch is \
-           to blame, `trainer.on_nonfinite` \"skip\" leaves it out and counts it.",
+           to blame, `trainer.on_nonfinite` \"skip\" leaves it out and counts it. Where batch after batch is left out, the parameters \
+           are spoilt already: begin anew, or from an earlier system.",
     example: Example::Words,
 };
 
